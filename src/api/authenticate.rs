@@ -1,0 +1,78 @@
+//! Who calls: one identity type per authentication scheme, so that no handler unwraps anything.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use matron_homeserver::Homeserver;
+use matron_homeserver::accounts::Session;
+use matron_matrix::Error as MatrixError;
+use ruma::api::auth_scheme::{AccessToken, AccessTokenOptional, AuthScheme, NoAccessToken, NoAuthentication};
+
+use crate::error::Result;
+use crate::request::Client;
+
+/// An authentication scheme, and whom it yields.
+pub trait Authenticate: AuthScheme {
+    /// Whom it yields.
+    type Identity: Send;
+
+    /// Finds out who calls.
+    fn authenticate(
+        homeserver: &Arc<Homeserver>,
+        parts: &Parts,
+        client: &Client,
+    ) -> impl Future<Output = Result<Self::Identity>> + Send;
+}
+
+/// Only headers and query matter to a scheme.
+fn bare(parts: &Parts) -> Result<http::Request<()>> {
+    let mut request = http::Request::builder().method(parts.method.clone()).uri(parts.uri.clone());
+    if let Some(headers) = request.headers_mut()
+        && let Some(value) = parts.headers.get(http::header::AUTHORIZATION)
+    {
+        headers.insert(http::header::AUTHORIZATION, value.clone());
+    }
+    Ok(request.body(()).map_err(matron_homeserver::Error::internal)?)
+}
+
+impl Authenticate for AccessToken {
+    type Identity = Session;
+
+    async fn authenticate(homeserver: &Arc<Homeserver>, parts: &Parts, client: &Client) -> Result<Session> {
+        let token = Self::extract_authentication(&bare(parts)?)
+            .map_err(|_| MatrixError::missing_token("an access token is needed"))?;
+        session(homeserver, &token, client).await
+    }
+}
+
+impl Authenticate for AccessTokenOptional {
+    type Identity = Option<Session>;
+
+    async fn authenticate(homeserver: &Arc<Homeserver>, parts: &Parts, client: &Client) -> Result<Option<Session>> {
+        match Self::extract_authentication(&bare(parts)?) {
+            Ok(Some(token)) => session(homeserver, &token, client).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(_) => Err(MatrixError::missing_token("the access token cannot be read").into()),
+        }
+    }
+}
+
+impl Authenticate for NoAccessToken {
+    type Identity = ();
+
+    async fn authenticate(_: &Arc<Homeserver>, _: &Parts, _: &Client) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Authenticate for NoAuthentication {
+    type Identity = ();
+
+    async fn authenticate(_: &Arc<Homeserver>, _: &Parts, _: &Client) -> Result<()> {
+        Ok(())
+    }
+}
+
+async fn session(_homeserver: &Arc<Homeserver>, _token: &str, _client: &Client) -> Result<Session> {
+    Err(MatrixError::missing_token("log-in is not there yet").into())
+}

@@ -1,0 +1,20 @@
+//! HTTP only: one table of routes; parse, authenticate, call one domain function, answer.
+
+mod authenticate;
+mod client;
+mod cors;
+mod error;
+mod request;
+mod router;
+
+use std::sync::Arc;
+
+use matron_homeserver::Homeserver;
+
+/// The client-server API (and what stands beside it) as a service. Unknown paths answer 404 `M_UNRECOGNIZED`, known ones
+/// with another method 405.
+pub fn service(homeserver: Arc<Homeserver>) -> axum::Router {
+    let mut routes = router::Routes::default();
+    client::routes(&mut routes);
+    routes.into_service(homeserver)
+}

@@ -1,0 +1,186 @@
+//! The table of routes: every endpoint's paths come from its ruma type, every handler is behind one erased pointer.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{Method, request::Parts};
+use matron_homeserver::Homeserver;
+use matron_matrix::{Error as MatrixError, canonical};
+use percent_encoding::percent_decode_str;
+use ruma::api::path_builder::PathBuilder;
+use ruma::api::{IncomingRequest, IncomingRequestExt, OutgoingResponseExt};
+
+use crate::authenticate::Authenticate;
+use crate::cors;
+use crate::error::{self, Error, Result};
+use crate::request::{Client, Ruma};
+
+/// The largest body of a request that is not media.
+const MAX_BODY_BYTES: usize = 8 << 20;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
+type Call = Box<dyn Fn(Arc<Homeserver>, Raw) -> Answer + Send + Sync>;
+
+/// A request, taken apart as far as every endpoint needs it.
+pub struct Raw {
+    pub parts: Parts,
+    pub path_args: Vec<String>,
+    pub body: axum::body::Body,
+    pub client: Client,
+}
+
+#[derive(Default)]
+struct Methods(HashMap<Method, Call>);
+
+/// The table while it is built.
+#[derive(Default)]
+pub struct Routes {
+    paths: HashMap<String, Methods>,
+}
+
+struct Table {
+    homeserver: Arc<Homeserver>,
+    router: matchit::Router<Methods>,
+}
+
+impl Routes {
+    /// Serves an endpoint at all of its paths.
+    pub fn add<T, H, F>(&mut self, handler: H)
+    where
+        T: IncomingRequest + Send + 'static,
+        T::Authentication: Authenticate,
+        T::OutgoingResponse: Send,
+        H: Fn(Arc<Homeserver>, Ruma<T>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T::OutgoingResponse>> + Send + 'static,
+    {
+        for path in T::PATH_BUILDER.all_paths() {
+            self.add_at(path, handler.clone());
+        }
+    }
+
+    /// Serves an endpoint at one more path: with an empty last part, say.
+    pub fn add_at<T, H, F>(&mut self, path: &str, handler: H)
+    where
+        T: IncomingRequest + Send + 'static,
+        T::Authentication: Authenticate,
+        T::OutgoingResponse: Send,
+        H: Fn(Arc<Homeserver>, Ruma<T>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T::OutgoingResponse>> + Send + 'static,
+    {
+        self.add_raw(T::METHOD, path, move |homeserver, raw| {
+            let handler = handler.clone();
+            async move {
+                let request = typed::<T>(&homeserver, raw).await?;
+                let response = handler(homeserver, request).await?;
+                let response = response.try_into_http_response::<Vec<u8>>();
+                Ok(response.map_err(matron_homeserver::Error::internal)?.map(Into::into))
+            }
+        });
+    }
+
+    /// Serves something that is no ruma endpoint.
+    pub fn add_raw<H, F>(&mut self, method: Method, path: &str, handler: H)
+    where
+        H: Fn(Arc<Homeserver>, Raw) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Response>> + Send + 'static,
+    {
+        let call: Call = Box::new(move |homeserver, raw| Box::pin(handler(homeserver, raw)));
+        self.paths.entry(positional(path)).or_default().0.insert(method, call);
+    }
+
+    /// The finished table as a service.
+    pub fn into_service(self, homeserver: Arc<Homeserver>) -> axum::Router {
+        let mut router = matchit::Router::new();
+        for (path, methods) in self.paths {
+            if let Err(error) = router.insert(path.clone(), methods) {
+                tracing::error!(%path, %error, "a route cannot be served");
+            }
+        }
+        axum::Router::new().fallback(dispatch).with_state(Arc::new(Table { homeserver, router }))
+    }
+}
+
+/// Parameters are told by their place: endpoints that share a path give them different names.
+fn positional(path: &str) -> String {
+    let mut nth = 0;
+    let parts = path.split('/').map(|part| {
+        if part.starts_with('{') {
+            nth += 1;
+            format!("{{p{nth}}}")
+        } else {
+            part.to_owned()
+        }
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Authenticates, then reads and parses: a stranger's body is never read.
+async fn typed<T>(homeserver: &Arc<Homeserver>, raw: Raw) -> Result<Ruma<T>>
+where
+    T: IncomingRequest,
+    T::Authentication: Authenticate,
+{
+    let Raw { parts, path_args, body, client } = raw;
+    let identity = T::Authentication::authenticate(homeserver, &parts, &client).await?;
+    let body = read_body(body).await?;
+    let args: Vec<_> = path_args.iter().map(String::as_str).collect();
+    // Many clients send no body where an empty object is meant.
+    let bytes: &[u8] = if body.is_empty() && T::METHOD != Method::GET { b"{}" } else { &body };
+    let mut request = http::Request::builder().method(T::METHOD).uri(parts.uri.clone());
+    if let Some(headers) = request.headers_mut() {
+        *headers = parts.headers;
+    }
+    let request = request.body(bytes).map_err(matron_homeserver::Error::internal)?;
+    let parsed = T::try_from_http_request(request, &args).map_err(|error| crate::request::bad_request(&error))?;
+    Ok(Ruma { identity, client, body: parsed })
+}
+
+/// The whole body, within limits of size and depth.
+pub async fn read_body(body: axum::body::Body) -> Result<Bytes> {
+    let limited = http_body_util::Limited::new(body, MAX_BODY_BYTES);
+    let bytes = http_body_util::BodyExt::collect(limited).await.map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() {
+            MatrixError::too_large(format!("a body may have {MAX_BODY_BYTES} bytes"))
+        } else {
+            MatrixError::not_json("the body ended too early")
+        }
+    })?;
+    let bytes = bytes.to_bytes();
+    canonical::check_depth(&bytes)?;
+    Ok(bytes)
+}
+
+async fn dispatch(State(table): State<Arc<Table>>, request: Request) -> Response {
+    let mut response = answer(&table, request).await;
+    cors::allow(&mut response);
+    response
+}
+
+async fn answer(table: &Table, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::OPTIONS {
+        return cors::preflight();
+    }
+    let Ok(found) = table.router.at(parts.uri.path()) else { return error::unrecognized_path() };
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+    let Some(call) = found.value.0.get(method) else { return error::unrecognized_method() };
+    let mut path_args = Vec::new();
+    for (_, argument) in found.params.iter() {
+        match percent_decode_str(argument).decode_utf8() {
+            Ok(argument) => path_args.push(argument.into_owned()),
+            Err(_) => {
+                let error = MatrixError::invalid_param("a part of the path is not UTF-8");
+                return Error::from(error).into_response();
+            }
+        }
+    }
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let client = Client::new(address, &parts.headers);
+    let raw = Raw { parts, path_args, body, client };
+    call(Arc::clone(&table.homeserver), raw).await.unwrap_or_else(IntoResponse::into_response)
+}

@@ -1,0 +1,30 @@
+//! What the domain answers when it cannot do what was asked.
+
+use ruma::api::client::uiaa::UiaaInfo;
+
+/// The result of a domain function.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a domain function did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A rule of Matrix says no.
+    #[error("{0}")]
+    Matrix(#[from] matron_matrix::Error),
+    /// The store could not read or write.
+    #[error("{0}")]
+    Storage(#[from] matron_storage::Error),
+    /// The client must prove who it is first ("User-Interactive Authentication").
+    #[error("more authentication is needed")]
+    Interactive(Box<UiaaInfo>),
+    /// Something that cannot happen did.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// Something that cannot happen did: a row is missing that another one promises, say.
+    pub fn internal(what: impl std::fmt::Display) -> Self {
+        Self::Internal(what.to_string())
+    }
+}

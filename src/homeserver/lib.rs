@@ -1,0 +1,99 @@
+//! The domain: what a homeserver knows and does, without HTTP.
+
+pub mod accounts;
+pub mod clock;
+pub mod config;
+pub mod devices;
+pub mod error;
+pub mod ids;
+pub mod schema;
+pub mod streams;
+
+use std::sync::Arc;
+
+use matron_storage::{Options, Store};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::devices::Devices;
+pub use crate::error::{Error, Result};
+use crate::ids::Ids;
+use crate::streams::Streams;
+
+/// A homeserver, built floor by floor. Everything that owns data is a field here; nobody finds anything by name.
+#[derive(Debug)]
+pub struct Homeserver {
+    /// What it was told.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Clock,
+    /// The store itself, for health and metrics.
+    pub store: Arc<Store>,
+    /// Names and numbers.
+    pub ids: Arc<Ids>,
+    /// News, and who waits for it.
+    pub streams: Arc<Streams>,
+    /// Accounts.
+    pub accounts: Arc<Accounts>,
+    /// Devices.
+    pub devices: Arc<Devices>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Homeserver {
+    /// Opens the store and starts the workers. Blocks while the store opens.
+    ///
+    /// # Errors
+    /// The store is refused or cannot be read.
+    pub async fn start(config: Config, options: &Options, clock: Clock) -> Result<Arc<Self>> {
+        let config = Arc::new(config);
+        let (streams, news) = Streams::new(rand::random());
+        let store = Arc::new(Store::open(options, Arc::<Streams>::clone(&streams))?);
+        streams.begin(store.snapshot().position());
+        let ids = Arc::new(Ids::open(Arc::clone(&store)).await?);
+        let accounts = Arc::new(Accounts::new(
+            Arc::clone(&store),
+            Arc::clone(&streams),
+            Arc::clone(&ids),
+            clock.clone(),
+            Arc::clone(&config),
+        ));
+        let devices = Arc::new(Devices::new(
+            Arc::clone(&store),
+            Arc::clone(&streams),
+            Arc::clone(&ids),
+            clock.clone(),
+            Arc::clone(&accounts),
+        ));
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        {
+            let (streams, store, stop) = (Arc::clone(&streams), Arc::clone(&store), stop.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = streams.serve(news, || store.snapshot()) => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+        Ok(Arc::new(Self { config, clock, store, ids, streams, accounts, devices, stop, tasks }))
+    }
+
+    /// Cancelled when the server is to stop: whoever waits long looks at it.
+    #[must_use]
+    pub const fn stopping(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Stops the workers and waits until what was begun is committed.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.streams.wake_everybody();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

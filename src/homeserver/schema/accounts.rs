@@ -1,0 +1,121 @@
+//! Accounts: users of this server, what they keep here, and how they prove who they are.
+
+use matron_storage::{Family, Keyspace, Position, labels};
+
+use super::{DeviceNum, Digest, RoomNum, UserNum};
+
+labels! {
+    /// What sort of account it is.
+    pub enum AccountKind {
+        /// Somebody's own.
+        User = 1,
+        /// A guest's: few rights, no password.
+        Guest = 2,
+    }
+}
+
+matron_storage::record! {
+    /// A local user's account.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Account {
+        /// What sort.
+        pub kind: AccountKind,
+        /// The password's argon2id hash in PHC form; none where no password lets one in.
+        pub password: Option<String>,
+        /// Whether it may call the admin API.
+        pub admin: bool,
+        /// Whether it was closed for good.
+        pub deactivated: bool,
+        /// Whether its messages are hidden from those who had not seen them.
+        pub erased: bool,
+        /// Whether it is locked for now.
+        pub locked: bool,
+        /// Whether it may read but not act.
+        pub suspended: bool,
+        /// When it was made, in milliseconds since 1970.
+        pub created: u64,
+    }
+}
+
+labels! {
+    /// What a token is for.
+    pub enum TokenKind {
+        /// Calling the API.
+        Access = 1,
+        /// Getting the next access token.
+        Refresh = 2,
+        /// Logging in once.
+        Login = 3,
+    }
+}
+
+matron_storage::record! {
+    /// What a token stands for. The token itself is nowhere: the key is its digest.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Token {
+        /// What it is for.
+        pub kind: TokenKind,
+        /// Whose.
+        pub user: UserNum,
+        /// The device; none for log-in tokens.
+        pub device: Option<DeviceNum>,
+        /// The device's id; empty for log-in tokens.
+        pub device_id: String,
+        /// From when on it is refused, in milliseconds since 1970.
+        pub expires: Option<u64>,
+        /// For a refresh token: the digest of the access token that came with it.
+        pub pair: Option<Digest>,
+    }
+}
+
+matron_storage::record! {
+    /// A piece of account data.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct AccountData {
+        /// When it was last set.
+        pub position: Position,
+        /// The content as JSON. Empty where it was deleted.
+        pub content: String,
+    }
+}
+
+labels! {
+    /// What in a user's own stream changed.
+    pub enum UserChange {
+        /// Their membership of a room.
+        Membership = 1,
+        /// Account data of a room, or of the account.
+        AccountData = 2,
+    }
+}
+
+matron_storage::record! {
+    /// An entry of a user's own stream.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct UserNews {
+        /// What changed.
+        pub change: UserChange,
+        /// The room; none for the account's own data.
+        pub room: Option<RoomNum>,
+        /// The type of account data; empty for a membership.
+        pub kind: String,
+    }
+}
+
+/// Local users' accounts.
+pub const ACCOUNTS: Keyspace<UserNum, Account> = Keyspace::new(0x0301, "accounts", Family::Point);
+/// Profile fields, as JSON.
+pub const PROFILES: Keyspace<(UserNum, String), String> = Keyspace::new(0x0302, "profiles", Family::Point);
+/// Tokens by their digest.
+pub const TOKENS: Keyspace<Digest, Token> = Keyspace::new(0x0303, "tokens", Family::Id);
+/// A device's tokens, so that they can be revoked together.
+pub const DEVICE_TOKENS: Keyspace<(DeviceNum, Digest), ()> = Keyspace::new(0x0304, "device tokens", Family::Index);
+/// Account data: of a room, or of the account itself (room 0).
+pub const ACCOUNT_DATA: Keyspace<(UserNum, RoomNum, String), AccountData> =
+    Keyspace::new(0x0305, "account data", Family::Point);
+/// What concerns one user alone, in order.
+pub const USER_STREAM: Keyspace<(UserNum, Position), UserNews> = Keyspace::new(0x0306, "user stream", Family::Index);
+/// Stored filters, by the digest of their JSON (which gives their id).
+pub const FILTERS: Keyspace<(UserNum, [u8; 8]), String> = Keyspace::new(0x0307, "filters", Family::Point);
+/// Users who ignore somebody: the ignored one first.
+pub const IGNORED_BY: Keyspace<(UserNum, UserNum), ()> = Keyspace::new(0x0308, "ignored by", Family::Index);

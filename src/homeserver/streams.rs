@@ -1,0 +1,342 @@
+//! News: what changed lately, in memory, and who waits for it.
+//!
+//! The committer tells of every batch before it can be read (so that these tables are never behind a snapshot) and after
+//! (so that those who wait are woken). Nobody is called by name: writers announce topics, readers ask or wait.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use matron_storage::{News, Observer, Position, Snapshot, Topic};
+use quick_cache::sync::Cache;
+use tokio::sync::{Notify, mpsc};
+
+use crate::error::Result;
+use crate::schema::rooms::{MEMBERS, Membership};
+use crate::schema::{RoomNum, UserNum};
+
+mod token;
+
+pub use token::{Token, TokenError};
+
+/// How many of the latest changes of rooms are kept in memory.
+const RECENT: usize = 65_536;
+
+/// What a batch can be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A room's timeline, state or receipts.
+    Room(RoomNum),
+    /// Who is in a room.
+    Members(RoomNum),
+    /// What concerns one user alone: account data, to-device messages, their own receipts.
+    User(UserNum),
+    /// Which rooms a user is in.
+    Memberships(UserNum),
+    /// A user's devices or keys.
+    DeviceList(UserNum),
+}
+
+impl From<Subject> for Topic {
+    fn from(subject: Subject) -> Self {
+        let (kind, subject) = match subject {
+            Subject::Room(room) => (1, room.0),
+            Subject::Members(room) => (2, room.0),
+            Subject::User(user) => (3, user.0),
+            Subject::Memberships(user) => (4, user.0),
+            Subject::DeviceList(user) => (5, user.0),
+        };
+        Self { kind, subject }
+    }
+}
+
+impl Subject {
+    const fn of(topic: Topic) -> Option<Self> {
+        Some(match topic.kind {
+            1 => Self::Room(RoomNum(topic.subject)),
+            2 => Self::Members(RoomNum(topic.subject)),
+            3 => Self::User(UserNum(topic.subject)),
+            4 => Self::Memberships(UserNum(topic.subject)),
+            5 => Self::DeviceList(UserNum(topic.subject)),
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    /// The latest changes of rooms, in order.
+    recent: VecDeque<(Position, RoomNum)>,
+    /// `recent` holds every change after this position.
+    floor: Position,
+    rooms: HashMap<RoomNum, Position>,
+    members: HashMap<RoomNum, Position>,
+    users: HashMap<UserNum, Position>,
+    memberships: HashMap<UserNum, Position>,
+    device_lists: Position,
+}
+
+/// What changed lately, and who waits.
+#[derive(Debug)]
+pub struct Streams {
+    tables: Mutex<Tables>,
+    parked: Mutex<HashMap<UserNum, Parked>>,
+    joined: Cache<RoomNum, (Position, Arc<HashSet<UserNum>>)>,
+    news: mpsc::UnboundedSender<(Subject, Position)>,
+    boot: u32,
+}
+
+#[derive(Debug, Default)]
+struct Parked {
+    waiting: usize,
+    notify: Arc<Notify>,
+}
+
+/// Where the news arrive that [`Streams::serve`] wakes people by.
+pub type NewsReceiver = mpsc::UnboundedReceiver<(Subject, Position)>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Observer for Streams {
+    fn committing(&self, news: &[News]) {
+        let mut tables = lock(&self.tables);
+        for News { position, topic } in news {
+            match Subject::of(*topic) {
+                Some(Subject::Room(room)) => {
+                    tables.rooms.insert(room, *position);
+                    if tables.recent.len() == RECENT
+                        && let Some((oldest, _)) = tables.recent.pop_front()
+                    {
+                        tables.floor = oldest;
+                    }
+                    tables.recent.push_back((*position, room));
+                }
+                Some(Subject::Members(room)) => {
+                    tables.members.insert(room, *position);
+                }
+                Some(Subject::User(user)) => {
+                    tables.users.insert(user, *position);
+                }
+                Some(Subject::Memberships(user)) => {
+                    tables.memberships.insert(user, *position);
+                    tables.users.insert(user, *position);
+                }
+                Some(Subject::DeviceList(user)) => {
+                    tables.device_lists = *position;
+                    tables.users.insert(user, *position);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn committed(&self, news: &[News], _: Position) {
+        if lock(&self.parked).is_empty() {
+            return;
+        }
+        for News { position, topic } in news {
+            if let Some(subject) = Subject::of(*topic) {
+                self.tell(subject, *position);
+            }
+        }
+    }
+}
+
+impl Streams {
+    /// Empty tables; `boot` tells this run of the program from others. The receiver goes to [`Self::serve`].
+    #[must_use]
+    pub fn new(boot: u32) -> (Arc<Self>, NewsReceiver) {
+        let (news, receiver) = mpsc::unbounded_channel();
+        let streams =
+            Self { tables: Mutex::default(), parked: Mutex::default(), joined: Cache::new(10_000), news, boot };
+        (Arc::new(streams), receiver)
+    }
+
+    /// Says from which position on the tables are complete: the store's position at start.
+    pub fn begin(&self, position: Position) {
+        lock(&self.tables).floor = position;
+    }
+
+    /// Tells this run of the program from others.
+    #[must_use]
+    pub const fn boot(&self) -> u32 {
+        self.boot
+    }
+
+    /// The rooms that changed after `since`, each once, if memory reaches back so far and there are at most `most`
+    /// changes to look at.
+    #[must_use]
+    pub fn rooms_since(&self, since: Position, most: usize) -> Option<Vec<RoomNum>> {
+        let tables = lock(&self.tables);
+        if since < tables.floor {
+            return None;
+        }
+        let start = tables.recent.partition_point(|(position, _)| *position <= since);
+        if tables.recent.len() - start > most {
+            return None;
+        }
+        let mut seen = HashSet::new();
+        Some(tables.recent.range(start..).map(|(_, room)| *room).filter(|room| seen.insert(*room)).collect())
+    }
+
+    /// Whether a room changed after `since`. True when memory does not reach back so far.
+    #[must_use]
+    pub fn room_changed(&self, room: RoomNum, since: Position) -> bool {
+        let tables = lock(&self.tables);
+        since < tables.floor || tables.rooms.get(&room).is_some_and(|position| *position > since)
+    }
+
+    /// Whether anything that concerns a user alone changed after `since`. True when memory does not reach back so far.
+    #[must_use]
+    pub fn user_changed(&self, user: UserNum, since: Position) -> bool {
+        let tables = lock(&self.tables);
+        since < tables.floor || tables.users.get(&user).is_some_and(|position| *position > since)
+    }
+
+    /// Whether anybody's devices or keys changed after `since`. True when memory does not reach back so far.
+    #[must_use]
+    pub fn device_lists_changed(&self, since: Position) -> bool {
+        let tables = lock(&self.tables);
+        since < tables.floor || tables.device_lists > since
+    }
+
+    /// The last change of a user's memberships that memory knows of: what was read at or after it is still true.
+    #[must_use]
+    pub fn memberships_changed_at(&self, user: UserNum) -> Position {
+        lock(&self.tables).memberships.get(&user).copied().unwrap_or_default()
+    }
+
+    /// The last change of a room's members that memory knows of: what was read at or after it is still true.
+    #[must_use]
+    pub fn members_changed_at(&self, room: RoomNum) -> Position {
+        lock(&self.tables).members.get(&room).copied().unwrap_or_default()
+    }
+
+    /// Who is joined to a room, from memory where that is still true.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn joined(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Arc<HashSet<UserNum>>> {
+        if let Some((as_of, joined)) = self.joined.get(&room)
+            && as_of >= self.members_changed_at(room)
+        {
+            return Ok(joined);
+        }
+        let mut joined = HashSet::new();
+        let mut scan = snapshot.scan(&MEMBERS, MEMBERS.under(&(room,)));
+        while let Some(((_, user), member)) = scan.next().await? {
+            if member.membership == Membership::Join {
+                joined.insert(user);
+            }
+        }
+        let joined = Arc::new(joined);
+        self.joined.insert(room, (snapshot.position(), Arc::clone(&joined)));
+        Ok(joined)
+    }
+
+    /// Wakes those whom a subject concerns.
+    pub fn tell(&self, subject: Subject, position: Position) {
+        // The receiver lives as long as the server; when it is gone, nobody waits.
+        let _ = self.news.send((subject, position));
+    }
+
+    /// Wakes a user at once: a token was revoked, say.
+    pub fn wake(&self, user: UserNum) {
+        if let Some(parked) = lock(&self.parked).get(&user) {
+            parked.notify.notify_waiters();
+        }
+    }
+
+    /// Begins to wait: changes that become readable from now on wake the ticket.
+    pub fn park(self: &Arc<Self>, user: UserNum) -> Ticket {
+        let notify = {
+            let mut parked = lock(&self.parked);
+            let entry = parked.entry(user).or_default();
+            entry.waiting += 1;
+            Arc::clone(&entry.notify)
+        };
+        Ticket { streams: Arc::clone(self), user, notify }
+    }
+
+    /// How many users wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        lock(&self.parked).len()
+    }
+
+    /// Wakes people by the news, until nobody can send any more. `snapshot` gives the store as of now.
+    pub async fn serve(&self, mut news: NewsReceiver, snapshot: impl Fn() -> Snapshot) {
+        let mut told = HashSet::new();
+        while let Some(first) = news.recv().await {
+            told.clear();
+            let mut next = Some(first);
+            while let Some((subject, _)) = next {
+                match subject {
+                    Subject::Room(room) | Subject::Members(room) => {
+                        told.insert(room);
+                    }
+                    Subject::User(user) | Subject::Memberships(user) => self.wake(user),
+                    Subject::DeviceList(_) => self.wake_everybody(),
+                }
+                next = news.try_recv().ok();
+            }
+            for room in &told {
+                if let Err(error) = self.wake_room(&snapshot(), *room).await {
+                    tracing::error!(%error, "a room's members cannot be woken");
+                    self.wake_everybody();
+                }
+            }
+        }
+    }
+
+    /// Wakes the joined members who wait, by walking the shorter of the two lists.
+    async fn wake_room(&self, snapshot: &Snapshot, room: RoomNum) -> Result<()> {
+        if lock(&self.parked).is_empty() {
+            return Ok(());
+        }
+        let joined = self.joined(snapshot, room).await?;
+        let parked = lock(&self.parked);
+        if parked.len() < joined.len() {
+            parked
+                .iter()
+                .filter(|(user, _)| joined.contains(user))
+                .for_each(|(_, entry)| entry.notify.notify_waiters());
+        } else {
+            joined.iter().filter_map(|user| parked.get(user)).for_each(|entry| entry.notify.notify_waiters());
+        }
+        Ok(())
+    }
+
+    /// Wakes all who wait: at a stop, and where it is not known whom something concerns.
+    pub fn wake_everybody(&self) {
+        lock(&self.parked).values().for_each(|entry| entry.notify.notify_waiters());
+    }
+}
+
+/// A place among those who wait. Dropping it leaves.
+#[derive(Debug)]
+pub struct Ticket {
+    streams: Arc<Streams>,
+    user: UserNum,
+    notify: Arc<Notify>,
+}
+
+impl Ticket {
+    /// Resolves at the next wake-up after this call.
+    pub fn woken(&self) -> tokio::sync::futures::Notified<'_> {
+        self.notify.notified()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut parked = lock(&self.streams.parked);
+        if let Some(entry) = parked.get_mut(&self.user) {
+            entry.waiting -= 1;
+            if entry.waiting == 0 {
+                parked.remove(&self.user);
+            }
+        }
+    }
+}

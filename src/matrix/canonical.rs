@@ -1,0 +1,71 @@
+//! Canonical JSON and the limits of what we take from outside.
+
+use ruma::CanonicalJsonObject;
+use ruma::CanonicalJsonValue;
+
+use crate::{Error, Result};
+
+/// The largest event, signatures included.
+pub const MAX_EVENT_BYTES: usize = 65_536;
+
+/// The deepest nesting of arrays and objects that is taken from outside.
+pub const MAX_DEPTH: usize = 100;
+
+/// Parses a JSON object from outside: canonical numbers only, bounded depth.
+///
+/// # Errors
+/// `M_NOT_JSON` where it is not JSON, `M_BAD_JSON` where it is no object or breaks canonical JSON's rules.
+pub fn parse_object(bytes: &[u8]) -> Result<CanonicalJsonObject> {
+    check_depth(bytes)?;
+    match serde_json::from_slice::<CanonicalJsonValue>(bytes) {
+        Ok(CanonicalJsonValue::Object(object)) => Ok(object),
+        Ok(_) => Err(Error::bad_json("a JSON object was expected")),
+        Err(error) if error.is_data() => Err(Error::bad_json(error.to_string())),
+        Err(error) => Err(Error::not_json(error.to_string())),
+    }
+}
+
+/// Refuses JSON that nests deeper than [`MAX_DEPTH`], without recursion.
+///
+/// # Errors
+/// `M_BAD_JSON`.
+pub fn check_depth(bytes: &[u8]) -> Result<()> {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in bytes {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Error::bad_json(format!("it nests deeper than {MAX_DEPTH} levels")));
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An object's canonical form.
+///
+/// # Errors
+/// `M_TOO_LARGE` where it is larger than an event may be.
+pub fn to_event_json(object: &CanonicalJsonObject) -> Result<Box<str>> {
+    let json = serde_json::to_string(object).map_err(|error| Error::bad_json(error.to_string()))?;
+    if json.len() > MAX_EVENT_BYTES {
+        return Err(Error::too_large(format!("the event has {} bytes, {MAX_EVENT_BYTES} are allowed", json.len())));
+    }
+    Ok(json.into())
+}

@@ -1,0 +1,104 @@
+//! What a rule answers when it says no: an errcode of the spec and a sentence for the developer.
+
+use ruma::api::error::ErrorKind;
+
+/// The result of a rule.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A refusal: the spec's errcode and why.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// The errcode, with the data that goes with it.
+    pub kind: ErrorKind,
+    /// Why, for the developer who reads it.
+    pub message: String,
+}
+
+macro_rules! constructors {
+    ($($(#[$meta:meta])* $name:ident => $kind:expr;)*) => {
+        impl Error {
+            $($(#[$meta])*
+            pub fn $name(message: impl Into<String>) -> Self {
+                Self { kind: $kind, message: message.into() }
+            })*
+        }
+    };
+}
+
+constructors! {
+    /// `M_FORBIDDEN`
+    forbidden => ErrorKind::Forbidden;
+    /// `M_NOT_FOUND`
+    not_found => ErrorKind::NotFound;
+    /// `M_BAD_JSON`
+    bad_json => ErrorKind::BadJson;
+    /// `M_NOT_JSON`
+    not_json => ErrorKind::NotJson;
+    /// `M_INVALID_PARAM`
+    invalid_param => ErrorKind::InvalidParam;
+    /// `M_MISSING_PARAM`
+    missing_param => ErrorKind::MissingParam;
+    /// `M_TOO_LARGE`
+    too_large => ErrorKind::TooLarge;
+    /// `M_UNRECOGNIZED`
+    unrecognized => ErrorKind::Unrecognized;
+    /// `M_UNKNOWN`
+    unknown => ErrorKind::Unknown;
+    /// `M_UNSUPPORTED_ROOM_VERSION`
+    unsupported_room_version => ErrorKind::UnsupportedRoomVersion;
+    /// `M_ROOM_IN_USE`
+    room_in_use => ErrorKind::RoomInUse;
+    /// `M_INVALID_ROOM_STATE`
+    invalid_room_state => ErrorKind::InvalidRoomState;
+    /// `M_BAD_STATE`
+    bad_state => ErrorKind::BadState;
+    /// `M_BAD_ALIAS`
+    bad_alias => ErrorKind::BadAlias;
+    /// `M_USER_IN_USE`
+    user_in_use => ErrorKind::UserInUse;
+    /// `M_INVALID_USERNAME`
+    invalid_username => ErrorKind::InvalidUsername;
+    /// `M_EXCLUSIVE`
+    exclusive => ErrorKind::Exclusive;
+    /// `M_WEAK_PASSWORD`
+    weak_password => ErrorKind::WeakPassword;
+    /// `M_USER_DEACTIVATED`
+    user_deactivated => ErrorKind::UserDeactivated;
+    /// `M_GUEST_ACCESS_FORBIDDEN`
+    guest_access_forbidden => ErrorKind::GuestAccessForbidden;
+    /// `M_MISSING_TOKEN`
+    missing_token => ErrorKind::MissingToken;
+    /// `M_DUPLICATE_ANNOTATION`
+    duplicate_annotation => ErrorKind::DuplicateAnnotation;
+}
+
+impl Error {
+    /// The HTTP status that goes with the errcode.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match &self.kind {
+            ErrorKind::Forbidden
+            | ErrorKind::GuestAccessForbidden
+            | ErrorKind::UserDeactivated
+            | ErrorKind::UserSuspended
+            | ErrorKind::InviteBlocked
+            | ErrorKind::CannotLeaveServerNoticeRoom
+            | ErrorKind::WrongRoomKeysVersion(_) => 403,
+            ErrorKind::UnknownToken(_) | ErrorKind::MissingToken | ErrorKind::UserLocked | ErrorKind::Unauthorized => {
+                401
+            }
+            ErrorKind::NotFound | ErrorKind::Unrecognized => 404,
+            ErrorKind::TooLarge => 413,
+            ErrorKind::LimitExceeded(_) => 429,
+            _ => 400,
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.kind.errcode(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}

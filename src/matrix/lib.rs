@@ -1,0 +1,14 @@
+//! Matrix's rules, pure: no store, no network, no clock.
+
+pub mod authorize;
+pub mod canonical;
+pub mod client_event;
+pub mod digest;
+pub mod error;
+pub mod event;
+pub mod filter;
+pub mod push;
+pub mod resolve;
+pub mod visibility;
+
+pub use error::{Error, Result};

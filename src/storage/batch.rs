@@ -1,0 +1,183 @@
+//! A batch: what is written at once or not at all, with what must hold for it and whom it concerns.
+
+use crate::codec::{Encoder, Key, Value};
+use crate::keyspace::{Family, KeyRange, Keyspace};
+use crate::{Position, Snapshot};
+
+/// Where some bytes of the batch's buffer lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    start: usize,
+    end: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Op {
+    Put { family: Family, key: Span, value: Span },
+    Delete { family: Family, key: Span },
+    DeleteRange { family: Family, start: Span, end: Span },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expect {
+    pub family: Family,
+    pub key: Span,
+    pub value: Option<Span>,
+}
+
+/// Something that a batch is about, in numbers that the floor above gives a meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Topic {
+    /// What sort of thing.
+    pub kind: u8,
+    /// Which one.
+    pub subject: u64,
+}
+
+/// A topic of a committed batch, with the last position of that batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// The position at which the batch became readable.
+    pub position: Position,
+    /// What it is about.
+    pub topic: Topic,
+}
+
+/// A set of writes that takes effect as one.
+#[derive(Debug, Default)]
+pub struct Batch {
+    buffer: Encoder,
+    ops: Vec<Op>,
+    expects: Vec<Expect>,
+    topics: Vec<Topic>,
+    stamps: u32,
+    unsynced: bool,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A position that is given at commit: the n-th call stands for the batch's n-th position.
+    pub const fn stamp(&mut self) -> Position {
+        let position = Position::pending(self.stamps);
+        self.stamps += 1;
+        position
+    }
+
+    /// Writes a row.
+    pub fn put<K: Key, V: Value>(&mut self, space: &Keyspace<K, V>, key: &K, value: &V) {
+        let key = self.key(space, key);
+        let value = self.span(|out| value.encode(out));
+        self.ops.push(Op::Put { family: space.family(), key, value });
+    }
+
+    /// Deletes a row, if it is there.
+    pub fn delete<K: Key, V: Value>(&mut self, space: &Keyspace<K, V>, key: &K) {
+        let key = self.key(space, key);
+        self.ops.push(Op::Delete { family: space.family(), key });
+    }
+
+    /// Deletes a run of rows. Costs one row, however many it deletes.
+    pub fn delete_range<K: Key, V: Value>(&mut self, space: &Keyspace<K, V>, range: &KeyRange<K>) {
+        let start = self.span(|out| out.push(&range.start));
+        let end = self.span(|out| out.push(&range.end));
+        self.ops.push(Op::DeleteRange { family: space.family(), start, end });
+    }
+
+    /// The batch is written only if this row is not there at commit.
+    pub fn expect_absent<K: Key, V: Value>(&mut self, space: &Keyspace<K, V>, key: &K) {
+        let key = self.key(space, key);
+        self.expects.push(Expect { family: space.family(), key, value: None });
+    }
+
+    /// The batch is written only if this row has this value at commit.
+    pub fn expect_value<K: Key, V: Value>(&mut self, space: &Keyspace<K, V>, key: &K, value: &V) {
+        let key = self.key(space, key);
+        let value = Some(self.span(|out| value.encode(out)));
+        self.expects.push(Expect { family: space.family(), key, value });
+    }
+
+    /// As [`Self::expect_value`] or [`Self::expect_absent`], by what was read.
+    pub fn expect<K: Key, V: Value>(&mut self, space: &Keyspace<K, V>, key: &K, read: Option<&V>) {
+        match read {
+            Some(value) => self.expect_value(space, key, value),
+            None => self.expect_absent(space, key),
+        }
+    }
+
+    /// Says what the batch is about, for those who wait.
+    pub fn announce(&mut self, topic: Topic) {
+        if !self.topics.contains(&topic) {
+            self.topics.push(topic);
+        }
+    }
+
+    /// The batch may be lost when power fails right after it: it does not ask for an fsync of its own.
+    pub const fn unsynced(&mut self) {
+        self.unsynced = true;
+    }
+
+    /// Bytes that it will write, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// How many positions it asks for.
+    #[must_use]
+    pub const fn stamps(&self) -> u32 {
+        self.stamps
+    }
+
+    fn key<K: Key, V: Value>(&mut self, space: &Keyspace<K, V>, key: &K) -> Span {
+        self.span(|out| space.encode_key(key, out))
+    }
+
+    fn span(&mut self, write: impl FnOnce(&mut Encoder)) -> Span {
+        let start = self.buffer.len();
+        write(&mut self.buffer);
+        Span { start, end: self.buffer.len() }
+    }
+
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        self.buffer.bytes().get(span.start..span.end).unwrap_or_default()
+    }
+
+    pub(crate) fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    pub(crate) fn expects(&self) -> &[Expect] {
+        &self.expects
+    }
+
+    pub(crate) fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    pub(crate) const fn wants_sync(&self) -> bool {
+        !self.unsynced
+    }
+
+    pub(crate) fn fill(&mut self, first: Position) {
+        self.buffer.fill(first);
+    }
+}
+
+impl Snapshot {
+    /// Whether this snapshot is as new as `position`.
+    #[must_use]
+    pub fn holds(&self, position: Position) -> bool {
+        self.position() >= position
+    }
+}

@@ -1,0 +1,133 @@
+//! Keys: fixed-width big-endian parts, at most one part of variable length, and that one last.
+
+use super::{Corrupt, Encoder, Reader};
+use crate::Position;
+
+/// A part of a key, or a whole one. Its bytes sort as the values do.
+pub trait Key: Sized {
+    /// Appends the key.
+    fn encode(&self, out: &mut Encoder);
+
+    /// Reads the key from the front of what is left.
+    ///
+    /// # Errors
+    /// The bytes have another form.
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt>;
+}
+
+/// A leading part of `K`, by which its rows can be scanned.
+pub trait PrefixOf<K>: Key {}
+
+macro_rules! unsigned_keys {
+    ($($t:ty),*) => {$(
+        impl Key for $t {
+            fn encode(&self, out: &mut Encoder) {
+                out.push(&self.to_be_bytes());
+            }
+
+            fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+                Ok(Self::from_be_bytes(input.array()?))
+            }
+        }
+    )*};
+}
+
+unsigned_keys!(u8, u16, u32, u64);
+
+/// Signed numbers sort by value: the sign bit is flipped.
+impl Key for i64 {
+    fn encode(&self, out: &mut Encoder) {
+        (self.cast_unsigned() ^ (1 << 63)).encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        Ok((u64::decode(input)? ^ (1 << 63)).cast_signed())
+    }
+}
+
+impl Key for Position {
+    fn encode(&self, out: &mut Encoder) {
+        out.push_position(*self);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        Ok(Self::new(u64::decode(input)?))
+    }
+}
+
+impl<const N: usize> Key for [u8; N] {
+    fn encode(&self, out: &mut Encoder) {
+        out.push(self);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        input.array()
+    }
+}
+
+impl Key for () {
+    fn encode(&self, _: &mut Encoder) {}
+
+    fn decode(_: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        Ok(())
+    }
+}
+
+/// A string takes all that is left of a key, so it stands last.
+impl Key for String {
+    fn encode(&self, out: &mut Encoder) {
+        out.push(self.as_bytes());
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        String::from_utf8(input.rest().to_vec()).map_err(|_| Corrupt("a key's text is not UTF-8"))
+    }
+}
+
+/// Bytes take all that is left of a key, so they stand last.
+impl Key for Vec<u8> {
+    fn encode(&self, out: &mut Encoder) {
+        out.push(self);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        Ok(input.rest().to_vec())
+    }
+}
+
+macro_rules! tuple_keys {
+    ($($name:ident),+) => {
+        impl<$($name: Key),+> Key for ($($name,)+) {
+            fn encode(&self, out: &mut Encoder) {
+                #[allow(non_snake_case)]
+                let ($($name,)+) = self;
+                $($name.encode(out);)+
+            }
+
+            fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+                Ok(($($name::decode(input)?,)+))
+            }
+        }
+    };
+}
+
+tuple_keys!(A);
+tuple_keys!(A, B);
+tuple_keys!(A, B, C);
+tuple_keys!(A, B, C, D);
+tuple_keys!(A, B, C, D, E);
+
+impl<A: Key, B> PrefixOf<(A, B)> for (A,) {}
+impl<A: Key, B, C> PrefixOf<(A, B, C)> for (A,) {}
+impl<A: Key, B: Key, C> PrefixOf<(A, B, C)> for (A, B) {}
+impl<A: Key, B, C, D> PrefixOf<(A, B, C, D)> for (A,) {}
+impl<A: Key, B: Key, C, D> PrefixOf<(A, B, C, D)> for (A, B) {}
+impl<A: Key, B: Key, C: Key, D> PrefixOf<(A, B, C, D)> for (A, B, C) {}
+impl<A: Key, B, C, D, E> PrefixOf<(A, B, C, D, E)> for (A,) {}
+impl<A: Key, B: Key, C, D, E> PrefixOf<(A, B, C, D, E)> for (A, B) {}
+impl<A: Key, B: Key, C: Key, D, E> PrefixOf<(A, B, C, D, E)> for (A, B, C) {}
+impl<A: Key, B: Key, C: Key, D: Key, E> PrefixOf<(A, B, C, D, E)> for (A, B, C, D) {}
+/// The front of a text, of any length.
+impl PrefixOf<String> for String {}
+impl<A: Key> PrefixOf<(A, String)> for (A, String) {}
+impl<A: Key, B: Key> PrefixOf<(A, B, String)> for (A, B, String) {}

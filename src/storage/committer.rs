@@ -1,0 +1,310 @@
+//! The one writer: takes all batches that wait, gives them positions, writes them with one fsync, publishes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::{Batch, Expect, News, Op};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::keyspace::Family;
+use crate::store::ceiling_row;
+use crate::{Position, Snapshot};
+
+const MOST_BATCHES: usize = 1024;
+const MOST_BYTES: usize = 1 << 20;
+const RETRY_EVERY: Duration = Duration::from_millis(500);
+
+/// Positions are reserved on disk this many at a time, so that none is ever given twice, whatever a crash takes back.
+pub(crate) const RESERVE: u64 = 1 << 20;
+
+/// What a commit answers: the positions that the batch's stamps became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The position of the batch's first stamp.
+    pub first: Position,
+    /// The position at which the batch can be read.
+    pub end: Position,
+}
+
+/// Is told of commits, on the committing thread: it must be quick and must not block.
+pub trait Observer: Send + Sync {
+    /// The batches are on disk and will be readable in a moment: the place to mend what is kept in memory.
+    fn committing(&self, news: &[News]);
+    /// The batches are readable: the place to wake those who wait.
+    fn committed(&self, news: &[News], position: Position);
+}
+
+/// A batch on its way, and where its answer goes.
+pub(crate) struct Job {
+    pub batch: Batch,
+    pub answer: oneshot::Sender<Result<Committed>>,
+}
+
+/// What committer and readers share.
+pub(crate) struct Shared {
+    pub engine: Engine,
+    pub published: ArcSwap<Snapshot>,
+    pub writable: AtomicBool,
+    pub observer: Arc<dyn Observer>,
+    pub sync: bool,
+}
+
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Job>,
+    last: Position,
+    ceiling: Position,
+    /// What the disk's last failure said, while it has not been overcome.
+    failure: Option<(String, Instant)>,
+    gather: Gather,
+}
+
+impl Committer {
+    pub fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Job>, last: Position, ceiling: Position) -> Self {
+        Self { shared, queue, last, ceiling, failure: None, gather: Gather::default() }
+    }
+
+    /// Serves until every sender is gone.
+    pub fn run(mut self) {
+        while let Some(first) = self.wait() {
+            let jobs = self.gather.take(first, &mut self.queue);
+            match &self.failure {
+                Some((why, _)) => {
+                    for job in jobs {
+                        let _ = job.answer.send(Err(Error::Unavailable(why.clone())));
+                    }
+                }
+                None => self.commit(jobs),
+            }
+        }
+    }
+
+    /// Waits for the next batch; while the disk fails, tries now and then whether it still does.
+    fn wait(&mut self) -> Option<Job> {
+        while self.failure.is_some() {
+            self.recover();
+            match self.queue.try_recv() {
+                Ok(job) => return Some(job),
+                Err(mpsc::error::TryRecvError::Disconnected) => return None,
+                Err(mpsc::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        self.queue.blocking_recv()
+    }
+
+    fn recover(&mut self) {
+        let Some((_, tried)) = &mut self.failure else { return };
+        if tried.elapsed() < RETRY_EVERY {
+            return;
+        }
+        *tried = Instant::now();
+        // What the failed group would have had may stand in the log: it is never given again.
+        let from = self.ceiling;
+        let ceiling = Position::new(from.get() + RESERVE);
+        let outcome = self
+            .shared
+            .engine
+            .resume()
+            .and_then(|()| self.shared.engine.write(std::iter::once(&ceiling_row(ceiling)), true));
+        match outcome {
+            Ok(()) => {
+                tracing::info!("the store takes writes again");
+                self.failure = None;
+                self.last = from;
+                self.ceiling = ceiling;
+                self.publish(&[]);
+                self.shared.writable.store(true, Ordering::Release);
+            }
+            Err(error) => tracing::debug!(%error, "the store still takes no writes"),
+        }
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Job>) {
+        let mut last = self.last;
+        let mut ends = Vec::with_capacity(jobs.len());
+        let mut overlay: Option<Overlay> = None;
+        let mut accepted: Vec<Job> = Vec::with_capacity(jobs.len());
+        for mut job in jobs.drain(..) {
+            if !job.batch.expects().is_empty() {
+                let overlay = overlay.get_or_insert_with(|| Overlay::over(&accepted));
+                match self.expected(overlay, &job.batch) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        let _ = job.answer.send(Err(Error::Conflict));
+                        continue;
+                    }
+                    Err(error) => {
+                        let _ = job.answer.send(Err(error));
+                        continue;
+                    }
+                }
+            }
+            let first = last.next();
+            job.batch.fill(first);
+            last = Position::new(last.get() + u64::from(job.batch.stamps()));
+            ends.push(Committed { first, end: last });
+            if let Some(overlay) = &mut overlay {
+                overlay.add(&job.batch);
+            }
+            accepted.push(job);
+        }
+        if accepted.is_empty() {
+            return;
+        }
+        match self.write(&accepted, last) {
+            Ok(()) => {
+                self.last = last;
+                let news: Vec<_> = accepted
+                    .iter()
+                    .zip(&ends)
+                    .flat_map(|(job, end)| {
+                        job.batch.topics().iter().map(|topic| News { position: end.end, topic: *topic })
+                    })
+                    .collect();
+                self.publish(&news);
+                for (job, committed) in accepted.into_iter().zip(ends) {
+                    let _ = job.answer.send(Ok(committed));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store cannot write; it takes no writes until the disk does again");
+                self.shared.writable.store(false, Ordering::Release);
+                let why = error.to_string();
+                self.failure = Some((why.clone(), Instant::now()));
+                for job in accepted {
+                    let _ = job.answer.send(Err(Error::OutcomeUnknown(why.clone())));
+                }
+            }
+        }
+    }
+
+    /// Writes the group, with a new reservation in the same write where its positions reach beyond the old one.
+    fn write(&mut self, jobs: &[Job], last: Position) -> Result<()> {
+        let started = Instant::now();
+        let wants_sync = self.shared.sync && jobs.iter().any(|job| job.batch.wants_sync());
+        let batches = jobs.iter().map(|job| &job.batch);
+        if last > self.ceiling {
+            let ceiling = Position::new(last.get() + RESERVE);
+            let row = ceiling_row(ceiling);
+            self.shared.engine.write(batches.chain(std::iter::once(&row)), self.shared.sync)?;
+            self.ceiling = ceiling;
+        } else {
+            self.shared.engine.write(batches, wants_sync)?;
+        }
+        self.gather.wrote(jobs.len(), started.elapsed());
+        Ok(())
+    }
+
+    fn publish(&self, news: &[News]) {
+        self.shared.observer.committing(news);
+        let snapshot = Snapshot::new(self.shared.engine.snapshot(), self.last);
+        self.shared.published.store(Arc::new(snapshot));
+        self.shared.observer.committed(news, self.last);
+    }
+
+    fn expected(&self, overlay: &Overlay, batch: &Batch) -> Result<bool> {
+        for Expect { family, key, value } in batch.expects() {
+            let key = batch.bytes(*key);
+            let wanted = value.map(|value| batch.bytes(value));
+            let holds = match overlay.get(*family, key) {
+                Some(found) => found == wanted,
+                None => self.shared.engine.newest(*family, key)?.as_deref() == wanted,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What the group's earlier batches will have written, for the preconditions of its later ones.
+#[derive(Default)]
+struct Overlay {
+    rows: HashMap<(Family, Vec<u8>), Option<Vec<u8>>>,
+    deleted: Vec<(Family, Vec<u8>, Vec<u8>)>,
+}
+
+impl Overlay {
+    fn over(jobs: &[Job]) -> Self {
+        let mut overlay = Self::default();
+        for job in jobs {
+            overlay.add(&job.batch);
+        }
+        overlay
+    }
+
+    fn add(&mut self, batch: &Batch) {
+        for op in batch.ops() {
+            match *op {
+                Op::Put { family, key, value } => {
+                    self.rows.insert((family, batch.bytes(key).to_vec()), Some(batch.bytes(value).to_vec()));
+                }
+                Op::Delete { family, key } => {
+                    self.rows.insert((family, batch.bytes(key).to_vec()), None);
+                }
+                Op::DeleteRange { family, start, end } => {
+                    let (start, end) = (batch.bytes(start).to_vec(), batch.bytes(end).to_vec());
+                    for ((row_family, key), value) in &mut self.rows {
+                        if *row_family == family && *key >= start && *key < end {
+                            *value = None;
+                        }
+                    }
+                    self.deleted.push((family, start, end));
+                }
+            }
+        }
+    }
+
+    /// The value that the row will have (`Some(None)`: none), or `None` where the group does not touch it.
+    fn get(&self, family: Family, key: &[u8]) -> Option<Option<&[u8]>> {
+        if let Some(value) = self.rows.get(&(family, key.to_vec())) {
+            return Some(value.as_deref());
+        }
+        let is_deleted = self
+            .deleted
+            .iter()
+            .any(|(of, start, end)| *of == family && key >= start.as_slice() && key < end.as_slice());
+        is_deleted.then_some(None)
+    }
+}
+
+/// Decides how long to wait for more batches: only where the disk is slow and batches come in bursts.
+#[derive(Default)]
+struct Gather {
+    smoothed_write: Duration,
+    last_group: usize,
+}
+
+impl Gather {
+    fn wrote(&mut self, batches: usize, took: Duration) {
+        self.last_group = batches;
+        self.smoothed_write = (self.smoothed_write * 7 + took) / 8;
+    }
+
+    fn take(&self, first: Job, queue: &mut mpsc::Receiver<Job>) -> Vec<Job> {
+        let mut bytes = first.batch.size();
+        let mut jobs = vec![first];
+        let waits = self.smoothed_write > Duration::from_micros(500) && self.last_group >= 4;
+        let deadline = waits.then(|| Instant::now() + (self.smoothed_write / 8).min(Duration::from_micros(400)));
+        while jobs.len() < MOST_BATCHES && bytes < MOST_BYTES {
+            if let Ok(job) = queue.try_recv() {
+                bytes += job.batch.size();
+                jobs.push(job);
+                continue;
+            }
+            match deadline {
+                Some(deadline) if jobs.len() * 10 < self.last_group * 9 && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_micros(25));
+                }
+                _ => break,
+            }
+        }
+        jobs
+    }
+}

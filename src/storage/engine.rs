@@ -1,0 +1,143 @@
+//! The one door to the engines: every verb is dispatched here.
+
+mod memory;
+mod rocks;
+#[cfg(test)]
+mod tests;
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::keyspace::Family;
+use crate::options::{EngineKind, Options};
+use crate::store::Usage;
+
+/// Whether a read may wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Only what is in memory; the answer may be "not known".
+    Cached,
+    /// Everything; may block for the disk.
+    Disk,
+}
+
+/// The outcome of a read that may have been confined to memory.
+#[derive(Debug)]
+pub(crate) enum Read<T> {
+    Done(T),
+    /// The disk must be asked.
+    NotCached,
+}
+
+/// A run of rows, from `start` up to but without `end`.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub family: Family,
+    pub start: Vec<u8>,
+    pub end: Vec<u8>,
+    pub reverse: bool,
+}
+
+/// A page of raw rows.
+pub(crate) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Rocks(rocks::Rocks),
+    Memory(memory::Memory),
+}
+
+impl Engine {
+    /// Opens the engine. Where there is none yet, it is made with `founding` as its first rows.
+    pub fn open(options: &Options, founding: &Batch) -> Result<Self> {
+        match &options.engine {
+            EngineKind::Rocks(folder) => rocks::Rocks::open(folder, options.cache_bytes, founding).map(Self::Rocks),
+            EngineKind::Memory => {
+                let engine = memory::Memory::default();
+                engine.write(std::iter::once(founding));
+                Ok(Self::Memory(engine))
+            }
+        }
+    }
+
+    pub fn snapshot(&self) -> EngineSnapshot {
+        match self {
+            Self::Rocks(engine) => EngineSnapshot::Rocks(engine.snapshot()),
+            Self::Memory(engine) => EngineSnapshot::Memory(engine.snapshot()),
+        }
+    }
+
+    /// Writes all batches as one; with `sync`, it is on disk when this returns.
+    pub fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> Result<()> {
+        match self {
+            Self::Rocks(engine) => engine.write(batches, sync),
+            Self::Memory(engine) => {
+                engine.write(batches);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the newest value of a key, for preconditions.
+    pub fn newest(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Rocks(engine) => engine.newest(family, key),
+            Self::Memory(engine) => Ok(engine.snapshot().get(family, key, |value| value.map(<[u8]>::to_vec))),
+        }
+    }
+
+    /// Tries to take writes again after a failed one.
+    pub fn resume(&self) -> Result<()> {
+        match self {
+            Self::Rocks(engine) => engine.resume(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// What the engine uses.
+    pub fn usage(&self) -> Usage {
+        match self {
+            Self::Rocks(engine) => engine.usage(),
+            Self::Memory(_) => Usage::default(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum EngineSnapshot {
+    Rocks(rocks::RocksSnapshot),
+    Memory(memory::MemorySnapshot),
+}
+
+impl EngineSnapshot {
+    /// Hands the value of a key to `read`.
+    pub fn get<T>(
+        &self,
+        family: Family,
+        key: &[u8],
+        reach: Reach,
+        read: impl FnOnce(Option<&[u8]>) -> T,
+    ) -> Result<Read<T>, Error> {
+        match self {
+            Self::Rocks(snapshot) => snapshot.get(family, key, reach, read),
+            Self::Memory(snapshot) => Ok(Read::Done(snapshot.get(family, key, read))),
+        }
+    }
+
+    /// The values of many keys of one family, in their order.
+    pub fn get_many(&self, family: Family, keys: &[Vec<u8>], reach: Reach) -> Result<Read<Vec<Option<Vec<u8>>>>> {
+        match self {
+            Self::Rocks(snapshot) => snapshot.get_many(family, keys, reach),
+            Self::Memory(snapshot) => Ok(Read::Done(
+                keys.iter().map(|key| snapshot.get(family, key, |value| value.map(<[u8]>::to_vec))).collect(),
+            )),
+        }
+    }
+
+    /// Up to `limit` rows of a run, from its front (or from its end, in reverse).
+    pub fn page(&self, run: &Run, limit: usize, reach: Reach) -> Result<Read<Rows>> {
+        match self {
+            Self::Rocks(snapshot) => snapshot.page(run, limit, reach),
+            Self::Memory(snapshot) => Ok(Read::Done(snapshot.page(run, limit))),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The engine for tests: persistent maps in memory, one a family, whose snapshots cost nothing.
+
+use std::sync::{Mutex, PoisonError};
+
+use imbl::OrdMap;
+
+use super::{Rows, Run};
+use crate::batch::{Batch, Op};
+use crate::keyspace::Family;
+
+type Map = OrdMap<Vec<u8>, Vec<u8>>;
+
+/// All families' rows.
+#[derive(Debug, Default, Clone)]
+struct Families([Map; Family::ALL.len()]);
+
+impl Families {
+    fn map(&self, family: Family) -> &Map {
+        let [meta, log, index, point, id, tree, queue, current] = &self.0;
+        match family {
+            Family::Meta => meta,
+            Family::Log => log,
+            Family::Index => index,
+            Family::Point => point,
+            Family::Id => id,
+            Family::Tree => tree,
+            Family::Queue => queue,
+            Family::Current => current,
+        }
+    }
+
+    fn map_mut(&mut self, family: Family) -> &mut Map {
+        let [meta, log, index, point, id, tree, queue, current] = &mut self.0;
+        match family {
+            Family::Meta => meta,
+            Family::Log => log,
+            Family::Index => index,
+            Family::Point => point,
+            Family::Id => id,
+            Family::Tree => tree,
+            Family::Queue => queue,
+            Family::Current => current,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Mutex<Families>);
+
+impl Memory {
+    pub fn snapshot(&self) -> MemorySnapshot {
+        MemorySnapshot(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    pub fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>) {
+        let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for batch in batches {
+            for op in batch.ops() {
+                match *op {
+                    Op::Put { family, key, value } => {
+                        families.map_mut(family).insert(batch.bytes(key).to_vec(), batch.bytes(value).to_vec());
+                    }
+                    Op::Delete { family, key } => {
+                        families.map_mut(family).remove(batch.bytes(key));
+                    }
+                    Op::DeleteRange { family, start, end } => {
+                        let (start, end) = (batch.bytes(start).to_vec(), batch.bytes(end).to_vec());
+                        let map = families.map_mut(family);
+                        let doomed: Vec<_> = map.range(start..end).map(|(key, _)| key.clone()).collect();
+                        for key in doomed {
+                            map.remove(&key);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct MemorySnapshot(Families);
+
+impl MemorySnapshot {
+    pub fn get<T>(&self, family: Family, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> T) -> T {
+        read(self.0.map(family).get(key).map(Vec::as_slice))
+    }
+
+    pub fn page(&self, run: &Run, limit: usize) -> Rows {
+        if run.start >= run.end {
+            return Rows::new();
+        }
+        let rows = self.0.map(run.family).range(run.start.clone()..run.end.clone());
+        let copy = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
+        if run.reverse { rows.rev().take(limit).map(copy).collect() } else { rows.take(limit).map(copy).collect() }
+    }
+}

@@ -1,0 +1,251 @@
+//! The engine that serves: `RocksDB`. The only file tree that names the crate.
+
+mod tuning;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rocksdb::{ErrorKind, ReadOptions, ReadTier, SingleThreaded, SnapshotWithThreadMode, WriteBatch, WriteOptions};
+use self_cell::self_cell;
+
+use super::{Reach, Read, Rows, Run};
+use crate::batch::{Batch, Op};
+use crate::error::{Error, Result};
+use crate::keyspace::Family;
+use crate::store::Usage;
+
+type Db = rocksdb::DBWithThreadMode<SingleThreaded>;
+type BorrowedSnapshot<'a> = SnapshotWithThreadMode<'a, Db>;
+
+self_cell!(
+    struct OwnedSnapshot {
+        owner: Arc<Db>,
+        #[covariant]
+        dependent: BorrowedSnapshot,
+    }
+);
+
+/// The engine and its caches.
+pub(crate) struct Rocks {
+    db: Arc<Db>,
+    caches: tuning::Caches,
+}
+
+impl std::fmt::Debug for Rocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rocks").field("path", &self.db.path()).finish_non_exhaustive()
+    }
+}
+
+fn engine_error(error: &rocksdb::Error) -> Error {
+    Error::Engine(error.to_string())
+}
+
+fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::Refused(format!("{what}: {error}"))
+}
+
+impl Rocks {
+    /// Opens the store in `folder`, or makes it where there is none.
+    pub fn open(folder: &Path, cache_bytes: usize, founding: &Batch) -> Result<Self> {
+        let caches = tuning::Caches::new(cache_bytes);
+        if folder.exists() {
+            check_families(folder)?;
+        } else {
+            found(folder, &caches, founding)?;
+        }
+        let db = open_db(folder, &caches, false)?;
+        Ok(Self { db: Arc::new(db), caches })
+    }
+
+    pub fn snapshot(&self) -> RocksSnapshot {
+        RocksSnapshot(OwnedSnapshot::new(Arc::clone(&self.db), |db| db.snapshot()))
+    }
+
+    pub fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> Result<()> {
+        write(&self.db, batches, sync)
+    }
+
+    pub fn newest(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.db.get_cf(handle(&self.db, family)?, key).map_err(|error| engine_error(&error))
+    }
+
+    pub fn resume(&self) -> Result<()> {
+        self.db.resume().map_err(|error| engine_error(&error))
+    }
+
+    pub fn usage(&self) -> Usage {
+        let sum = |property: &str| {
+            Family::ALL
+                .iter()
+                .filter_map(|family| handle(&self.db, *family).ok())
+                .filter_map(|handle| self.db.property_int_value_cf(handle, property).ok().flatten())
+                .sum()
+        };
+        Usage {
+            cache_bytes: self.caches.used(),
+            memtable_bytes: sum("rocksdb.cur-size-all-mem-tables"),
+            disk_bytes: sum("rocksdb.total-sst-files-size"),
+            pending_compaction_bytes: sum("rocksdb.estimate-pending-compaction-bytes"),
+        }
+    }
+}
+
+/// Makes a store under another name and renames it when its first rows are on disk: what a crash leaves of a half-made
+/// store is never taken for one.
+fn found(folder: &Path, caches: &tuning::Caches, founding: &Batch) -> Result<()> {
+    let building = folder.with_extension("building");
+    if building.exists() {
+        fs::remove_dir_all(&building).map_err(|error| refused("a half-made store cannot be removed", &error))?;
+    }
+    fs::create_dir_all(&building).map_err(|error| refused("the store's folder cannot be made", &error))?;
+    let db = open_db(&building, caches, true)?;
+    write(&db, std::iter::once(founding), true)?;
+    drop(db);
+    sync_folder(&building)?;
+    fs::rename(&building, folder).map_err(|error| refused("the store cannot be put in its place", &error))?;
+    match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| refused("a folder cannot be synced", &error))
+}
+
+/// Refuses what is not a store, or one with families that this version does not know.
+fn check_families(folder: &Path) -> Result<()> {
+    if !folder.join("CURRENT").exists() {
+        return Err(Error::Refused(format!(
+            "{} exists but is not a store; nothing in it was touched",
+            folder.display()
+        )));
+    }
+    let found = Db::list_cf(&rocksdb::Options::default(), folder)
+        .map_err(|error| refused("the store's list of families cannot be read", &error))?;
+    let is_known = |name: &str| name == "default" || Family::ALL.iter().any(|family| family.name() == name);
+    if let Some(alien) = found.iter().find(|name| !is_known(name)) {
+        return Err(Error::Refused(format!("the store has a family {alien:?} that this version does not know")));
+    }
+    if let Some(missing) = Family::ALL.iter().find(|family| !found.iter().any(|name| name == family.name())) {
+        return Err(Error::Refused(format!("the store lacks its family {:?}", missing.name())));
+    }
+    Ok(())
+}
+
+fn open_db(folder: &Path, caches: &tuning::Caches, create: bool) -> Result<Db> {
+    Db::open_cf_descriptors(&tuning::database(caches, create), folder, tuning::families(caches))
+        .map_err(|error| refused("the store cannot be opened", &error))
+}
+
+fn handle(db: &Db, family: Family) -> Result<&rocksdb::ColumnFamily> {
+    db.cf_handle(family.name()).ok_or_else(|| Error::Engine(format!("no family {}", family.name())))
+}
+
+fn write<'a>(db: &Db, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> Result<()> {
+    let mut merged = WriteBatch::default();
+    for batch in batches {
+        for op in batch.ops() {
+            match *op {
+                Op::Put { family, key, value } => {
+                    merged.put_cf(handle(db, family)?, batch.bytes(key), batch.bytes(value));
+                }
+                Op::Delete { family, key } => merged.delete_cf(handle(db, family)?, batch.bytes(key)),
+                Op::DeleteRange { family, start, end } => {
+                    merged.delete_range_cf(handle(db, family)?, batch.bytes(start), batch.bytes(end));
+                }
+            }
+        }
+    }
+    let mut options = WriteOptions::default();
+    options.set_sync(sync);
+    db.write_opt(&merged, &options).map_err(|error| engine_error(&error))
+}
+
+/// A view of the store at one moment.
+pub(crate) struct RocksSnapshot(OwnedSnapshot);
+
+impl std::fmt::Debug for RocksSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RocksSnapshot")
+    }
+}
+
+/// A read that needs the disk though it was confined to memory is no error.
+fn unless_not_cached<T>(result: Result<T, rocksdb::Error>) -> Result<Read<T>> {
+    match result {
+        Ok(value) => Ok(Read::Done(value)),
+        Err(error) if error.kind() == ErrorKind::Incomplete => Ok(Read::NotCached),
+        Err(error) => Err(engine_error(&error)),
+    }
+}
+
+impl RocksSnapshot {
+    fn options(&self, reach: Reach) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(self.0.borrow_dependent());
+        if reach == Reach::Cached {
+            options.set_read_tier(ReadTier::BlockCache);
+        }
+        options
+    }
+
+    pub fn get<T>(
+        &self,
+        family: Family,
+        key: &[u8],
+        reach: Reach,
+        read: impl FnOnce(Option<&[u8]>) -> T,
+    ) -> Result<Read<T>> {
+        let db = self.0.borrow_owner();
+        let found = unless_not_cached(db.get_pinned_cf_opt(handle(db, family)?, key, &self.options(reach)))?;
+        Ok(match found {
+            Read::Done(value) => Read::Done(read(value.as_deref())),
+            Read::NotCached => Read::NotCached,
+        })
+    }
+
+    pub fn get_many(&self, family: Family, keys: &[Vec<u8>], reach: Reach) -> Result<Read<Vec<Option<Vec<u8>>>>> {
+        let db = self.0.borrow_owner();
+        let found = db.batched_multi_get_cf_opt(handle(db, family)?, keys, false, &self.options(reach));
+        let mut values = Vec::with_capacity(keys.len());
+        for value in found {
+            match unless_not_cached(value)? {
+                Read::Done(value) => values.push(value.map(|value| value.to_vec())),
+                Read::NotCached => return Ok(Read::NotCached),
+            }
+        }
+        Ok(Read::Done(values))
+    }
+
+    pub fn page(&self, run: &Run, limit: usize, reach: Reach) -> Result<Read<Rows>> {
+        let db = self.0.borrow_owner();
+        let mut options = self.options(reach);
+        options.set_iterate_lower_bound(run.start.as_slice());
+        options.set_iterate_upper_bound(run.end.as_slice());
+        let mut iterator = db.raw_iterator_cf_opt(handle(db, run.family)?, options);
+        if run.reverse {
+            iterator.seek_for_prev(&run.end);
+        } else {
+            iterator.seek(&run.start);
+        }
+        let mut rows = Rows::new();
+        while rows.len() < limit {
+            let Some((key, value)) = iterator.item() else { break };
+            rows.push((key.to_vec(), value.to_vec()));
+            if run.reverse {
+                iterator.prev();
+            } else {
+                iterator.next();
+            }
+        }
+        match unless_not_cached(iterator.status())? {
+            Read::Done(()) => Ok(Read::Done(rows)),
+            Read::NotCached => Ok(Read::NotCached),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The store: opening it, committing to it, seeing what it holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::Batch;
+use crate::committer::{Committed, Committer, Job, Observer, RESERVE, Shared};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::keyspace::{Family, Keyspace};
+use crate::options::Options;
+use crate::{Key, Position, Snapshot};
+
+/// The form of what is on disk. A build opens what it knows and refuses what a later one wrote.
+const FORMAT: u32 = 1;
+
+const META: Keyspace<MetaKey, u64> = Keyspace::new(0, "meta", Family::Meta);
+
+crate::labels! {
+    /// The store's own rows.
+    enum MetaKey {
+        /// The form of what is on disk.
+        Format = 0,
+        /// A random number given at founding: tokens of another store are told by it.
+        Epoch = 1,
+        /// No position above this one has ever been given.
+        Ceiling = 2,
+    }
+}
+
+/// The row that reserves positions up to `ceiling`.
+pub(crate) fn ceiling_row(ceiling: Position) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(&META, &MetaKey::Ceiling, &ceiling.get());
+    batch
+}
+
+/// Whether the store can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Reads and writes.
+    Ready,
+    /// Reads only, until the disk takes writes again.
+    ReadOnly,
+}
+
+/// What the engine uses, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Blocks in the cache.
+    pub cache_bytes: u64,
+    /// Rows that are in memory and in the log only.
+    pub memtable_bytes: u64,
+    /// Files of rows.
+    pub disk_bytes: u64,
+    /// What waits to be compacted.
+    pub pending_compaction_bytes: u64,
+}
+
+/// An open store. Dropping it writes what waits and closes the engine.
+pub struct Store {
+    shared: Arc<Shared>,
+    queue: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    epoch: u64,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("engine", &self.shared.engine).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens a store, or makes it where there is none. Blocks; called once at start.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the folder holds anything but a store that this build knows.
+    pub fn open(options: &Options, observer: Arc<dyn Observer>) -> Result<Self> {
+        let mut founding = Batch::new();
+        founding.put(&META, &MetaKey::Format, &u64::from(FORMAT));
+        founding.put(&META, &MetaKey::Epoch, &rand::random::<u64>());
+        founding.put(&META, &MetaKey::Ceiling, &0);
+        let engine = Engine::open(options, &founding)?;
+
+        let format = read_meta(&engine, MetaKey::Format)?;
+        if format != u64::from(FORMAT) {
+            return Err(Error::Refused(format!(
+                "the store has format {format}, this version knows {FORMAT}; start the version that wrote it"
+            )));
+        }
+        let epoch = read_meta(&engine, MetaKey::Epoch)?;
+        // Positions below the old ceiling may have been given before a crash: start above, with a new reservation.
+        let last = Position::new(read_meta(&engine, MetaKey::Ceiling)?);
+        let ceiling = Position::new(last.get() + RESERVE);
+        engine.write(std::iter::once(&ceiling_row(ceiling)), true)?;
+
+        let first = Snapshot::new(engine.snapshot(), last);
+        let shared = Arc::new(Shared {
+            engine,
+            published: ArcSwap::from_pointee(first),
+            writable: AtomicBool::new(true),
+            observer,
+            sync: options.sync,
+        });
+        let (queue, jobs) = mpsc::channel(4096);
+        let committer = Committer::new(Arc::clone(&shared), jobs, last, ceiling);
+        let thread = std::thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || committer.run())
+            .map_err(|error| Error::Refused(format!("the committing thread cannot start: {error}")))?;
+        Ok(Self { shared, queue: Some(queue), thread: Some(thread), epoch })
+    }
+
+    /// The store as of its last commit, with that commit's position.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::clone(&self.shared.published.load())
+    }
+
+    /// Writes a batch wholly or not at all; answers when it is on disk and readable.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where a precondition does not hold, [`Error::Unavailable`] while the disk takes no writes,
+    /// [`Error::OutcomeUnknown`] where the write itself failed.
+    pub async fn commit(&self, batch: Batch) -> Result<Committed> {
+        let queue = self.queue.as_ref().ok_or(Error::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        queue.send(Job { batch, answer }).await.map_err(|_| Error::Closed)?;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+
+    /// A number that no other store has, made with the store.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Whether the store takes writes.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        if self.shared.writable.load(Ordering::Acquire) { Health::Ready } else { Health::ReadOnly }
+    }
+
+    /// What the engine uses.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.shared.engine.usage()
+    }
+
+    /// How many batches wait for the committer.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn read_meta(engine: &Engine, key: MetaKey) -> Result<u64> {
+    let mut out = crate::Encoder::default();
+    META.encode_key(&key, &mut out);
+    let missing = || Error::Refused(format!("the store lacks its row {key:?}"));
+    let value = engine.newest(Family::Meta, out.bytes())?.ok_or_else(missing)?;
+    let mut reader = crate::Reader::new(&value);
+    u64::decode(&mut reader).map_err(|source| Error::Corrupt { keyspace: META.name(), source })
+}
