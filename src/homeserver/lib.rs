@@ -6,6 +6,7 @@ pub mod config;
 pub mod devices;
 pub mod error;
 pub mod ids;
+pub mod rooms;
 pub mod schema;
 pub mod streams;
 

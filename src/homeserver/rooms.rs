@@ -1,0 +1,3 @@
+//! Rooms.
+
+pub mod tree;
