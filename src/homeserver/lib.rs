@@ -8,6 +8,7 @@ pub mod error;
 pub mod ids;
 pub mod rooms;
 pub mod schema;
+pub mod signing;
 pub mod streams;
 
 use std::sync::Arc;

@@ -1,3 +1,82 @@
-//! Rooms.
+//! Rooms: the one door by which events enter them, and every way to read them.
 
+pub mod alias;
+pub mod append;
+pub mod build;
+pub mod create;
+pub mod event;
+pub mod history;
+pub mod membership;
+mod power;
+pub mod send;
+pub mod state;
+pub mod view;
+pub mod resolve;
 pub mod tree;
+pub mod working;
+pub mod writer;
+
+use std::sync::Arc;
+
+use matron_matrix::event::Pdu;
+use matron_storage::{Snapshot, Store};
+use quick_cache::sync::Cache;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ids::Ids;
+use crate::schema::{EventNum, RoomNum};
+use crate::signing::SigningKey;
+use crate::streams::Streams;
+
+/// The owner of rooms.
+#[derive(Debug)]
+pub struct Rooms {
+    pub(crate) store: Arc<Store>,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) clock: Clock,
+    pub(crate) config: Arc<Config>,
+    pub(crate) accounts: Arc<Accounts>,
+    key: Arc<SigningKey>,
+    nodes: Arc<tree::NodeCache>,
+    /// State events that authorized others lately.
+    authorities: Cache<EventNum, Arc<Pdu>>,
+    writers: writer::Writers,
+    tasks: TaskTracker,
+}
+
+impl Rooms {
+    /// Needs what lies below, and accounts (for profiles and push rules).
+    #[must_use]
+    pub fn new(
+        (store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>),
+        clock: Clock,
+        config: Arc<Config>,
+        key: Arc<SigningKey>,
+        accounts: Arc<Accounts>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            store,
+            streams,
+            ids,
+            clock,
+            config,
+            accounts,
+            key,
+            nodes: Arc::new(tree::NodeCache::new(50_000)),
+            authorities: Cache::new(20_000),
+            writers: writer::Writers::default(),
+            tasks,
+        }
+    }
+
+    /// Reads the states of a room.
+    #[must_use]
+    pub fn states(&self, snapshot: &Snapshot, room: RoomNum) -> tree::Reader {
+        tree::Reader::new(snapshot.clone(), Arc::clone(&self.nodes), room)
+    }
+}

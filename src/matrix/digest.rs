@@ -15,6 +15,15 @@ pub fn of_event_id(id: &str) -> [u8; 32] {
     decoded.unwrap_or_else(|| of(id.as_bytes()))
 }
 
+/// The event id that encodes these bytes (room versions 4 and later).
+#[must_use]
+pub fn to_event_id(digest: &[u8; 32]) -> String {
+    let mut id = String::with_capacity(44);
+    id.push('$');
+    URL_SAFE_NO_PAD.encode_string(digest, &mut id);
+    id
+}
+
 /// SHA-256.
 #[must_use]
 pub fn of(bytes: &[u8]) -> [u8; 32] {

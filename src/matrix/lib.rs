@@ -7,6 +7,7 @@ pub mod digest;
 pub mod error;
 pub mod event;
 pub mod filter;
+pub mod power;
 pub mod push;
 pub mod resolve;
 pub mod visibility;

@@ -141,6 +141,8 @@ matron_storage::record! {
 pub struct EventHeader {
     /// Its number.
     pub num: EventNum,
+    /// What its id encodes.
+    pub digest: Digest,
     /// How it stands.
     pub standing: Standing,
     /// The redaction that prunes it.
@@ -169,6 +171,8 @@ pub struct EventHeader {
     pub prev: Vec<EventNum>,
     /// The events that authorize it.
     pub auth: Vec<EventNum>,
+    /// The class that plain members are notified by (`matron_matrix::push`).
+    pub class: Option<u8>,
     /// The room's running counts, this event included.
     pub counts: Vec<u32>,
 }
@@ -193,6 +197,7 @@ impl Value for StoredEvent {
         out.push(&[1, flags]);
         h.standing.put(out);
         h.num.put(out);
+        h.digest.put(out);
         if let Some(redaction) = h.redacted_by {
             redaction.put(out);
         }
@@ -213,6 +218,7 @@ impl Value for StoredEvent {
         }
         h.prev.put(out);
         h.auth.put(out);
+        h.class.put(out);
         h.counts.put(out);
         out.push(self.json.as_bytes());
     }
@@ -226,6 +232,7 @@ impl Value for StoredEvent {
         let has = |bit: u8| flags & (1 << bit) != 0;
         let standing = Field::get(&mut input)?;
         let num = Field::get(&mut input)?;
+        let digest = Field::get(&mut input)?;
         let redacted_by = has(0).then(|| Field::get(&mut input)).transpose()?;
         let thread = has(1).then(|| Field::get(&mut input)).transpose()?;
         let state_before = Field::get(&mut input)?;
@@ -238,6 +245,7 @@ impl Value for StoredEvent {
         let transaction = has(4).then(|| Field::get(&mut input)).transpose()?;
         let header = EventHeader {
             num,
+            digest,
             standing,
             redacted_by,
             thread,
@@ -252,6 +260,7 @@ impl Value for StoredEvent {
             transaction,
             prev: Field::get(&mut input)?,
             auth: Field::get(&mut input)?,
+            class: Field::get(&mut input)?,
             counts: Field::get(&mut input)?,
         };
         let json = std::str::from_utf8(input.rest()).map_err(|_| Corrupt("an event is not UTF-8"))?;
@@ -291,10 +300,12 @@ matron_storage::record! {
         pub event: EventNum,
         /// When that membership began.
         pub since: Position,
+        /// When their member event last changed: its entry in their stream.
+        pub news: Position,
         /// Whether they forgot the room after leaving it.
         pub forgotten: bool,
-        /// Whether they were joined before, so that a later leave shows them what they saw.
-        pub was_joined: bool,
+        /// When they last stopped being joined: they go on seeing what they could see then.
+        pub left: Option<Position>,
         /// The stripped state that came with an invite or knock from another server, as a JSON list.
         pub stripped: Option<String>,
     }

@@ -1,6 +1,6 @@
 //! A node of the state tree and its bytes. The hash and the bytes are part of the format on disk.
 
-use matron_storage::{Corrupt, Encoder, Reader, Value as _, Varint};
+use matron_storage::{Corrupt, Encoder, Reader, Varint};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::NodeNum;

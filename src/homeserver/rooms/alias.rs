@@ -1,0 +1,134 @@
+//! Room aliases of this server: client-server API, "Room aliases".
+
+use matron_matrix::Error as MatrixError;
+use matron_storage::{Batch, Error as StorageError};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
+
+use super::Rooms;
+use crate::accounts::Session;
+use crate::error::{Error, Result};
+use crate::schema::rooms::{ALIASES, Alias, PUBLIC, ROOM_ALIASES, ROOMS};
+
+fn missing() -> MatrixError {
+    MatrixError::not_found("the alias is not known")
+}
+
+impl Rooms {
+    fn own_alias(&self, alias: &RoomAliasId) -> Result<()> {
+        if alias.server_name() == self.config.server_name {
+            Ok(())
+        } else {
+            Err(MatrixError::invalid_param("the alias is of another server").into())
+        }
+    }
+
+    /// Gives a room an alias.
+    ///
+    /// # Errors
+    /// `M_UNKNOWN` (409) where the alias is taken; `M_NOT_FOUND` where the room is not known; `M_FORBIDDEN`.
+    pub async fn add_alias(&self, session: &Session, alias: &RoomAliasId, room_id: &RoomId) -> Result<()> {
+        self.own_alias(alias)?;
+        let snapshot = self.store.snapshot();
+        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
+        let room = room.ok_or_else(|| MatrixError::not_found("the room is not known"))?;
+        self.joined_room(&snapshot, session, room_id).await?;
+        let name = alias.to_string();
+        let mut batch = Batch::new();
+        batch.expect_absent(&ALIASES, &name);
+        batch.put(&ALIASES, &name, &Alias { room, creator: session.user });
+        batch.put(&ROOM_ALIASES, &(room, name), &());
+        match self.store.commit(batch).await {
+            Ok(_) => Ok(()),
+            Err(StorageError::Conflict) => Err(MatrixError::room_in_use("the alias is taken").into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The room that an alias stands for.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`; also for aliases of other servers.
+    pub async fn find_alias(&self, alias: &RoomAliasId) -> Result<OwnedRoomId> {
+        let snapshot = self.store.snapshot();
+        let row = snapshot.get(&ALIASES, &alias.to_string()).await?.ok_or_else(missing)?;
+        let room = snapshot.get(&ROOMS, &row.room).await?.ok_or_else(missing)?;
+        RoomId::parse(&room.id).map_err(Error::internal)
+    }
+
+    /// Takes an alias away: its maker may, and who may change the room's canonical alias.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`, `M_FORBIDDEN`.
+    pub async fn remove_alias(&self, session: &Session, alias: &RoomAliasId) -> Result<()> {
+        self.own_alias(alias)?;
+        let snapshot = self.store.snapshot();
+        let name = alias.to_string();
+        let row = snapshot.get(&ALIASES, &name).await?.ok_or_else(missing)?;
+        if row.creator != session.user && !session.admin {
+            let levels = self.power_levels(&snapshot, row.room).await?;
+            let joined = self.streams.joined(&snapshot, row.room).await?.contains(&session.user);
+            let kind = ruma::events::StateEventType::RoomCanonicalAlias;
+            if !joined || !levels.user_can_send_state(&session.user_id, kind) {
+                return Err(MatrixError::forbidden("you may not take this alias away").into());
+            }
+        }
+        let mut batch = Batch::new();
+        batch.delete(&ALIASES, &name);
+        batch.delete(&ROOM_ALIASES, &(row.room, name));
+        self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// A room's aliases on this server.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` for all who are not joined, unless everybody may read the room.
+    pub async fn aliases(&self, session: &Session, room_id: &RoomId) -> Result<Vec<OwnedRoomAliasId>> {
+        let snapshot = self.store.snapshot();
+        let mut view = self.view(&snapshot, session, room_id).await?;
+        if !view.is_joined() {
+            let now = view.head.state;
+            if view.state().await? != now {
+                return Err(MatrixError::forbidden("you are not in this room").into());
+            }
+        }
+        let rows = snapshot.scan(&ROOM_ALIASES, ROOM_ALIASES.under(&(view.room,))).collect().await?;
+        Ok(rows.into_iter().filter_map(|((_, alias), ())| RoomAliasId::parse(alias).ok()).collect())
+    }
+
+    /// Whether a room is in the public list.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`.
+    pub async fn is_public(&self, room_id: &RoomId) -> Result<bool> {
+        let snapshot = self.store.snapshot();
+        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
+        let room = room.ok_or_else(|| MatrixError::not_found("the room is not known"))?;
+        Ok(snapshot.get(&PUBLIC, &room).await?.is_some())
+    }
+
+    /// Puts a room in the public list, or takes it out.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`; `M_FORBIDDEN` for all who may not change the room's canonical alias.
+    pub async fn set_public(&self, session: &Session, room_id: &RoomId, public: bool) -> Result<()> {
+        let snapshot = self.store.snapshot();
+        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
+        let room = room.ok_or_else(|| MatrixError::not_found("the room is not known"))?;
+        if !session.admin {
+            self.joined_room(&snapshot, session, room_id).await?;
+            let kind = ruma::events::StateEventType::RoomCanonicalAlias;
+            if !self.power_levels(&snapshot, room).await?.user_can_send_state(&session.user_id, kind) {
+                return Err(MatrixError::forbidden("you may not change the list").into());
+            }
+        }
+        let mut batch = Batch::new();
+        if public {
+            batch.put(&PUBLIC, &room, &());
+        } else {
+            batch.delete(&PUBLIC, &room);
+        }
+        self.store.commit(batch).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! What changes in a room's state means for its members: rows, counts, and news for the users of this server.
+
+use matron_storage::Position;
+use ruma::UserId;
+use ruma::events::StateEventType;
+use ruma::events::room::member::MembershipState;
+use serde::Deserialize;
+
+use super::Append;
+use crate::error::Result;
+use crate::rooms::tree::Change;
+use crate::schema::accounts::{USER_STREAM, UserChange, UserNews};
+use crate::schema::rooms::{MEMBERS, Member, Membership, SERVERS, USER_ROOMS, UserRoom};
+use crate::schema::{EventNum, UserNum};
+use crate::streams::Subject;
+
+#[derive(Deserialize)]
+struct MemberContent {
+    membership: MembershipState,
+}
+
+/// The membership that a member event gives. Anything unknown is no membership, as the rules have it.
+#[must_use]
+pub(crate) fn membership_of(content: &serde_json::value::RawValue) -> Membership {
+    match serde_json::from_str::<MemberContent>(content.get()).map(|content| content.membership) {
+        Ok(MembershipState::Join) => Membership::Join,
+        Ok(MembershipState::Invite) => Membership::Invite,
+        Ok(MembershipState::Knock) => Membership::Knock,
+        Ok(MembershipState::Ban) => Membership::Ban,
+        _ => Membership::Leave,
+    }
+}
+
+impl Append<'_> {
+    /// Writes what follows from changes of the resolved state.
+    pub(super) async fn apply(&mut self, changes: &[Change], position: Position) -> Result<()> {
+        if changes.len() > 1 {
+            self.working.state.clear();
+        }
+        for change in changes {
+            let name = self.rooms.ids.state_key_name(change.key).await?;
+            let kind = StateEventType::from(&*self.rooms.ids.kind_name(name.kind).await?);
+            let new = match change.new {
+                Some(num) => Some((num, self.changed_event(num).await?)),
+                None => None,
+            };
+            self.working.state.insert((kind.clone(), name.key.clone()), new.clone());
+            if kind == StateEventType::RoomMember {
+                let new = new.map(|(num, pdu)| (num, membership_of(&pdu.content)));
+                self.move_member(&name.key, new, position).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn move_member(
+        &mut self,
+        user_id: &str,
+        new: Option<(EventNum, Membership)>,
+        position: Position,
+    ) -> Result<()> {
+        // A member event for what is no user id changes nothing for anybody.
+        let Ok(user_id) = UserId::parse(user_id) else { return Ok(()) };
+        let room = self.working.num;
+        let user = self.rooms.ids.user(&user_id).await?;
+        let old = self.member(user).await?;
+        let old_membership = old.as_ref().map(|member| member.membership);
+        let membership = new.map(|(_, membership)| membership);
+        let member = new.map(|(event, membership)| Member { membership, event });
+        match &member {
+            Some(member) => self.batch.put(&MEMBERS, &(room, user), member),
+            None => self.batch.delete(&MEMBERS, &(room, user)),
+        }
+        self.working.touched.members.insert(user, member);
+        self.count_members(old_membership, membership);
+        let (was_joined, is_joined) =
+            (old_membership == Some(Membership::Join), membership == Some(Membership::Join));
+        if was_joined != is_joined {
+            self.batch.announce(Subject::Members(room).into());
+            self.count_server(user_id.server_name().as_str(), is_joined).await?;
+        }
+        if user_id.server_name() == self.rooms.config.server_name {
+            self.tell_user(user, new, position).await?;
+        }
+        Ok(())
+    }
+
+    /// A member's row as of the batch so far: each user's row is written once a batch but for rare repeats, and those are
+    /// read from the working state.
+    async fn member(&self, user: UserNum) -> Result<Option<Member>> {
+        if let Some(member) = self.working.touched.members.get(&user) {
+            return Ok(member.clone());
+        }
+        Ok(self.working.snapshot.get(&MEMBERS, &(self.working.num, user)).await?)
+    }
+
+    const fn count_members(&mut self, old: Option<Membership>, new: Option<Membership>) {
+        let head = &mut self.working.head;
+        match old {
+            Some(Membership::Join) => head.joined = head.joined.saturating_sub(1),
+            Some(Membership::Invite) => head.invited = head.invited.saturating_sub(1),
+            _ => {}
+        }
+        match new {
+            Some(Membership::Join) => head.joined += 1,
+            Some(Membership::Invite) => head.invited += 1,
+            _ => {}
+        }
+    }
+
+    async fn count_server(&mut self, server: &str, joined: bool) -> Result<()> {
+        let key = (self.working.num, server.to_owned());
+        let before = match self.working.touched.servers.get(server) {
+            Some(count) => *count,
+            None => self.working.snapshot.get(&SERVERS, &key).await?.unwrap_or(0),
+        };
+        let count = if joined { before + 1 } else { before.saturating_sub(1) };
+        self.working.touched.servers.insert(server.to_owned(), count);
+        if count == 0 {
+            self.batch.delete(&SERVERS, &key);
+        } else {
+            self.batch.put(&SERVERS, &key, &count);
+        }
+        Ok(())
+    }
+
+    /// A user of this server sees the room with other eyes: their own row and their own stream.
+    async fn tell_user(
+        &mut self,
+        user: UserNum,
+        new: Option<(EventNum, Membership)>,
+        position: Position,
+    ) -> Result<()> {
+        let room = self.working.num;
+        let old = match self.working.touched.user_rooms.get(&user) {
+            Some(row) => row.clone(),
+            None => self.working.snapshot.get(&USER_ROOMS, &(user, room)).await?,
+        };
+        if let Some(old) = &old {
+            self.batch.delete(&USER_STREAM, &(user, old.news));
+        }
+        let Some((event, membership)) = new else {
+            self.batch.delete(&USER_ROOMS, &(user, room));
+            self.working.touched.user_rooms.insert(user, None);
+            return Ok(());
+        };
+        let left = match &old {
+            _ if membership == Membership::Join => None,
+            Some(old) if old.membership == Membership::Join => Some(position),
+            Some(old) => old.left,
+            None => None,
+        };
+        let stays = old.as_ref().filter(|old| old.membership == membership);
+        let row = UserRoom {
+            membership,
+            event,
+            // A new display name is no new membership: who was joined stays joined since then.
+            since: stays.map_or(position, |old| old.since),
+            news: position,
+            forgotten: false,
+            left,
+            stripped: None,
+        };
+        self.batch.put(&USER_ROOMS, &(user, room), &row);
+        let news = UserNews { change: UserChange::Membership, room: Some(room), kind: String::new() };
+        self.batch.put(&USER_STREAM, &(user, position), &news);
+        self.batch.announce(Subject::Memberships(user).into());
+        self.working.touched.user_rooms.insert(user, Some(row));
+        Ok(())
+    }
+}

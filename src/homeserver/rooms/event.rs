@@ -1,0 +1,128 @@
+//! Reading single events: by number, by id, as PDUs, and pruned where they were redacted.
+
+use std::sync::Arc;
+
+use matron_matrix::digest;
+use matron_matrix::event::{Pdu, redacted};
+use matron_storage::Snapshot;
+use ruma::room_version_rules::RoomVersionRules;
+use ruma::{EventId, OwnedEventId};
+
+use super::Rooms;
+use crate::error::{Error, Result};
+use crate::schema::rooms::{Arrival, EventHeader, OUTLIERS, PLACES, Place, StoredEvent, TIMELINE};
+use crate::schema::{EventNum, RoomNum};
+
+/// An event and where it lies.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The event.
+    pub event: StoredEvent,
+    /// Its room and its place there.
+    pub place: Place,
+}
+
+impl EventHeader {
+    /// The event's id.
+    #[must_use]
+    pub fn event_id(&self) -> String {
+        digest::to_event_id(&self.digest)
+    }
+}
+
+/// An event by its number.
+///
+/// # Errors
+/// The store cannot be read, or the event's row is missing.
+pub async fn by_num(snapshot: &Snapshot, num: EventNum) -> Result<Found> {
+    let place = snapshot.get(&PLACES, &num).await?;
+    let place = place.ok_or_else(|| Error::internal(format!("event {num} has no place")))?;
+    let event = match place.arrival {
+        Some(arrival) => snapshot.get(&TIMELINE, &(place.room, arrival)).await?,
+        None => snapshot.get(&OUTLIERS, &num).await?,
+    };
+    let event = event.ok_or_else(|| Error::internal(format!("event {num} is not at its place")))?;
+    Ok(Found { event, place })
+}
+
+/// Many events by their numbers, in that order.
+///
+/// # Errors
+/// The store cannot be read, or an event's row is missing.
+pub async fn by_nums(snapshot: &Snapshot, nums: &[EventNum]) -> Result<Vec<StoredEvent>> {
+    let places = snapshot.get_many(&PLACES, nums).await?;
+    let mut keys: Vec<(usize, RoomNum, Arrival)> = Vec::with_capacity(nums.len());
+    let mut events: Vec<Option<StoredEvent>> = vec![None; nums.len()];
+    for (nth, (num, place)) in nums.iter().zip(places).enumerate() {
+        let place = place.ok_or_else(|| Error::internal(format!("event {num} has no place")))?;
+        match place.arrival {
+            Some(arrival) => keys.push((nth, place.room, arrival)),
+            None => {
+                if let Some(slot) = events.get_mut(nth) {
+                    *slot = snapshot.get(&OUTLIERS, num).await?;
+                }
+            }
+        }
+    }
+    keys.sort_by_key(|(_, room, arrival)| (*room, *arrival));
+    let sorted: Vec<_> = keys.iter().map(|(_, room, arrival)| (*room, *arrival)).collect();
+    for ((nth, ..), event) in keys.iter().zip(snapshot.get_many(&TIMELINE, &sorted).await?) {
+        if let Some(slot) = events.get_mut(*nth) {
+            *slot = event;
+        }
+    }
+    let found: Vec<_> = events.into_iter().flatten().collect();
+    if found.len() == nums.len() { Ok(found) } else { Err(Error::internal("an event is not at its place")) }
+}
+
+/// An event by its id, if it is known.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn by_id(rooms: &Rooms, snapshot: &Snapshot, id: &EventId) -> Result<Option<Found>> {
+    match rooms.ids.event(snapshot, &digest::of_event_id(id.as_str())).await? {
+        Some(num) => by_num(snapshot, num).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The JSON that anybody may be shown: pruned where the event was redacted. Every reader goes through here.
+///
+/// # Errors
+/// The stored JSON is no event.
+pub fn readable(event: StoredEvent, rules: &RoomVersionRules) -> Result<Box<str>> {
+    if event.header.redacted_by.is_some() { Ok(redacted(&event.json, rules)?) } else { Ok(event.json) }
+}
+
+/// The stored event as the rules see it.
+///
+/// # Errors
+/// The stored JSON is no event.
+pub fn parse(event: &StoredEvent) -> Result<Pdu> {
+    let id = OwnedEventId::try_from(event.header.event_id()).map_err(Error::internal)?;
+    Ok(Pdu::parse(id, &event.json)?)
+}
+
+impl Rooms {
+    /// A state event as the rules see it, from memory where it was needed lately.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the event's row is missing.
+    pub async fn authority(&self, snapshot: &Snapshot, num: EventNum) -> Result<Arc<Pdu>> {
+        if let Some(pdu) = self.authorities.get(&num) {
+            return Ok(pdu);
+        }
+        let found = by_num(snapshot, num).await?;
+        let pdu = Arc::new(parse(&found.event)?);
+        self.authorities.insert(num, Arc::clone(&pdu));
+        Ok(pdu)
+    }
+
+    pub(super) fn remembers(&self, num: EventNum) -> bool {
+        self.authorities.get(&num).is_some()
+    }
+
+    pub(super) fn remember(&self, num: EventNum, pdu: &Arc<Pdu>) {
+        self.authorities.insert(num, Arc::clone(pdu));
+    }
+}

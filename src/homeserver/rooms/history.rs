@@ -1,0 +1,352 @@
+//! Walking a room's history: client-server API, "Getting events for a room" (/messages, /context, /event).
+
+use matron_matrix::Error as MatrixError;
+use matron_matrix::filter::{Candidate, Compiled};
+use matron_storage::Position;
+use ruma::{EventId, RoomId};
+use serde_json::value::RawValue;
+
+use super::Rooms;
+use super::view::View;
+use crate::accounts::Session;
+use crate::error::{Error, Result};
+use crate::schema::UserNum;
+use crate::schema::rooms::{Arrival, GAPS, ROOM_ORDER, STATES, StoredEvent, TIMELINE};
+use crate::streams::Token;
+
+/// The most events that one page may hold.
+pub const MOST_EVENTS: usize = 1000;
+
+/// How many events a page may look at for each that it holds, where a filter passes few.
+const LOOKS_PER_EVENT: usize = 20;
+
+/// A place in room order, between two events: after all up to this key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Between {
+    /// The depth.
+    pub depth: u64,
+    /// Where at that depth.
+    pub arrival: Arrival,
+}
+
+impl Between {
+    /// The end of a room's history.
+    pub const END: Self = Self { depth: u64::MAX, arrival: Arrival::Live(Position::MAX) };
+    /// The beginning.
+    pub const START: Self = Self { depth: 0, arrival: Arrival::Backfilled(i64::MIN) };
+
+    /// Just before an event.
+    #[must_use]
+    pub const fn before(depth: u64, arrival: Arrival) -> Self {
+        let arrival = match arrival {
+            Arrival::Live(position) => Arrival::Live(Position::new(position.get().saturating_sub(1))),
+            Arrival::Backfilled(number) => Arrival::Backfilled(number.saturating_sub(1)),
+        };
+        Self { depth, arrival }
+    }
+
+    /// Just after an event.
+    #[must_use]
+    pub const fn after(depth: u64, arrival: Arrival) -> Self {
+        Self { depth, arrival }
+    }
+
+    /// As a token. Events that come after `until` are left out of the pages that follow.
+    #[must_use]
+    pub const fn token(self, until: Position) -> Token {
+        Token::Room { depth: self.depth, arrival: self.arrival, until }
+    }
+}
+
+/// What a page is to hold.
+#[derive(Debug, Clone)]
+pub struct Page<'a> {
+    /// Where it begins.
+    pub from: Option<Token>,
+    /// Where it ends at the latest.
+    pub to: Option<Token>,
+    /// Towards newer events.
+    pub forward: bool,
+    /// How many events at most.
+    pub limit: usize,
+    /// Which of them.
+    pub filter: &'a Compiled,
+}
+
+/// A page of history.
+#[derive(Debug)]
+pub struct History {
+    /// The events, in the direction of the walk.
+    pub events: Vec<Box<RawValue>>,
+    /// Who sent them: for members that are sent along.
+    pub senders: Vec<UserNum>,
+    /// Where it began.
+    pub start: Token,
+    /// Where the next one begins; none where there is nothing more.
+    pub end: Option<Token>,
+}
+
+/// The root of a room's resolved state as of a position.
+pub(crate) async fn state_at(view: &View<'_>, position: Position) -> Result<Option<u32>> {
+    let up_to = STATES.range((view.room, Position::ZERO)..=(view.room, position));
+    let found = view.snapshot.scan(&STATES, up_to).reverse().first().await?;
+    Ok(found.map(|(_, state)| state.state))
+}
+
+/// Where room order stood as of a position: behind the greatest depth of what had come by then.
+async fn between_at(view: &View<'_>, position: Position) -> Result<Between> {
+    let first = (view.room, Arrival::Live(Position::ZERO));
+    let up_to = TIMELINE.range(first..=(view.room, Arrival::Live(position)));
+    let last = view.snapshot.scan(&TIMELINE, up_to).reverse().first().await?;
+    Ok(last.map_or(Between::START, |(_, event)| Between {
+        depth: event.header.room_depth,
+        arrival: Arrival::Live(position),
+    }))
+}
+
+/// What a token means as a place in room order, and up to which position events count.
+async fn place_of(view: &View<'_>, token: Token) -> Result<(Between, Position)> {
+    match token {
+        Token::Room { depth, arrival, until } => Ok((Between { depth, arrival }, until)),
+        Token::Stream { position, .. } => Ok((between_at(view, position).await?, position)),
+    }
+}
+
+impl Rooms {
+    /// A page of a room's history.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where the user may see nothing of the room.
+    pub async fn messages(&self, session: &Session, room_id: &RoomId, page: &Page<'_>) -> Result<History> {
+        let snapshot = self.store.snapshot();
+        let mut view = self.view(&snapshot, session, room_id).await?;
+        view.state().await?;
+        walk(&mut view, page).await
+    }
+
+    /// One event.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND` where there is none, or the user may not see it.
+    pub async fn event(&self, session: &Session, room_id: &RoomId, event_id: &EventId) -> Result<Box<RawValue>> {
+        let snapshot = self.store.snapshot();
+        let missing = |_| Error::from(MatrixError::not_found("the event is not known, or you may not see it"));
+        let mut view = self.view(&snapshot, session, room_id).await.map_err(missing)?;
+        let found = view.find(event_id).await?;
+        view.show(found.event, true).await
+    }
+}
+
+/// Walks room order from a place, as far as the view allows it.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
+    let now = view.until().unwrap_or_else(|| view.snapshot.position());
+    let (from, until) = match page.from {
+        Some(token) => place_of(view, token).await?,
+        None if page.forward => (Between::START, Position::MAX),
+        None => (Between::END, now),
+    };
+    let to = match page.to {
+        Some(token) => Some(place_of(view, token).await?.0),
+        None => None,
+    };
+    // Backwards, what came after the walk began is left out; forwards, everything that is there counts.
+    let until = if page.forward { now } else { until.min(now) };
+    let limit = page.limit.clamp(1, MOST_EVENTS);
+    let mut order = order(view, from, to, page.forward).expecting(limit.min(128) + 1);
+    let mut history = History { events: Vec::new(), senders: Vec::new(), start: from.token(until), end: None };
+    let mut last = from;
+    let mut looked = 0;
+    let mut more = false;
+    loop {
+        let chunk = next_chunk(&mut order, limit - history.events.len() + 1, until).await?;
+        if chunk.is_empty() {
+            break;
+        }
+        let keys: Vec<_> = chunk.iter().map(|(_, arrival)| (view.room, *arrival)).collect();
+        let events = view.snapshot.get_many(&TIMELINE, &keys).await?;
+        for ((depth, arrival), event) in chunk.into_iter().zip(events) {
+            if history.events.len() == limit || looked > limit * LOOKS_PER_EVENT {
+                more = true;
+                break;
+            }
+            looked += 1;
+            last = if page.forward { Between::after(depth, arrival) } else { Between::before(depth, arrival) };
+            let event = event.ok_or_else(|| Error::internal("room order names an event that is not there"))?;
+            if wanted(view, page.filter, &event).await? && view.sees(&event, Some(arrival)).await? {
+                history.senders.push(event.header.sender);
+                history.events.push(view.show(event, true).await?);
+            }
+        }
+        if more {
+            break;
+        }
+    }
+    if more || (page.forward && !history.events.is_empty()) || gap_at(view, last).await? {
+        history.end = Some(last.token(until));
+    }
+    Ok(history)
+}
+
+type Order = matron_storage::Scan<(crate::schema::RoomNum, u64, Arrival), ()>;
+
+fn order(view: &View<'_>, from: Between, to: Option<Between>, forward: bool) -> Order {
+    let room = view.room;
+    let key = |place: Between| (room, place.depth, place.arrival);
+    if forward {
+        use std::ops::Bound::{Excluded, Included};
+        let range = ROOM_ORDER.range((Excluded(key(from)), Included(key(to.unwrap_or(Between::END)))));
+        view.snapshot.scan(&ROOM_ORDER, range)
+    } else {
+        use std::ops::Bound::{Excluded, Included};
+        let range = ROOM_ORDER.range((Excluded(key(to.unwrap_or(Between::START))), Included(key(from))));
+        view.snapshot.scan(&ROOM_ORDER, range).reverse()
+    }
+}
+
+async fn next_chunk(order: &mut Order, most: usize, until: Position) -> Result<Vec<(u64, Arrival)>> {
+    let mut chunk = Vec::with_capacity(most);
+    while chunk.len() < most {
+        let Some(((_, depth, arrival), ())) = order.next().await? else { break };
+        if !matches!(arrival, Arrival::Live(position) if position > until) {
+            chunk.push((depth, arrival));
+        }
+    }
+    Ok(chunk)
+}
+
+/// Whether events are missing before a place: another server may have them.
+async fn gap_at(view: &View<'_>, place: Between) -> Result<bool> {
+    let key = (view.room, place.depth, place.arrival);
+    let next = (view.room, place.depth.saturating_add(1), Arrival::Live(Position::MAX));
+    Ok(view.snapshot.scan(&GAPS, GAPS.range(key..=next)).first().await?.is_some())
+}
+
+/// Whether a filter wants an event.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn wanted(view: &View<'_>, filter: &Compiled, event: &StoredEvent) -> Result<bool> {
+    if filter.is_open() {
+        return Ok(true);
+    }
+    let sender = view.rooms.ids.user_id(event.header.sender).await?;
+    Ok(filter.wants(&Candidate {
+        kind: &event.header.kind,
+        sender: sender.as_str(),
+        room_id: &view.room_id,
+        json: Some(&event.json),
+    }))
+}
+
+/// An event with what stands around it.
+#[derive(Debug)]
+pub struct Context {
+    /// The event.
+    pub event: Box<RawValue>,
+    /// Those before it, newest first.
+    pub before: History,
+    /// Those after it, oldest first.
+    pub after: History,
+    /// The state after the last of them.
+    pub state: Vec<Box<RawValue>>,
+}
+
+impl Rooms {
+    /// An event with what stands around it.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`, `M_NOT_FOUND`.
+    pub async fn context(
+        &self,
+        session: &Session,
+        room_id: &RoomId,
+        event_id: &EventId,
+        limit: usize,
+        filter: &Compiled,
+        lazy: bool,
+    ) -> Result<Context> {
+        let snapshot = self.store.snapshot();
+        let mut view = self.view(&snapshot, session, room_id).await?;
+        view.state().await?;
+        let found = view.find(event_id).await?;
+        let depth = found.event.header.depth;
+        let arrival = found.place.arrival.ok_or_else(|| Error::internal("an event that is seen has a place"))?;
+        let until = snapshot.position();
+        let page = |from: Between, forward, limit| Page {
+            from: Some(from.token(until)),
+            to: None,
+            forward,
+            limit,
+            filter,
+        };
+        let mut before = walk(&mut view, &page(Between::before(depth, arrival), false, (limit / 2).max(1))).await?;
+        let mut after =
+            walk(&mut view, &page(Between::after(depth, arrival), true, (limit - limit / 2).max(1))).await?;
+        if limit == 0 {
+            (before.events, after.events) = (Vec::new(), Vec::new());
+        }
+        let root = found.event.header.state_after;
+        let mut members: Vec<_> = before.senders.iter().chain(&after.senders).copied().collect();
+        members.push(found.event.header.sender);
+        let state = if lazy { state_of(&mut view, root, Some(&members)).await? } else { state_of(&mut view, root, None).await? };
+        if before.end.is_none() {
+            before.end = Some(Between::START.token(until));
+        }
+        if after.end.is_none() {
+            after.end = Some(Between::after(depth, arrival).token(until));
+        }
+        Ok(Context { event: view.show(found.event, true).await?, before, after, state })
+    }
+}
+
+/// The events of a state; with `members`, of all member events only theirs ("lazy-loading").
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]>) -> Result<Vec<Box<RawValue>>> {
+    let kind = view.rooms.ids.kind("m.room.member").await?;
+    let mut nums = Vec::new();
+    for (key, num) in view.states().entries(root).await? {
+        if let Some(members) = members {
+            let name = view.rooms.ids.state_key_name(key).await?;
+            if name.kind == kind {
+                let user = ruma::UserId::parse(&name.key).ok();
+                let num = match user {
+                    Some(user) => view.rooms.ids.find_user(&user).await?,
+                    None => None,
+                };
+                if !num.is_some_and(|num| members.contains(&num)) {
+                    continue;
+                }
+            }
+        }
+        nums.push(num);
+    }
+    let mut shown = Vec::with_capacity(nums.len());
+    for event in super::event::by_nums(&view.snapshot, &nums).await? {
+        shown.push(view.show(event, true).await?);
+    }
+    Ok(shown)
+}
+
+/// The member events of some users in a state.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Result<Vec<Box<RawValue>>> {
+    let mut nums = Vec::new();
+    for user in users {
+        let id = view.rooms.ids.user_id(*user).await?;
+        if let Some(num) = view.state_event(root, "m.room.member", id.as_str()).await? {
+            nums.push(num);
+        }
+    }
+    let mut shown = Vec::with_capacity(nums.len());
+    for event in super::event::by_nums(&view.snapshot, &nums).await? {
+        shown.push(view.show(event, true).await?);
+    }
+    Ok(shown)
+}

@@ -1,0 +1,141 @@
+//! Saying something in a room: messages, state, redactions. Client-server API, "Sending events to a room".
+
+use std::sync::Arc;
+
+use matron_matrix::Error as MatrixError;
+use matron_matrix::event::Template;
+use ruma::events::TimelineEventType;
+use ruma::{CanonicalJsonObject, EventId, OwnedEventId, RoomAliasId, RoomId};
+
+use super::Rooms;
+use super::writer::{Intent, TransactionKey};
+use crate::accounts::Session;
+use crate::error::Result;
+use crate::schema::rooms::ALIASES;
+
+impl Rooms {
+    /// Sends a message-like event, once per transaction.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`, `M_TOO_LARGE`, `M_BAD_JSON`.
+    pub async fn send(
+        self: &Arc<Self>,
+        session: &Session,
+        room_id: &RoomId,
+        kind: TimelineEventType,
+        content: CanonicalJsonObject,
+        transaction: TransactionKey,
+    ) -> Result<OwnedEventId> {
+        if kind == TimelineEventType::RoomRedaction {
+            let redacts = content.get("redacts").and_then(|id| id.as_str()).and_then(|id| EventId::parse(id).ok());
+            let redacts = redacts.ok_or_else(|| MatrixError::bad_json("a redaction names what it redacts"))?;
+            return self.redact_with(session, room_id, &redacts, content, transaction).await;
+        }
+        let room = self.joined_room(&self.store.snapshot(), session, room_id).await?;
+        let template = self.template(session, kind, None, content);
+        let intent = Intent { transaction: Some(transaction), ..Intent::new(template) };
+        Ok(self.submit(room, intent).await?.event_id)
+    }
+
+    /// Sends a state event. The same content again is no new event.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`, `M_TOO_LARGE`, `M_BAD_JSON`; `M_BAD_ALIAS` for aliases that do not lead here.
+    pub async fn send_state(
+        self: &Arc<Self>,
+        session: &Session,
+        room_id: &RoomId,
+        kind: TimelineEventType,
+        key: String,
+        content: CanonicalJsonObject,
+    ) -> Result<OwnedEventId> {
+        // Somebody who is not joined can still be invited, and answers by state: the rules decide.
+        let snapshot = self.store.snapshot();
+        let unknown = || MatrixError::forbidden("you are not in this room");
+        let room = self.ids.room(&snapshot, room_id.as_str()).await?.ok_or_else(unknown)?;
+        if kind == TimelineEventType::RoomCanonicalAlias {
+            self.check_aliases(room_id, &content).await?;
+        }
+        let template = self.template(session, kind, Some(key), content);
+        let intent = Intent { unless_same: true, ..Intent::new(template) };
+        Ok(self.submit(room, intent).await?.event_id)
+    }
+
+    /// Redacts an event.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` for others' events without the power; `M_NOT_FOUND` where there is no such event.
+    pub async fn redact(
+        self: &Arc<Self>,
+        session: &Session,
+        room_id: &RoomId,
+        target: &EventId,
+        reason: Option<&str>,
+        transaction: TransactionKey,
+    ) -> Result<OwnedEventId> {
+        let mut content = CanonicalJsonObject::new();
+        if let Some(reason) = reason {
+            content.insert("reason".to_owned(), reason.to_owned().into());
+        }
+        self.redact_with(session, room_id, target, content, transaction).await
+    }
+
+    async fn redact_with(
+        self: &Arc<Self>,
+        session: &Session,
+        room_id: &RoomId,
+        target: &EventId,
+        content: CanonicalJsonObject,
+        transaction: TransactionKey,
+    ) -> Result<OwnedEventId> {
+        let snapshot = self.store.snapshot();
+        let room = self.joined_room(&snapshot, session, room_id).await?;
+        let missing = || MatrixError::not_found("the event is not known");
+        let found = super::event::by_id(self, &snapshot, target).await?.ok_or_else(missing)?;
+        if found.place.room != room {
+            return Err(missing().into());
+        }
+        if found.event.header.sender != session.user
+            && !self.power_levels(&snapshot, room).await?.user_can_redact_event_of_other(&session.user_id)
+        {
+            return Err(MatrixError::forbidden("you may not redact what others sent").into());
+        }
+        let mut template = self.template(session, TimelineEventType::RoomRedaction, None, content);
+        template.redacts = Some(target.to_owned());
+        let intent = Intent { transaction: Some(transaction), ..Intent::new(template) };
+        Ok(self.submit(room, intent).await?.event_id)
+    }
+
+    fn template(
+        &self,
+        session: &Session,
+        kind: TimelineEventType,
+        state_key: Option<String>,
+        content: CanonicalJsonObject,
+    ) -> Template {
+        let origin_server_ts = self.clock.now();
+        Template { sender: session.user_id.clone(), kind, state_key, content, redacts: None, origin_server_ts }
+    }
+
+    /// Every alias that a canonical alias event newly names must lead to the room.
+    async fn check_aliases(&self, room_id: &RoomId, content: &CanonicalJsonObject) -> Result<()> {
+        let snapshot = self.store.snapshot();
+        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
+        let main = content.get("alias").and_then(|alias| alias.as_str());
+        let others = content.get("alt_aliases").and_then(|aliases| aliases.as_array()).into_iter().flatten();
+        let others = others.map(|alias| {
+            alias.as_str().ok_or_else(|| MatrixError::invalid_param("alt_aliases is a list of aliases"))
+        });
+        for alias in main.map(Ok).into_iter().chain(others) {
+            let alias = alias?;
+            if RoomAliasId::parse(alias).is_err() {
+                return Err(MatrixError::invalid_param("that is no alias").into());
+            }
+            let leads_to = snapshot.get(&ALIASES, &alias.to_owned()).await?.map(|alias| alias.room);
+            if leads_to.is_none() || leads_to != room {
+                return Err(MatrixError::bad_alias("the alias does not lead to this room").into());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading a room's state: client-server API, "Getting events for a room".
+
+use matron_matrix::Error as MatrixError;
+use matron_matrix::client_event::{content, show};
+use ruma::RoomId;
+use serde_json::value::RawValue;
+
+use super::Rooms;
+use super::event::{by_nums, readable};
+use super::view::View;
+use crate::accounts::Session;
+use crate::error::Result;
+use crate::schema::rooms::{Membership, StoredEvent};
+
+/// Which members a client asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MemberFilter {
+    /// Only those with this membership.
+    pub with: Option<Membership>,
+    /// Not those with this membership.
+    pub without: Option<Membership>,
+}
+
+impl Rooms {
+    /// All state events that a user may see of a room.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`.
+    pub async fn full_state(&self, session: &Session, room_id: &RoomId) -> Result<Vec<Box<RawValue>>> {
+        let snapshot = self.store.snapshot();
+        let mut view = self.view(&snapshot, session, room_id).await?;
+        let root = view.state().await?;
+        let nums: Vec<_> = view.states().entries(root).await?.into_iter().map(|(_, num)| num).collect();
+        let mut shown = Vec::with_capacity(nums.len());
+        for event in by_nums(&snapshot, &nums).await? {
+            shown.push(view.show(event, true).await?);
+        }
+        Ok(shown)
+    }
+
+    /// One state event: its content, or the whole event.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`; `M_NOT_FOUND` where the room has no such state.
+    pub async fn state_event(
+        &self,
+        session: &Session,
+        room_id: &RoomId,
+        kind: &str,
+        key: &str,
+        whole: bool,
+    ) -> Result<Box<RawValue>> {
+        let snapshot = self.store.snapshot();
+        let mut view = self.view(&snapshot, session, room_id).await?;
+        let root = view.state().await?;
+        let missing = || MatrixError::not_found("the room has no such state event");
+        let num = view.state_event(root, kind, key).await?.ok_or_else(missing)?;
+        let event = super::event::by_num(&snapshot, num).await?.event;
+        if whole { view.show(event, true).await } else { Ok(content(&readable(event, &view.rules)?)?) }
+    }
+
+    /// The member events of a room, as of a place in its history where one is named.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`.
+    pub async fn members(
+        &self,
+        session: &Session,
+        room_id: &RoomId,
+        at: Option<crate::streams::Token>,
+        filter: MemberFilter,
+    ) -> Result<Vec<Box<RawValue>>> {
+        let snapshot = self.store.snapshot();
+        let mut view = self.view(&snapshot, session, room_id).await?;
+        let mut root = view.state().await?;
+        if let Some(crate::streams::Token::Stream { position, .. }) = at {
+            root = super::history::state_at(&view, position).await?.unwrap_or(root);
+        }
+        let mut shown = Vec::new();
+        for event in members_in(&view, root).await? {
+            let membership = membership_of_event(&event)?;
+            if filter.with.is_some_and(|with| with != membership)
+                || filter.without.is_some_and(|without| without == membership)
+            {
+                continue;
+            }
+            shown.push(view.show(event, true).await?);
+        }
+        Ok(shown)
+    }
+
+    /// Who is joined, with the names that they have in the room: (user id, display name, avatar).
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` for all who are not joined themselves.
+    pub async fn joined_members(
+        &self,
+        session: &Session,
+        room_id: &RoomId,
+    ) -> Result<Vec<(String, Option<String>, Option<String>)>> {
+        let snapshot = self.store.snapshot();
+        let view = self.view(&snapshot, session, room_id).await?;
+        if !view.is_joined() {
+            return Err(MatrixError::forbidden("you are not joined to this room").into());
+        }
+        let mut joined = Vec::new();
+        for event in members_in(&view, view.head.state).await? {
+            if membership_of_event(&event)? != Membership::Join {
+                continue;
+            }
+            let pdu = super::event::parse(&event)?;
+            let text = |name: &str| {
+                let content: serde_json::Map<String, serde_json::Value> = pdu.content_as().ok()?;
+                content.get(name)?.as_str().map(ToOwned::to_owned)
+            };
+            joined.push((pdu.state_key.clone().unwrap_or_default(), text("displayname"), text("avatar_url")));
+        }
+        Ok(joined)
+    }
+}
+
+fn membership_of_event(event: &StoredEvent) -> Result<Membership> {
+    Ok(super::append::membership_of(&*content(&event.json)?))
+}
+
+/// The member events of a state.
+pub(crate) async fn members_in(view: &View<'_>, root: u32) -> Result<Vec<StoredEvent>> {
+    let kind = view.rooms.ids.kind("m.room.member").await?;
+    let mut nums = Vec::new();
+    for (key, num) in view.states().entries(root).await? {
+        if view.rooms.ids.state_key_name(key).await?.kind == kind {
+            nums.push(num);
+        }
+    }
+    by_nums(&view.snapshot, &nums).await
+}
+
+/// An event of the room for those who are not in it: whole, since its sender is shown.
+pub(crate) fn show_plain(view: &View<'_>, event: StoredEvent) -> Result<Box<RawValue>> {
+    let id = event.header.event_id();
+    Ok(show(&readable(event, &view.rules)?, &id, Some(&view.room_id), None)?)
+}

@@ -1,0 +1,318 @@
+//! A room as one user may see it: which state, which events, up to when.
+//!
+//! Client-server API, "Room history visibility". Every reading endpoint goes through a [`View`].
+
+use matron_matrix::Error as MatrixError;
+use matron_matrix::client_event::{Unsigned, content, show};
+use matron_matrix::event::rules;
+use matron_matrix::visibility::View as Visibility;
+use matron_storage::{Position, Snapshot};
+use ruma::events::room::history_visibility::HistoryVisibility;
+use ruma::events::room::member::MembershipState;
+use ruma::room_version_rules::RoomVersionRules;
+use ruma::{RoomId, RoomVersionId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Rooms;
+use super::event::{Found, by_num, readable};
+use super::tree::{NodeNum, Reader};
+use crate::accounts::Session;
+use crate::error::{Error, Result};
+use crate::schema::rooms::{Arrival, HEADS, Membership, ROOMS, RoomHead, StoredEvent, USER_ROOMS, UserRoom};
+use crate::schema::{EventNum, RoomNum, StateKeyNum};
+
+/// A room before anybody's eyes.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub(crate) rooms: &'a Rooms,
+    pub(crate) snapshot: Snapshot,
+    session: &'a Session,
+    /// The room.
+    pub room: RoomNum,
+    /// Its id.
+    pub room_id: String,
+    /// Its rules.
+    pub rules: RoomVersionRules,
+    /// The room now.
+    pub head: RoomHead,
+    /// The user's own row.
+    pub own: Option<UserRoom>,
+    states: Reader,
+    /// The keys of the visibility and of the user's membership.
+    keys: (Option<StateKeyNum>, Option<StateKeyNum>),
+    /// What was found out for a pair of states: messages between two state events share them.
+    seen: Option<Seen>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    before: NodeNum,
+    after: NodeNum,
+    standing: At,
+}
+
+/// How the user stands at an event.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    /// Whether they see it while they are joined now.
+    if_joined_since: bool,
+    /// Whether they see it though they are not.
+    anyway: bool,
+    membership: Option<Membership>,
+}
+
+#[derive(Deserialize)]
+struct VisibilityContent {
+    history_visibility: HistoryVisibility,
+}
+
+impl Rooms {
+    /// A room before a user's eyes. Whether they may see anything of it is asked of the view.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where the room is not known: nobody learns which rooms exist.
+    pub async fn view<'a>(&'a self, snapshot: &Snapshot, session: &'a Session, room_id: &RoomId) -> Result<View<'a>> {
+        let room = self.ids.room(snapshot, room_id.as_str()).await?.ok_or_else(not_in_room)?;
+        self.view_of(snapshot, session, room).await
+    }
+
+    /// As [`Self::view`], by the room's number.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn view_of<'a>(&'a self, snapshot: &Snapshot, session: &'a Session, room: RoomNum) -> Result<View<'a>> {
+        let row = snapshot.get(&ROOMS, &room).await?.ok_or_else(not_in_room)?;
+        let head = snapshot.get(&HEADS, &room).await?.ok_or_else(not_in_room)?;
+        let own = snapshot.get(&USER_ROOMS, &(session.user, room)).await?;
+        let version = RoomVersionId::try_from(row.version.as_str()).map_err(Error::internal)?;
+        let keys = (
+            self.ids.find_state_key("m.room.history_visibility", "").await?,
+            self.ids.find_state_key("m.room.member", session.user_id.as_str()).await?,
+        );
+        Ok(View {
+            rooms: self,
+            snapshot: snapshot.clone(),
+            session,
+            room,
+            room_id: row.id,
+            rules: rules(&version)?,
+            head,
+            own,
+            states: self.states(snapshot, room),
+            keys,
+            seen: None,
+        })
+    }
+}
+
+fn not_in_room() -> MatrixError {
+    MatrixError::forbidden("you are not in this room")
+}
+
+fn membership_state(membership: Option<Membership>) -> MembershipState {
+    match membership {
+        Some(Membership::Join) => MembershipState::Join,
+        Some(Membership::Invite) => MembershipState::Invite,
+        Some(Membership::Knock) => MembershipState::Knock,
+        Some(Membership::Ban) => MembershipState::Ban,
+        Some(Membership::Leave) | None => MembershipState::Leave,
+    }
+}
+
+/// A membership in the spec's word.
+#[must_use]
+pub const fn membership_name(membership: Membership) -> &'static str {
+    match membership {
+        Membership::Join => "join",
+        Membership::Invite => "invite",
+        Membership::Knock => "knock",
+        Membership::Ban => "ban",
+        Membership::Leave => "leave",
+    }
+}
+
+impl View<'_> {
+    /// Reads the room's states.
+    #[must_use]
+    pub const fn states(&self) -> &Reader {
+        &self.states
+    }
+
+    /// Whether the user is joined now.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.membership == Membership::Join)
+    }
+
+    /// The state that the user may see: the room's own while they are joined or everybody may, else that of when they
+    /// left.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where they may see none.
+    pub async fn state(&mut self) -> Result<NodeNum> {
+        if self.is_joined() {
+            return Ok(self.head.state);
+        }
+        if self.visibility(self.head.state).await? == HistoryVisibility::WorldReadable {
+            return Ok(self.head.state);
+        }
+        match &self.own {
+            Some(UserRoom { left: Some(left), forgotten: false, .. }) => {
+                Ok(super::history::state_at(self, *left).await?.unwrap_or(super::tree::EMPTY))
+            }
+            _ => Err(not_in_room().into()),
+        }
+    }
+
+    /// The last position of which the user may see events: none where there is no such limit.
+    #[must_use]
+    pub fn until(&self) -> Option<Position> {
+        self.own.as_ref().and_then(|own| own.left)
+    }
+
+    async fn visibility(&self, root: NodeNum) -> Result<HistoryVisibility> {
+        let Some(key) = self.keys.0 else { return Ok(HistoryVisibility::Shared) };
+        let Some(num) = self.states.get(root, key).await? else { return Ok(HistoryVisibility::Shared) };
+        let pdu = self.rooms.authority(&self.snapshot, num).await?;
+        Ok(pdu.content_as::<VisibilityContent>().map_or(HistoryVisibility::Shared, |content| content.history_visibility))
+    }
+
+    async fn membership(&self, root: NodeNum) -> Result<Option<Membership>> {
+        let Some(key) = self.keys.1 else { return Ok(None) };
+        let Some(num) = self.states.get(root, key).await? else { return Ok(None) };
+        let pdu = self.rooms.authority(&self.snapshot, num).await?;
+        Ok(Some(super::append::membership_of(&pdu.content)))
+    }
+
+    async fn standing(&mut self, event: &StoredEvent) -> Result<At> {
+        let (before, after) = (event.header.state_before, event.header.state_after);
+        if let Some(seen) = self.seen
+            && seen.before == before
+            && seen.after == after
+        {
+            return Ok(seen.standing);
+        }
+        let mut at = self.standing_at(before).await?;
+        if after != before {
+            let later = self.standing_at(after).await?;
+            // One's own member event and a change of visibility are seen if before or after allows it.
+            let is_own = event.header.state_key.is_some() && event.header.state_key == self.keys.1;
+            if is_own || event.header.kind == "m.room.history_visibility" {
+                at.if_joined_since |= later.if_joined_since;
+                at.anyway |= later.anyway;
+            }
+            at.membership = later.membership;
+        }
+        self.seen = Some(Seen { before, after, standing: at });
+        Ok(at)
+    }
+
+    async fn standing_at(&self, root: NodeNum) -> Result<At> {
+        let (visibility, membership) = (self.visibility(root).await?, self.membership(root).await?);
+        let state = membership_state(membership);
+        let allows =
+            |joined_since| Visibility { visibility: &visibility, membership: &state, joined_since }.allows();
+        Ok(At { if_joined_since: allows(true), anyway: allows(false), membership })
+    }
+
+    /// Whether the user may see an event that lies at `arrival`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn sees(&mut self, event: &StoredEvent, arrival: Option<Arrival>) -> Result<bool> {
+        let at = self.standing(event).await?;
+        if at.anyway {
+            return Ok(true);
+        }
+        let joined_since = match (&self.own, arrival) {
+            (Some(own), _) if own.membership == Membership::Join => true,
+            (Some(own), Some(Arrival::Live(position))) => own.left.is_some_and(|left| position <= left),
+            (Some(own), _) => own.left.is_some(),
+            (None, _) => false,
+        };
+        Ok(joined_since && at.if_joined_since)
+    }
+
+    /// An event as this user's client gets it: pruned where it was redacted, with what concerns this reader.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn show(&mut self, event: StoredEvent, with_room: bool) -> Result<Box<RawValue>> {
+        let membership = self.standing(&event).await?.membership;
+        let mut unsigned = Unsigned {
+            age: None,
+            membership: Some(membership_name(membership.unwrap_or(Membership::Leave))),
+            ..Unsigned::default()
+        };
+        let header = &event.header;
+        if let Some((device, id)) = &header.transaction
+            && *device == self.session.device
+        {
+            unsigned.transaction_id = Some(id.clone());
+        }
+        if let Some(redaction) = header.redacted_by {
+            let redaction = by_num(&self.snapshot, redaction).await?.event;
+            let id = redaction.header.event_id();
+            unsigned.redacted_because = Some(show(&redaction.json, &id, Some(&self.room_id), None)?);
+        }
+        if let Some(key) = header.state_key
+            && header.state_after != header.state_before
+            && let Some(replaced) = self.states.get(header.state_before, key).await?
+        {
+            let replaced = by_num(&self.snapshot, replaced).await?.event;
+            unsigned.replaces_state = Some(replaced.header.event_id());
+            unsigned.prev_sender = Some(self.rooms.ids.user_id(replaced.header.sender).await?.to_string());
+            unsigned.prev_content = Some(content(&readable(replaced, &self.rules)?)?);
+        }
+        let id = header.event_id();
+        let json = readable(event, &self.rules)?;
+        unsigned.age = age(&json, self.rooms.clock.millis());
+        Ok(show(&json, &id, with_room.then_some(self.room_id.as_str()), Some(&unsigned))?)
+    }
+
+    /// An event of the room that the user may see.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND` where there is none, or they may not.
+    pub async fn find(&mut self, event_id: &ruma::EventId) -> Result<Found> {
+        let missing = || MatrixError::not_found("the event is not known, or you may not see it");
+        let found = super::event::by_id(self.rooms, &self.snapshot, event_id).await?.ok_or_else(missing)?;
+        if found.place.room != self.room
+            || found.place.arrival.is_none()
+            || !self.sees(&found.event, found.place.arrival).await?
+        {
+            return Err(missing().into());
+        }
+        Ok(found)
+    }
+
+    /// A state event of a state by type and key.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn state_event(&self, root: NodeNum, kind: &str, key: &str) -> Result<Option<EventNum>> {
+        match self.rooms.ids.find_state_key(kind, key).await? {
+            Some(key) => self.states.get(root, key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Who looks.
+    #[must_use]
+    pub fn user_id(&self) -> &UserId {
+        &self.session.user_id
+    }
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    origin_server_ts: u64,
+}
+
+/// Milliseconds since an event was sent.
+fn age(json: &str, now: u64) -> Option<u64> {
+    // Canonical JSON sorts its keys, and the content may hold the same word: the last one at the top counts.
+    let sent = serde_json::from_str::<Sent>(json).ok()?.origin_server_ts;
+    Some(now.saturating_sub(sent))
+}

@@ -1,0 +1,180 @@
+//! A room while it is written: its head, its state tree, what was read of its state. Only the room's writer has one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use matron_matrix::digest;
+use matron_matrix::event::{Pdu, rules};
+use matron_storage::{Position, Snapshot};
+use ruma::events::StateEventType;
+use ruma::room_version_rules::RoomVersionRules;
+use ruma::{OwnedRoomId, RoomId, RoomVersionId};
+
+use super::Rooms;
+use super::tree::{EMPTY, Editor};
+use crate::error::{Error, Result};
+use crate::schema::rooms::{Arrival, HEADS, Member, ROOMS, RoomHead, RoomRow, StoredEvent, Thread, UserRoom};
+use crate::schema::{DeviceNum, Digest, EventNum, RoomNum, UserNum};
+
+/// An event of the room's state: its number and itself.
+pub(super) type StateEvent = (EventNum, Arc<Pdu>);
+
+/// The working copy.
+#[derive(Debug)]
+pub struct Working {
+    pub(super) num: RoomNum,
+    pub(super) id: OwnedRoomId,
+    pub(super) row: RoomRow,
+    pub(super) rules: RoomVersionRules,
+    pub(super) head: RoomHead,
+    pub(super) editor: Editor,
+    pub(super) snapshot: Snapshot,
+    /// What was looked up of the current state.
+    pub(super) state: HashMap<(StateEventType, String), Option<StateEvent>>,
+    /// Events of the batch that is being built.
+    pub(super) fresh: HashMap<EventNum, StoredEvent>,
+    /// What the batch that is being built changed so far.
+    pub(super) touched: Touched,
+}
+
+/// Rows that a batch changed before it is committed: later events of the batch read them here first.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub places: HashMap<EventNum, Option<Arrival>>,
+    pub threads: HashMap<EventNum, Thread>,
+    pub members: HashMap<UserNum, Option<Member>>,
+    pub user_rooms: HashMap<UserNum, Option<UserRoom>>,
+    pub servers: HashMap<String, u64>,
+    pub transactions: HashMap<(DeviceNum, Digest), String>,
+}
+
+impl Working {
+    /// Reads a room.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a row of the room is missing.
+    pub async fn load(rooms: &Rooms, snapshot: Snapshot, num: RoomNum) -> Result<Self> {
+        let row = snapshot.get(&ROOMS, &num).await?.ok_or_else(|| Error::internal(format!("no room {num}")))?;
+        let head = snapshot.get(&HEADS, &num).await?.ok_or_else(|| Error::internal(format!("room {num} has no head")))?;
+        let version = RoomVersionId::try_from(row.version.as_str()).map_err(Error::internal)?;
+        let last = Editor::last_number(&snapshot, num).await?;
+        Ok(Self {
+            num,
+            id: RoomId::parse(&row.id).map_err(Error::internal)?,
+            row,
+            rules: rules(&version)?,
+            head,
+            editor: Editor::new(rooms.states(&snapshot, num), last),
+            snapshot,
+            state: HashMap::new(),
+            fresh: HashMap::new(),
+            touched: Touched::default(),
+        })
+    }
+
+    /// A room that is being made.
+    ///
+    /// # Errors
+    /// The room version is not served.
+    pub fn new(rooms: &Rooms, num: RoomNum, id: OwnedRoomId, version: &RoomVersionId) -> Result<Self> {
+        let snapshot = rooms.store.snapshot();
+        let row = RoomRow {
+            id: id.to_string(),
+            version: version.to_string(),
+            create: EventNum(0),
+            partial: false,
+        };
+        let head = RoomHead {
+            state: EMPTY,
+            extremities: Vec::new(),
+            depth: 0,
+            last: Position::ZERO,
+            counts: Vec::new(),
+            joined: 0,
+            invited: 0,
+            next_backfilled: -1,
+        };
+        Ok(Self {
+            num,
+            id,
+            row,
+            rules: rules(version)?,
+            head,
+            editor: Editor::new(rooms.states(&snapshot, num), 0),
+            snapshot,
+            state: HashMap::new(),
+            fresh: HashMap::new(),
+            touched: Touched::default(),
+        })
+    }
+
+    /// An event of the room's current state.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn state_event(
+        &mut self,
+        rooms: &Rooms,
+        kind: &StateEventType,
+        key: &str,
+    ) -> Result<Option<StateEvent>> {
+        let name = (kind.clone(), key.to_owned());
+        if let Some(found) = self.state.get(&name) {
+            return Ok(found.clone());
+        }
+        let found = self.state_event_at(rooms, self.head.state, kind, key).await?;
+        self.state.insert(name, found.clone());
+        Ok(found)
+    }
+
+    /// An event of any of the room's states.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn state_event_at(
+        &self,
+        rooms: &Rooms,
+        root: u32,
+        kind: &StateEventType,
+        key: &str,
+    ) -> Result<Option<StateEvent>> {
+        let Some(state_key) = rooms.ids.find_state_key(&kind.to_string(), key).await? else { return Ok(None) };
+        let Some(num) = self.editor.reader().get(root, state_key).await? else { return Ok(None) };
+        Ok(Some((num, self.pdu(rooms, num).await?)))
+    }
+
+    /// An event as the rules see it, also one that is not committed yet.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn pdu(&self, rooms: &Rooms, num: EventNum) -> Result<Arc<Pdu>> {
+        match self.fresh.get(&num) {
+            Some(event) if !rooms.remembers(num) => Ok(Arc::new(super::event::parse(event)?)),
+            _ => rooms.authority(&self.snapshot, num).await,
+        }
+    }
+
+    /// An event's number by its id, also of one that is not committed yet.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn event_num(&self, rooms: &Rooms, id: &str) -> Result<Option<EventNum>> {
+        let digest = digest::of_event_id(id);
+        let fresh = self.fresh.values().find(|event| event.header.digest == digest);
+        match fresh {
+            Some(event) => Ok(Some(event.header.num)),
+            None => rooms.ids.event(&self.snapshot, &digest).await,
+        }
+    }
+
+    /// The batch is committed, its first position being `first`.
+    pub(super) fn committed(&mut self, rooms: &Rooms, first: Position) {
+        if let Some(nth) = self.head.last.pending_index() {
+            self.head.last = Position::new(first.get() + u64::from(nth));
+        }
+        self.snapshot = rooms.store.snapshot();
+        self.editor.committed(self.snapshot.clone());
+        self.fresh.clear();
+        self.touched = Touched::default();
+    }
+}

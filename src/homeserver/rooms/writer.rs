@@ -1,0 +1,301 @@
+//! A room has one writer at a time. What waits for a busy room meanwhile goes together into its next batch, so a room's
+//! throughput grows with its load; a client that hangs up stops nothing halfway, since the writer is a task of its own.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use matron_matrix::digest;
+use matron_matrix::event::Template;
+use matron_storage::{Batch, Position};
+use quick_cache::sync::Cache;
+use ruma::{EventId, OwnedEventId};
+use tokio::sync::oneshot;
+
+use super::Rooms;
+use super::append::Append;
+use super::build::{From, build};
+use super::working::Working;
+use crate::error::{Error, Result};
+use crate::schema::rooms::{TRANSACTIONS, Transaction};
+use crate::schema::{DeviceNum, Digest, RoomNum};
+
+/// A batch takes no more events when it has grown to this.
+const FULL_BATCH_BYTES: usize = 512 << 10;
+
+/// How many rooms' working copies are kept for their next event.
+const KEPT_ROOMS: usize = 4096;
+
+/// Which transaction sends an event: a repeat answers the same and does nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionKey {
+    /// The device.
+    pub device: DeviceNum,
+    /// The digest of method and path.
+    pub request: Digest,
+    /// The id that the client gave it.
+    pub id: String,
+}
+
+impl TransactionKey {
+    /// The transaction of a request: its method and whole path tell it from others of the device.
+    #[must_use]
+    pub fn new(device: DeviceNum, method: &str, path: &str, id: &str) -> Self {
+        let request = digest::of_parts([method.as_bytes(), path.as_bytes()]);
+        Self { device, request, id: id.to_owned() }
+    }
+}
+
+/// What somebody of this server wants to happen in a room.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// The event.
+    pub template: Template,
+    /// The transaction that sends it.
+    pub transaction: Option<TransactionKey>,
+    /// Where the room's state has this very content already, nothing happens and that event is the answer.
+    pub unless_same: bool,
+    /// From which ends of the graph it goes on.
+    pub from: From,
+}
+
+impl Intent {
+    /// An event that goes on from all ends.
+    #[must_use]
+    pub const fn new(template: Template) -> Self {
+        Self { template, transaction: None, unless_same: false, from: From::Ends }
+    }
+}
+
+/// What became of an intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The event.
+    pub event_id: OwnedEventId,
+    /// Where it lies; none where it was there before.
+    pub position: Option<Position>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    intent: Intent,
+    answer: oneshot::Sender<Result<Sent>>,
+}
+
+/// The rooms' queues. A room that is here has a writer.
+#[derive(Debug)]
+pub struct Writers {
+    queues: Mutex<HashMap<RoomNum, VecDeque<Waiting>>>,
+    /// Working copies of rooms without a writer. They are true, since only a writer changes a room.
+    idle: Cache<RoomNum, Arc<Mutex<Option<Box<Working>>>>>,
+}
+
+impl Default for Writers {
+    fn default() -> Self {
+        Self { queues: Mutex::default(), idle: Cache::new(KEPT_ROOMS) }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Writers {
+    /// Puts an intent in a room's queue. True if the room needs a writer.
+    fn push(&self, room: RoomNum, waiting: Waiting) -> bool {
+        let mut queues = lock(&self.queues);
+        let is_idle = !queues.contains_key(&room);
+        queues.entry(room).or_default().push_back(waiting);
+        is_idle
+    }
+
+    /// The next intent of a room. Where none waits, the writer is relieved.
+    fn next(&self, room: RoomNum, relieve: bool) -> Option<Waiting> {
+        let mut queues = lock(&self.queues);
+        let next = queues.get_mut(&room).and_then(VecDeque::pop_front);
+        if next.is_none() && relieve {
+            queues.remove(&room);
+        }
+        next
+    }
+
+    fn take_idle(&self, room: RoomNum) -> Option<Box<Working>> {
+        let (_, slot) = self.idle.remove(&room)?;
+        lock(&slot).take()
+    }
+
+    fn keep_idle(&self, working: Box<Working>) {
+        self.idle.insert(working.num, Arc::new(Mutex::new(Some(working))));
+    }
+}
+
+impl Rooms {
+    /// Does what somebody of this server wants, in its turn. Answers when it is on disk.
+    ///
+    /// # Errors
+    /// What the room's rules answer; the store's failures.
+    pub async fn submit(self: &Arc<Self>, room: RoomNum, intent: Intent) -> Result<Sent> {
+        let (answer, answered) = oneshot::channel();
+        if self.writers.push(room, Waiting { intent, answer }) {
+            let rooms = Arc::clone(self);
+            self.tasks.spawn(async move { rooms.write(room).await });
+        }
+        answered.await.map_err(|_| Error::Storage(matron_storage::Error::Closed))?
+    }
+
+    /// Writes batch after batch until nothing waits for the room.
+    async fn write(&self, room: RoomNum) {
+        let mut working = self.writers.take_idle(room);
+        loop {
+            // The working copy goes back before the writer is relieved: the next one must find it.
+            let next = self.writers.next(room, false);
+            let Some(first) = next else {
+                if let Some(working) = working.take() {
+                    self.writers.keep_idle(working);
+                }
+                match self.writers.next(room, true) {
+                    Some(first) => {
+                        working = self.writers.take_idle(room);
+                        working = self.write_batch(room, working, first).await;
+                        continue;
+                    }
+                    None => return,
+                }
+            };
+            working = self.write_batch(room, working, first).await;
+        }
+    }
+
+    /// Writes one batch of what waits. The working copy comes back only if it is true.
+    async fn write_batch(
+        &self,
+        room: RoomNum,
+        working: Option<Box<Working>>,
+        first: Waiting,
+    ) -> Option<Box<Working>> {
+        let mut working = match working {
+            Some(working) => working,
+            None => match Working::load(self, self.store.snapshot(), room).await {
+                Ok(working) => Box::new(working),
+                Err(error) => {
+                    let _ = first.answer.send(Err(error));
+                    return None;
+                }
+            },
+        };
+        let mut batch = Batch::new();
+        let mut append = Append::new(self, &mut working, &mut batch);
+        let mut pending: Vec<(oneshot::Sender<Result<Sent>>, Sent)> = Vec::new();
+        let mut next = Some(first);
+        while let Some(Waiting { intent, answer }) = next.take() {
+            match append.intend(intent).await {
+                Ok(sent) => pending.push((answer, sent)),
+                Err(Refused::Intent(error)) => {
+                    let _ = answer.send(Err(error));
+                }
+                Err(Refused::Batch(error)) => {
+                    tracing::error!(%error, %room, "a room's batch cannot be built");
+                    let _ = answer.send(Err(error));
+                    for (answer, _) in pending {
+                        let _ = answer.send(Err(Error::internal("the batch that it was in cannot be built")));
+                    }
+                    return None;
+                }
+            }
+            if append.batch.size() < FULL_BATCH_BYTES {
+                next = self.writers.next(room, false);
+            }
+        }
+        append.finish();
+        self.commit(working, batch, pending).await
+    }
+
+    async fn commit(
+        &self,
+        mut working: Box<Working>,
+        batch: Batch,
+        pending: Vec<(oneshot::Sender<Result<Sent>>, Sent)>,
+    ) -> Option<Box<Working>> {
+        if batch.is_empty() {
+            for (answer, sent) in pending {
+                let _ = answer.send(Ok(sent));
+            }
+            return Some(working);
+        }
+        match self.store.commit(batch).await {
+            Ok(committed) => {
+                working.committed(self, committed.first);
+                for (answer, mut sent) in pending {
+                    let nth = sent.position.and_then(Position::pending_index);
+                    sent.position = nth.map(|nth| Position::new(committed.first.get() + u64::from(nth)));
+                    let _ = answer.send(Ok(sent));
+                }
+                Some(working)
+            }
+            Err(error) => {
+                let why = error.to_string();
+                let unknown = matches!(error, matron_storage::Error::OutcomeUnknown(_));
+                for (answer, _) in pending {
+                    let error = if unknown {
+                        matron_storage::Error::OutcomeUnknown(why.clone())
+                    } else {
+                        matron_storage::Error::Unavailable(why.clone())
+                    };
+                    let _ = answer.send(Err(error.into()));
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Who fails: the intent alone, or the whole batch, since the working copy is half changed.
+enum Refused {
+    Intent(Error),
+    Batch(Error),
+}
+
+impl Append<'_> {
+    /// Adds one intent to the batch, which stands or fails alone.
+    async fn intend(&mut self, intent: Intent) -> Result<Sent, Refused> {
+        if let Some(sent) = self.answered(&intent).await.map_err(Refused::Intent)? {
+            return Ok(sent);
+        }
+        let built = build(self.rooms, self.working, &intent.template, &intent.from).await.map_err(Refused::Intent)?;
+        let event_id = built.pdu.event_id.clone();
+        let transaction = intent.transaction.as_ref().map(|key| (key.device, key.id.clone()));
+        let position = self.live(built, transaction).await.map_err(Refused::Batch)?;
+        if let Some(key) = intent.transaction {
+            let row = Transaction { event_id: event_id.to_string(), at: self.rooms.clock.millis() };
+            self.batch.put(&TRANSACTIONS, &(key.device, key.request), &row);
+            self.working.touched.transactions.insert((key.device, key.request), row.event_id);
+        }
+        Ok(Sent { event_id, position: Some(position) })
+    }
+
+    /// The answer that an intent has already: by its transaction, or because the state is so.
+    async fn answered(&mut self, intent: &Intent) -> Result<Option<Sent>> {
+        if let Some(key) = &intent.transaction {
+            let row = (key.device, key.request);
+            let known = match self.working.touched.transactions.get(&row) {
+                Some(event_id) => Some(event_id.clone()),
+                None => self.working.snapshot.get(&TRANSACTIONS, &row).await?.map(|row| row.event_id),
+            };
+            if let Some(event_id) = known {
+                let event_id = EventId::parse(event_id).map_err(Error::internal)?;
+                return Ok(Some(Sent { event_id, position: None }));
+            }
+        }
+        if intent.unless_same
+            && let Some(key) = &intent.template.state_key
+        {
+            let kind = intent.template.kind.to_string().into();
+            if let Some((_, pdu)) = self.working.state_event(self.rooms, &kind, key).await? {
+                let content = serde_json::to_string(&intent.template.content).map_err(Error::internal)?;
+                if pdu.sender == intent.template.sender && pdu.content.get() == content {
+                    return Ok(Some(Sent { event_id: pdu.event_id.clone(), position: None }));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
