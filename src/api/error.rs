@@ -49,6 +49,10 @@ pub fn unrecognized_method() -> Response {
 
 fn matrix(error: MatrixError) -> Response {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    matrix_as(status, error)
+}
+
+fn matrix_as(status: StatusCode, error: MatrixError) -> Response {
     let body = ErrorBody::Standard(StandardErrorBody::new(error.kind, error.message));
     let error = ruma::api::error::Error::new(status, body);
     match ruma::api::OutgoingResponseExt::try_into_http_response::<Vec<u8>>(error) {
@@ -61,6 +65,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self.0 {
             DomainError::Matrix(error) => matrix(error),
+            DomainError::ServerControlled(error) => matrix_as(StatusCode::METHOD_NOT_ALLOWED, error),
             DomainError::Interactive(info) => json(StatusCode::UNAUTHORIZED, &*info),
             DomainError::Storage(StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_)) => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", "the server cannot write at the moment")

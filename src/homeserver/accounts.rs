@@ -11,6 +11,22 @@ use crate::ids::Ids;
 use crate::schema::{DeviceNum, UserNum};
 use crate::streams::Streams;
 
+mod account_data;
+mod derived;
+mod filters;
+mod ignored;
+mod profile;
+mod push_rules;
+mod tags;
+
+#[cfg(test)]
+mod fixture;
+
+pub use account_data::{FULLY_READ, PUSH_RULES, Piece};
+pub use ignored::IGNORED_USER_LIST;
+pub use profile::Profile;
+pub use tags::TAG;
+
 /// Somebody who proved who they are: the user and the device that a request speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -36,18 +52,13 @@ pub struct Accounts {
     ids: Arc<Ids>,
     clock: Clock,
     config: Arc<Config>,
+    derived: derived::Caches,
 }
 
 impl Accounts {
     /// Needs what lies below: store, streams, ids.
     #[must_use]
-    pub const fn new(
-        store: Arc<Store>,
-        streams: Arc<Streams>,
-        ids: Arc<Ids>,
-        clock: Clock,
-        config: Arc<Config>,
-    ) -> Self {
-        Self { store, streams, ids, clock, config }
+    pub fn new(store: Arc<Store>, streams: Arc<Streams>, ids: Arc<Ids>, clock: Clock, config: Arc<Config>) -> Self {
+        Self { store, streams, ids, clock, config, derived: derived::Caches::default() }
     }
 }

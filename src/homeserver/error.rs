@@ -11,6 +11,9 @@ pub enum Error {
     /// A rule of Matrix says no.
     #[error("{0}")]
     Matrix(#[from] matron_matrix::Error),
+    /// The server alone writes this: the errcode that goes with it, and HTTP status 405.
+    #[error("{0}")]
+    ServerControlled(matron_matrix::Error),
     /// The store could not read or write.
     #[error("{0}")]
     Storage(#[from] matron_storage::Error),

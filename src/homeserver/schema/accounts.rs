@@ -104,7 +104,7 @@ matron_storage::record! {
 
 /// Local users' accounts.
 pub const ACCOUNTS: Keyspace<UserNum, Account> = Keyspace::new(0x0301, "accounts", Family::Point);
-/// Profile fields, as JSON.
+/// Profile fields, as JSON. Under the empty name: how many bytes all of them have together.
 pub const PROFILES: Keyspace<(UserNum, String), String> = Keyspace::new(0x0302, "profiles", Family::Point);
 /// Tokens by their digest.
 pub const TOKENS: Keyspace<Digest, Token> = Keyspace::new(0x0303, "tokens", Family::Id);

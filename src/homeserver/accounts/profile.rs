@@ -1,0 +1,204 @@
+//! Profiles: display name, avatar, and whatever else users tell of themselves. Client-server API, "Profiles".
+
+use matron_matrix::Error as MatrixError;
+use matron_storage::{Batch, Error as StorageError, Snapshot};
+use ruma::api::error::ErrorKind;
+use ruma::profile::{ProfileFieldName, ProfileFieldValue, UserProfile};
+use ruma::{MxcUri, OwnedMxcUri, UserId};
+use serde_json::Value;
+
+use super::account_data::{TRIES, only_own};
+use super::{Accounts, Session};
+use crate::error::{Error, Result};
+use crate::schema::UserNum;
+use crate::schema::accounts::{ACCOUNTS, PROFILES};
+
+#[cfg(test)]
+mod tests;
+
+/// The largest profile, names and values together.
+const MAX_PROFILE_BYTES: u64 = 65_536;
+/// The longest name of a field.
+const MAX_NAME_BYTES: usize = 255;
+/// The longest display name: it goes into every member event.
+const MAX_DISPLAY_NAME_BYTES: usize = 1024;
+/// The longest address of an avatar.
+const MAX_AVATAR_URL_BYTES: usize = 1024;
+/// Where the size of a profile stands among its fields.
+const SIZE: &str = "";
+
+/// What member events tell of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// The display name, if there is one.
+    pub displayname: Option<String>,
+    /// The avatar, if there is one.
+    pub avatar_url: Option<OwnedMxcUri>,
+}
+
+impl Accounts {
+    /// What member events tell of a local user.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn profile(&self, snapshot: &Snapshot, user: UserNum) -> Result<Profile> {
+        let keys = [row(user, &ProfileFieldName::DisplayName), row(user, &ProfileFieldName::AvatarUrl)];
+        let mut rows = snapshot.get_many(&PROFILES, &keys).await?.into_iter();
+        let text = |json: Option<String>| json.and_then(|json| serde_json::from_str::<String>(&json).ok());
+        let displayname = text(rows.next().flatten());
+        let avatar_url = text(rows.next().flatten()).map(OwnedMxcUri::from);
+        Ok(Profile { displayname, avatar_url })
+    }
+
+    /// All that a user tells of themselves, for whoever asks.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND` where there is no such user.
+    pub async fn whole_profile(&self, user_id: &UserId) -> Result<UserProfile> {
+        let snapshot = self.store.snapshot();
+        let user = self.with_profile(&snapshot, user_id).await?;
+        let rows = snapshot.scan(&PROFILES, PROFILES.under(&(user,))).collect().await?;
+        let fields = rows.into_iter().filter(|((_, name), _)| name != SIZE);
+        fields.map(|((_, name), json)| Ok((name, parse(&json)?))).collect()
+    }
+
+    /// One thing that a user tells of themselves, for whoever asks.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND` where there is no such user or no such field.
+    pub async fn profile_field(&self, user_id: &UserId, name: &ProfileFieldName) -> Result<ProfileFieldValue> {
+        check_name(name)?;
+        let snapshot = self.store.snapshot();
+        let user = self.with_profile(&snapshot, user_id).await?;
+        let json = snapshot.get(&PROFILES, &row(user, name)).await?;
+        let json = json.ok_or_else(|| MatrixError::not_found("the profile has no such field"))?;
+        ProfileFieldValue::new(name.as_str(), parse(&json)?).map_err(Error::internal)
+    }
+
+    /// Sets a field of the user's own profile; an empty name or avatar is taken away. Answers whether member events are
+    /// to follow: display name or avatar are others than before.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where it is another user's, `M_INVALID_PARAM`, `M_KEY_TOO_LARGE` or `M_PROFILE_TOO_LARGE`.
+    pub async fn set_profile_field(
+        &self,
+        session: &Session,
+        user_id: &UserId,
+        value: &ProfileFieldValue,
+    ) -> Result<bool> {
+        only_own(session, user_id)?;
+        let name = value.field_name();
+        check_name(&name)?;
+        let unset = match value {
+            ProfileFieldValue::DisplayName(name) => {
+                check_length(name, MAX_DISPLAY_NAME_BYTES)?;
+                name.is_empty()
+            }
+            ProfileFieldValue::AvatarUrl(uri) => {
+                check_avatar(uri)?;
+                uri.as_str().is_empty()
+            }
+            _ => false,
+        };
+        let json = serde_json::to_string(&*value.value()).map_err(Error::internal)?;
+        self.write_field(session.user, &name, (!unset).then_some(json)).await
+    }
+
+    /// Takes a field from the user's own profile; it need not be there. Answers whether member events are to follow.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where it is another user's, `M_INVALID_PARAM` or `M_KEY_TOO_LARGE`.
+    pub async fn delete_profile_field(
+        &self,
+        session: &Session,
+        user_id: &UserId,
+        name: &ProfileFieldName,
+    ) -> Result<bool> {
+        only_own(session, user_id)?;
+        check_name(name)?;
+        self.write_field(session.user, name, None).await
+    }
+
+    /// Writes a field under the condition that the profile still has the size that was read.
+    async fn write_field(&self, user: UserNum, name: &ProfileFieldName, new: Option<String>) -> Result<bool> {
+        let (size_row, row) = ((user, SIZE.to_owned()), row(user, name));
+        let weight = |json: Option<&String>| json.map_or(0, |json| (json.len() + name.as_str().len()) as u64);
+        for _ in 0..TRIES {
+            let snapshot = self.store.snapshot();
+            let old_size = snapshot.get(&PROFILES, &size_row).await?;
+            let old = snapshot.get(&PROFILES, &row).await?;
+            if old == new {
+                return Ok(false);
+            }
+            let size = old_size.as_deref().and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
+            let size = size.saturating_sub(weight(old.as_ref())) + weight(new.as_ref());
+            if new.is_some() && size > MAX_PROFILE_BYTES {
+                return Err(profile_too_large(format!("a profile has {MAX_PROFILE_BYTES} bytes at most")).into());
+            }
+            let mut batch = Batch::new();
+            batch.expect(&PROFILES, &size_row, old_size.as_ref());
+            batch.expect(&PROFILES, &row, old.as_ref());
+            batch.put(&PROFILES, &size_row, &size.to_string());
+            match &new {
+                Some(json) => batch.put(&PROFILES, &row, json),
+                None => batch.delete(&PROFILES, &row),
+            }
+            match self.store.commit(batch).await {
+                Ok(_) => return Ok(matches!(name, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl)),
+                Err(StorageError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    /// The number of a user whose profile can be looked at here.
+    async fn with_profile(&self, snapshot: &Snapshot, user_id: &UserId) -> Result<UserNum> {
+        let missing = || MatrixError::not_found("there is no such user");
+        let user = self.ids.find_user(user_id).await?.ok_or_else(missing)?;
+        let account = snapshot.get(&ACCOUNTS, &user).await?.filter(|account| !account.erased);
+        account.ok_or_else(missing)?;
+        Ok(user)
+    }
+}
+
+fn row(user: UserNum, name: &ProfileFieldName) -> (UserNum, String) {
+    (user, name.as_str().to_owned())
+}
+
+fn parse(json: &str) -> Result<Value> {
+    serde_json::from_str(json).map_err(Error::internal)
+}
+
+/// "Common Namespaced Identifier Grammar".
+fn check_name(name: &ProfileFieldName) -> Result<()> {
+    let name = name.as_str();
+    if name.len() > MAX_NAME_BYTES {
+        let message = "the name of a profile field has 255 bytes at most".to_owned();
+        return Err(MatrixError { kind: ErrorKind::KeyTooLarge, message }.into());
+    }
+    let is_named = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || matches!(char, '-' | '_' | '.');
+    if !name.starts_with(|char: char| char.is_ascii_lowercase()) || !name.chars().all(is_named) {
+        return Err(MatrixError::invalid_param("the name of a profile field breaks the grammar").into());
+    }
+    Ok(())
+}
+
+fn check_avatar(uri: &MxcUri) -> Result<()> {
+    check_length(uri.as_str(), MAX_AVATAR_URL_BYTES)?;
+    if !uri.as_str().is_empty() && !uri.is_valid() {
+        return Err(MatrixError::invalid_param("an avatar is an mxc:// URI").into());
+    }
+    Ok(())
+}
+
+fn check_length(text: &str, most: usize) -> Result<()> {
+    if text.len() > most {
+        return Err(profile_too_large(format!("{most} bytes are allowed here")).into());
+    }
+    Ok(())
+}
+
+fn profile_too_large(message: String) -> MatrixError {
+    MatrixError { kind: ErrorKind::ProfileTooLarge, message }
+}
