@@ -9,6 +9,7 @@ pub mod event;
 pub mod filter;
 pub mod push;
 pub mod resolve;
+pub mod signed;
 pub mod visibility;
 
 pub use error::{Error, Result};
