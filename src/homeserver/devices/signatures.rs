@@ -59,11 +59,15 @@ impl Devices {
                 }
             }
             if row.as_ref() != Some(&own) && own != UserKeys::default() {
-                batch.expect(&USER_KEYS, &session.user, row.as_ref());
                 batch.put(&USER_KEYS, &session.user, &own);
                 self.note_change(&mut batch, &snapshot, session.user).await?;
             }
-            if batch.is_empty() || self.try_commit(batch).await? {
+            if batch.is_empty() {
+                return Ok(failures);
+            }
+            // The keys that the signatures were checked by must still be the user's.
+            batch.expect(&USER_KEYS, &session.user, row.as_ref());
+            if self.try_commit(batch).await? {
                 return Ok(failures);
             }
         }
