@@ -69,7 +69,7 @@ impl Homeserver {
             Arc::clone(&streams),
             Arc::clone(&ids),
             clock.clone(),
-            Arc::clone(&accounts),
+            Arc::clone(&config),
         ));
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

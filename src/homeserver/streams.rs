@@ -73,6 +73,7 @@ struct Tables {
     users: HashMap<UserNum, Position>,
     memberships: HashMap<UserNum, Position>,
     device_lists: Position,
+    device_list_of: HashMap<UserNum, Position>,
 }
 
 /// What changed lately, and who waits.
@@ -124,6 +125,7 @@ impl Observer for Streams {
                 }
                 Some(Subject::DeviceList(user)) => {
                     tables.device_lists = *position;
+                    tables.device_list_of.insert(user, *position);
                     tables.users.insert(user, *position);
                 }
                 None => {}
@@ -199,6 +201,12 @@ impl Streams {
     pub fn device_lists_changed(&self, since: Position) -> bool {
         let tables = lock(&self.tables);
         since < tables.floor || tables.device_lists > since
+    }
+
+    /// The last change of a user's devices or keys that memory knows of: what was read at or after it is still true.
+    #[must_use]
+    pub fn device_list_changed_at(&self, user: UserNum) -> Position {
+        lock(&self.tables).device_list_of.get(&user).copied().unwrap_or_default()
     }
 
     /// The last change of a user's memberships that memory knows of: what was read at or after it is still true.

@@ -1,6 +1,6 @@
 //! What a rule answers when it says no: an errcode of the spec and a sentence for the developer.
 
-use ruma::api::error::ErrorKind;
+use ruma::api::error::{ErrorKind, WrongRoomKeysVersionErrorData};
 
 /// The result of a rule.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -73,6 +73,19 @@ constructors! {
 }
 
 impl Error {
+    /// `M_INVALID_SIGNATURE`
+    pub fn invalid_signature(message: impl Into<String>) -> Self {
+        // ruma has no variant for it; its own reader makes what stands for such codes.
+        let kind = serde_json::from_str(r#"{"errcode":"M_INVALID_SIGNATURE"}"#).unwrap_or(ErrorKind::Unknown);
+        Self { kind, message: message.into() }
+    }
+
+    /// `M_WRONG_ROOM_KEYS_VERSION`, with the version that is right.
+    pub fn wrong_room_keys_version(current_version: String, message: impl Into<String>) -> Self {
+        let data = WrongRoomKeysVersionErrorData { current_version };
+        Self { kind: ErrorKind::WrongRoomKeysVersion(data), message: message.into() }
+    }
+
     /// The HTTP status that goes with the errcode.
     #[must_use]
     pub const fn status(&self) -> u16 {

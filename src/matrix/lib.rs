@@ -10,6 +10,7 @@ pub mod filter;
 pub mod power;
 pub mod push;
 pub mod resolve;
+pub mod signed;
 pub mod visibility;
 
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
 //! A batch: what is written at once or not at all, with what must hold for it and whom it concerns.
 
 use crate::codec::{Encoder, Key, Value};
+use crate::error::{Error, Result};
 use crate::keyspace::{Family, KeyRange, Keyspace};
 use crate::{Position, Snapshot};
 
@@ -41,6 +42,17 @@ pub struct News {
     pub position: Position,
     /// What it is about.
     pub topic: Topic,
+}
+
+/// What a batch will have done to a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written<V> {
+    /// It does not touch the row.
+    Nothing,
+    /// It deletes the row.
+    Deleted,
+    /// It writes this value; positions in it that are not given yet read as [`Position::MAX`].
+    Value(V),
 }
 
 /// A set of writes that takes effect as one.
@@ -86,6 +98,37 @@ impl Batch {
         let start = self.span(|out| out.push(&range.start));
         let end = self.span(|out| out.push(&range.end));
         self.ops.push(Op::DeleteRange { family: space.family(), start, end });
+    }
+
+    /// What the batch, as far as it is built, will have done to a row: for operations that are composed of several which
+    /// change the same row. Walks over the batch's writes.
+    ///
+    /// # Errors
+    /// The row was written with another type of value.
+    pub fn written<K: Key, V: Value>(&self, space: &Keyspace<K, V>, key: &K) -> Result<Written<V>> {
+        let wanted = space.key_bytes(key);
+        for op in self.ops.iter().rev() {
+            match *op {
+                Op::Put { family, key, value } if family == space.family() && self.bytes(key) == wanted => {
+                    let value = V::decode(self.bytes(value));
+                    return value
+                        .map(Written::Value)
+                        .map_err(|source| Error::Corrupt { keyspace: space.name(), source });
+                }
+                Op::Delete { family, key } if family == space.family() && self.bytes(key) == wanted => {
+                    return Ok(Written::Deleted);
+                }
+                Op::DeleteRange { family, start, end }
+                    if family == space.family()
+                        && self.bytes(start) <= wanted.as_slice()
+                        && wanted.as_slice() < self.bytes(end) =>
+                {
+                    return Ok(Written::Deleted);
+                }
+                _ => {}
+            }
+        }
+        Ok(Written::Nothing)
     }
 
     /// The batch is written only if this row is not there at commit.
@@ -181,3 +224,6 @@ impl Snapshot {
         self.position() >= position
     }
 }
+
+#[cfg(test)]
+mod tests;

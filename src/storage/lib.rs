@@ -17,7 +17,7 @@ mod position;
 mod snapshot;
 mod store;
 
-pub use batch::{Batch, News, Topic};
+pub use batch::{Batch, News, Topic, Written};
 pub use codec::{Corrupt, Encoder, Field, Key, PrefixOf, Reader, Value, Varint};
 pub use committer::{Committed, Observer};
 pub use error::{Error, Result};

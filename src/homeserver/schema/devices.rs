@@ -60,8 +60,12 @@ matron_storage::record! {
     /// A signature that one user made on another's master key; shown to the signer alone.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct ForeignSignature {
+        /// The master key that was signed: on another one the signature would be wrong.
+        pub master: String,
         /// The key id and its signature, as a JSON object.
         pub signatures: String,
+        /// Where the signer's stream of signatures tells of it.
+        pub position: Position,
     }
 }
 
@@ -77,7 +81,8 @@ matron_storage::record! {
 }
 
 matron_storage::record! {
-    /// A device's keys of one algorithm, counted, so that a claim walks over nothing.
+    /// A device's keys of one algorithm, counted, so that a claim walks over nothing. Its index among the device's queues
+    /// names its rows, so queues are never removed or moved.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct KeyQueue {
         /// The algorithm.
@@ -148,8 +153,10 @@ pub const USER_KEYS: Keyspace<UserNum, UserKeys> = Keyspace::new(0x0403, "user k
 /// Signatures on another user's master key: signer, then signed.
 pub const FOREIGN_SIGNATURES: Keyspace<(UserNum, UserNum), ForeignSignature> =
     Keyspace::new(0x0404, "foreign signatures", Family::Point);
-/// One-time keys in the order of their upload.
-pub const ONE_TIME_KEYS: Keyspace<(DeviceNum, u64), OneTimeKey> = Keyspace::new(0x0405, "one-time keys", Family::Queue);
+/// One-time keys: device, which of its queues, place in the order of upload. The latest that were handed out stay for a
+/// while, so that a repeated upload does not bring them back.
+pub const ONE_TIME_KEYS: Keyspace<(DeviceNum, u8, u64), OneTimeKey> =
+    Keyspace::new(0x0405, "one-time keys", Family::Queue);
 /// What a claim reads first.
 pub const CLAIM_HEADS: Keyspace<DeviceNum, ClaimHead> = Keyspace::new(0x0406, "claim heads", Family::Point);
 /// Whose keys or devices changed, in order.
@@ -163,3 +170,6 @@ pub const BACKUPS: Keyspace<(UserNum, u64), Backup> = Keyspace::new(0x040a, "bac
 /// Keys in a backup, by the digest of the room id and the session id.
 pub const BACKUP_KEYS: Keyspace<(UserNum, u64, [u8; 16], String), BackupKey> =
     Keyspace::new(0x040b, "backup keys", Family::Point);
+/// Whose master key a user signed, in order; each signed user once. For that signer's own devices.
+pub const SIGNATURE_CHANGES: Keyspace<(UserNum, Position), UserNum> =
+    Keyspace::new(0x040c, "signature changes", Family::Index);
