@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use matron_storage::Store;
+use quick_cache::sync::Cache;
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::clock::Clock;
@@ -10,6 +11,23 @@ use crate::config::Config;
 use crate::ids::Ids;
 use crate::schema::{DeviceNum, UserNum};
 use crate::streams::Streams;
+
+mod attempts;
+mod devices;
+mod names;
+mod password;
+mod rows;
+mod sessions;
+mod tokens;
+
+pub use devices::DeviceInfo;
+pub use names::{localpart_of, random_localpart};
+pub use tokens::Issued;
+
+pub(crate) use devices::{check_name, delete_rows, device_id, initial_name};
+pub(crate) use password::{Verdict, check as check_password};
+pub(crate) use rows::{TRIES, usable};
+pub(crate) use tokens::Revoked;
 
 /// Somebody who proved who they are: the user and the device that a request speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,18 +54,27 @@ pub struct Accounts {
     ids: Arc<Ids>,
     clock: Clock,
     config: Arc<Config>,
+    sessions: sessions::Sessions,
+    passwords: password::Passwords,
+    attempts: attempts::Attempts,
+    /// When a device's last-seen row was last written.
+    touched: Cache<DeviceNum, u64>,
 }
 
 impl Accounts {
     /// Needs what lies below: store, streams, ids.
     #[must_use]
-    pub const fn new(
-        store: Arc<Store>,
-        streams: Arc<Streams>,
-        ids: Arc<Ids>,
-        clock: Clock,
-        config: Arc<Config>,
-    ) -> Self {
-        Self { store, streams, ids, clock, config }
+    pub fn new(store: Arc<Store>, streams: Arc<Streams>, ids: Arc<Ids>, clock: Clock, config: Arc<Config>) -> Self {
+        Self {
+            store,
+            streams,
+            ids,
+            sessions: sessions::Sessions::new(),
+            passwords: password::Passwords::new(config.password_hashing),
+            attempts: attempts::Attempts::new(config.rate_limits, clock.clone()),
+            touched: Cache::new(50_000),
+            clock,
+            config,
+        }
     }
 }

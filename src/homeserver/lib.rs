@@ -6,6 +6,8 @@ pub mod config;
 pub mod devices;
 pub mod error;
 pub mod ids;
+pub mod lifecycle;
+pub mod limiter;
 pub mod schema;
 pub mod streams;
 
@@ -21,6 +23,7 @@ use crate::config::Config;
 use crate::devices::Devices;
 pub use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::lifecycle::Lifecycle;
 use crate::streams::Streams;
 
 /// A homeserver, built floor by floor. Everything that owns data is a field here; nobody finds anything by name.
@@ -40,6 +43,8 @@ pub struct Homeserver {
     pub accounts: Arc<Accounts>,
     /// Devices.
     pub devices: Arc<Devices>,
+    /// Registering, logging in and out, closing accounts.
+    pub lifecycle: Arc<Lifecycle>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -69,6 +74,14 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&accounts),
         ));
+        let lifecycle = Arc::new(Lifecycle::new(
+            Arc::clone(&store),
+            Arc::clone(&ids),
+            clock.clone(),
+            Arc::clone(&config),
+            Arc::clone(&accounts),
+            Arc::clone(&devices),
+        ));
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         {
@@ -80,7 +93,7 @@ impl Homeserver {
                 }
             });
         }
-        Ok(Arc::new(Self { config, clock, store, ids, streams, accounts, devices, stop, tasks }))
+        Ok(Arc::new(Self { config, clock, store, ids, streams, accounts, devices, lifecycle, stop, tasks }))
     }
 
     /// Cancelled when the server is to stop: whoever waits long looks at it.

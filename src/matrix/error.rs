@@ -1,6 +1,8 @@
 //! What a rule answers when it says no: an errcode of the spec and a sentence for the developer.
 
-use ruma::api::error::ErrorKind;
+use std::time::Duration;
+
+use ruma::api::error::{ErrorKind, LimitExceededErrorData, RetryAfter, UnknownTokenErrorData};
 
 /// The result of a rule.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -68,11 +70,26 @@ constructors! {
     guest_access_forbidden => ErrorKind::GuestAccessForbidden;
     /// `M_MISSING_TOKEN`
     missing_token => ErrorKind::MissingToken;
+    /// `M_USER_LOCKED`: always a soft log-out.
+    user_locked => ErrorKind::UserLocked;
     /// `M_DUPLICATE_ANNOTATION`
     duplicate_annotation => ErrorKind::DuplicateAnnotation;
 }
 
 impl Error {
+    /// `M_UNKNOWN_TOKEN`. With `soft_logout` the client may keep what it stored and log in again.
+    pub fn unknown_token(soft_logout: bool, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::UnknownToken(UnknownTokenErrorData { soft_logout }), message: message.into() }
+    }
+
+    /// `M_LIMIT_EXCEEDED`: to be tried again after so many milliseconds.
+    #[must_use]
+    pub fn limit_exceeded(retry_after_ms: u64) -> Self {
+        let retry_after = Some(RetryAfter::Delay(Duration::from_millis(retry_after_ms)));
+        let kind = ErrorKind::LimitExceeded(LimitExceededErrorData { retry_after });
+        Self { kind, message: "too many requests".to_owned() }
+    }
+
     /// The HTTP status that goes with the errcode.
     #[must_use]
     pub const fn status(&self) -> u16 {
