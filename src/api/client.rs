@@ -18,3 +18,6 @@ pub fn routes(routes: &mut Routes) {
     login::routes(routes);
     register::routes(routes);
 }
+
+#[cfg(test)]
+mod tests;

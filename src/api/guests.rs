@@ -6,32 +6,29 @@ use http::Method;
 pub fn may_call(method: &Method, path: &str) -> bool {
     let Some(rest) = path.strip_prefix("/_matrix/") else { return path.starts_with("/.well-known/") };
     let parts: Vec<_> = rest.split('/').collect();
-    match (method.as_str(), parts.as_slice()) {
+    matches!(
+        (method.as_str(), parts.as_slice()),
         (
             "GET" | "HEAD",
             ["client", "versions"]
-            | ["client", _, "sync" | "events" | "capabilities" | "devices" | "pushrules", ..]
-            | ["client", _, "account", "whoami"]
-            | ["client", _, "user", _, "filter", _]
-            | ["client", _, "rooms", _, "state" | "context" | "event" | "messages" | "members" | "initialSync", ..]
-            | ["client", _, "media", "download" | "thumbnail", ..],
-        )
-        | (
+                | ["client", _, "sync" | "events" | "capabilities" | "devices" | "pushrules", ..]
+                | ["client", _, "account", "whoami"]
+                | ["client", _, "user", _, "filter", _]
+                | ["client", _, "rooms", _, "state" | "context" | "event" | "messages" | "members" | "initialSync", ..]
+                | ["client", _, "media", "download" | "thumbnail", ..],
+        ) | (
             "POST",
             ["client", _, "rooms", _, "join" | "leave"]
-            | ["client", _, "user", _, "filter"]
-            | ["client", _, "logout", ..]
-            | ["client", _, "keys", "upload" | "query" | "claim"],
-        )
-        | (
+                | ["client", _, "user", _, "filter"]
+                | ["client", _, "logout", ..]
+                | ["client", _, "keys", "upload" | "query" | "claim"],
+        ) | (
             "PUT",
             ["client", _, "rooms", _, "send" | "state", ..]
-            | ["client", _, "sendToDevice", ..]
-            | ["client", _, "devices", _],
-        )
-        | ("PUT" | "DELETE", ["client", _, "profile", _, "displayname"]) => true,
-        _ => false,
-    }
+                | ["client", _, "sendToDevice", ..]
+                | ["client", _, "devices", _],
+        ) | ("PUT" | "DELETE", ["client", _, "profile", _, "displayname"])
+    )
 }
 
 #[cfg(test)]

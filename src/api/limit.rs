@@ -1,11 +1,11 @@
 //! Limits on requests: so many of a sort per user, or per address where nobody is logged in.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use http::Method;
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
-use matron_homeserver::limiter::{Budget, Limiter};
+use matron_homeserver::limiter::{Budget, Limiter, network};
 use matron_homeserver::schema::UserNum;
 use matron_matrix::Error as MatrixError;
 use ruma::api::Metadata;
@@ -115,14 +115,6 @@ impl Limits {
             Class::Other => &self.other,
         };
         Ok(limiter.take(&who, homeserver.clock.millis()).map_err(MatrixError::limit_exceeded)?)
-    }
-}
-
-/// One customer has at least a /64 of IPv6 addresses.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -42,6 +42,7 @@ impl Devices {
     ///
     /// # Errors
     /// The store cannot be read.
+    #[expect(clippy::unused_async, reason = "what a device leaves will have to be read")]
     pub async fn forget(&self, batch: &mut Batch, _: &Snapshot, _: UserNum, _: &str, device: DeviceNum) -> Result<()> {
         batch.delete(&CLAIM_HEADS, &device);
         batch.delete_range(&ONE_TIME_KEYS, &ONE_TIME_KEYS.under(&(device,)));
@@ -53,6 +54,7 @@ impl Devices {
     ///
     /// # Errors
     /// The store cannot be read.
+    #[expect(clippy::unused_async, reason = "what a user leaves will have to be read")]
     pub async fn forget_user(&self, batch: &mut Batch, _: &Snapshot, user: UserNum) -> Result<()> {
         batch.delete(&USER_KEYS, &user);
         batch.delete_range(&FOREIGN_SIGNATURES, &FOREIGN_SIGNATURES.under(&(user,)));

@@ -1,6 +1,7 @@
 //! How often something may happen: a token bucket per key, in bounded memory.
 
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -70,6 +71,15 @@ impl<K: Eq + Hash + Clone> Limiter<K> {
             Ok(bucket) => bucket,
             Err(never) => match never {},
         }
+    }
+}
+
+/// What counts as one address: a customer has at least a /64 of IPv6.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -82,10 +82,11 @@ impl Error {
         Self { kind: ErrorKind::UnknownToken(UnknownTokenErrorData { soft_logout }), message: message.into() }
     }
 
-    /// `M_LIMIT_EXCEEDED`: to be tried again after so many milliseconds.
+    /// `M_LIMIT_EXCEEDED`: to be tried again after so many milliseconds, rounded up to seconds, since the `Retry-After`
+    /// header that goes with it counts whole ones.
     #[must_use]
     pub fn limit_exceeded(retry_after_ms: u64) -> Self {
-        let retry_after = Some(RetryAfter::Delay(Duration::from_millis(retry_after_ms)));
+        let retry_after = Some(RetryAfter::Delay(Duration::from_secs(retry_after_ms.div_ceil(1000))));
         let kind = ErrorKind::LimitExceeded(LimitExceededErrorData { retry_after });
         Self { kind, message: "too many requests".to_owned() }
     }

@@ -56,6 +56,7 @@ async fn register(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
         user_type: body.user_type,
         mac,
         device: (!body.inhibit_login).then_some(device),
+        address: raw.client.address,
     };
     let registered = homeserver.lifecycle.register_by_secret(&wanted).await?;
     let server = &homeserver.config.server_name;

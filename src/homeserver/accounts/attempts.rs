@@ -1,12 +1,12 @@
 //! Guessing: how many wrong passwords an account and an address may bring.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use matron_matrix::Error as MatrixError;
 
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::limiter::{Budget, Limiter};
+use crate::limiter::{Budget, Limiter, network};
 
 /// A person mistypes some times; a program that guesses gets nowhere with twelve a minute.
 const PER_ACCOUNT: Budget = Budget { burst: 10, per_minute: 12 };
@@ -74,14 +74,6 @@ impl Attempt<'_> {
         if let Some(address) = &self.address {
             self.attempts.addresses.give_back(address);
         }
-    }
-}
-
-/// One customer has at least a /64 of IPv6 addresses.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address @ IpAddr::V4(_) => address,
     }
 }
 

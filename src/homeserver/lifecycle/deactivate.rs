@@ -78,7 +78,7 @@ impl Lifecycle {
     async fn ignored(&self, snapshot: &Snapshot, user: UserNum) -> Result<Vec<UserNum>> {
         #[derive(Deserialize)]
         struct Ignored {
-            ignored_users: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
+            ignored_users: std::collections::BTreeMap<String, serde_json::Value>,
         }
         let key = (user, RoomNum(0), "m.ignored_user_list".to_owned());
         let Some(data) = snapshot.get(&ACCOUNT_DATA, &key).await? else { return Ok(Vec::new()) };

@@ -6,6 +6,7 @@ use ruma::OwnedUserId;
 use ruma::api::client::uiaa::{AuthData, UserIdentifier};
 
 use super::authorize::{Operation, name_in, wrong_password};
+use super::register::put_account;
 use super::{Lifecycle, LoggedIn, NewDevice};
 use crate::accounts::{Issued, Revoked, Session, TRIES, Verdict, device_id, initial_name, usable};
 use crate::error::{Error, Result};
@@ -29,8 +30,8 @@ pub enum LogIn<'a> {
 
 /// By what right a device is made.
 pub(super) enum Right<'a> {
-    /// The account is made with it.
-    New(&'a Account),
+    /// The account is made with it, with a display name if there is one.
+    New(&'a Account, Option<&'a str>),
     /// The password was right for this account; its new hash, where it was hashed again.
     Password(&'a Account, Option<&'a str>),
     /// A log-in token.
@@ -123,12 +124,11 @@ impl Lifecycle {
     ) -> Result<bool> {
         let current = self.accounts.get(snapshot, user).await?;
         let verified = match right {
-            Right::New(account) => {
+            Right::New(account, display_name) => {
                 if current.is_some() {
                     return Err(MatrixError::user_in_use("somebody has that name").into());
                 }
-                batch.expect_absent(&ACCOUNTS, &user);
-                batch.put(&ACCOUNTS, &user, *account);
+                put_account(batch, user, account, *display_name);
                 return Ok(false);
             }
             Right::Password(verified, _) => *verified,
@@ -157,15 +157,14 @@ impl Lifecycle {
         let known = self.accounts.device_row(snapshot, user, device_id).await?;
         let key = (user, device_id.to_owned());
         batch.expect(&DEVICES, &key, known.as_ref());
-        let (num, revoked) = match known {
-            Some(device) => (device.num, self.accounts.revoke_device(batch, snapshot, device.num).await?),
-            None => {
-                let num = self.ids.new_device().await?;
-                let display_name = initial_name(new.display_name.as_deref());
-                batch.put(&DEVICES, &key, &Device { num, display_name, created: self.clock.millis() });
-                self.devices.note_change(batch, snapshot, user).await?;
-                (num, Revoked::default())
-            }
+        let (num, revoked) = if let Some(device) = known {
+            (device.num, self.accounts.revoke_device(batch, snapshot, device.num).await?)
+        } else {
+            let num = self.ids.new_device().await?;
+            let display_name = initial_name(new.display_name.as_deref());
+            batch.put(&DEVICES, &key, &Device { num, display_name, created: self.clock.millis() });
+            self.devices.note_change(batch, snapshot, user).await?;
+            (num, Revoked::default())
         };
         let tokens = self.accounts.issue(batch, snapshot, (user, num, device_id), new.refresh, None).await?;
         Ok((tokens, revoked))

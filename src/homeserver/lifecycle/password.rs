@@ -11,6 +11,14 @@ use crate::error::{Error, Result};
 use crate::schema::accounts::{ACCOUNTS, Account, AccountKind};
 use crate::schema::{DeviceNum, UserNum};
 
+/// Which devices a new password logs out.
+#[derive(Debug, Clone, Copy)]
+enum LogOut {
+    None,
+    All,
+    AllBut(DeviceNum),
+}
+
 impl Lifecycle {
     /// Changes a password, after the old one. With `log_out_others` all devices but the session's own are deleted.
     ///
@@ -26,8 +34,12 @@ impl Lifecycle {
     ) -> Result<()> {
         check_password(new_password)?;
         let proven = self.authorize(session, auth, operation).await?;
-        let keep = session.map(|session| session.device);
-        self.put_password(proven.user, new_password, log_out_others.then_some(keep)).await
+        let log_out = match session {
+            _ if !log_out_others => LogOut::None,
+            Some(session) => LogOut::AllBut(session.device),
+            None => LogOut::All,
+        };
+        self.put_password(proven.user, new_password, log_out).await
     }
 
     /// Sets a password without asking for the old one: for administrators. With `log_out` all devices are deleted.
@@ -36,11 +48,10 @@ impl Lifecycle {
     /// `M_NOT_FOUND` where the account is not there or closed; `M_WEAK_PASSWORD`.
     pub async fn set_password(&self, user: UserNum, new_password: &str, log_out: bool) -> Result<()> {
         check_password(new_password)?;
-        self.put_password(user, new_password, log_out.then_some(None)).await
+        self.put_password(user, new_password, if log_out { LogOut::All } else { LogOut::None }).await
     }
 
-    /// `log_out`: none leaves all devices, else all go but the one in it.
-    async fn put_password(&self, user: UserNum, password: &str, log_out: Option<Option<DeviceNum>>) -> Result<()> {
+    async fn put_password(&self, user: UserNum, password: &str, log_out: LogOut) -> Result<()> {
         let hash = self.accounts.hash_password(password).await?;
         for _ in 0..TRIES {
             let snapshot = self.store.snapshot();
@@ -51,10 +62,11 @@ impl Lifecycle {
             batch.expect_value(&ACCOUNTS, &user, &account);
             batch.put(&ACCOUNTS, &user, &Account { password: Some(hash.clone()), ..account });
             let revoked = match log_out {
-                Some(keep) => {
-                    self.forget_devices(&mut batch, &snapshot, user, |_, device| Some(device.num) != keep).await?
+                LogOut::None => Revoked::default(),
+                LogOut::All => self.forget_devices(&mut batch, &snapshot, user, |_, _| true).await?,
+                LogOut::AllBut(keep) => {
+                    self.forget_devices(&mut batch, &snapshot, user, |_, device| device.num != keep).await?
                 }
-                None => Revoked::default(),
             };
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}

@@ -39,6 +39,16 @@ pub struct Registered {
     pub device: Option<LoggedIn>,
 }
 
+/// Puts a new account into `batch`, which conflicts where somebody has the name.
+pub(super) fn put_account(batch: &mut Batch, user: UserNum, account: &Account, display_name: Option<&str>) {
+    batch.expect_absent(&ACCOUNTS, &user);
+    batch.put(&ACCOUNTS, &user, account);
+    if let Some(name) = display_name {
+        let json = serde_json::Value::from(name).to_string();
+        batch.put(&PROFILES, &(user, "displayname".to_owned()), &json);
+    }
+}
+
 impl Lifecycle {
     /// Makes an account (client-server API, `POST /register`).
     ///
@@ -87,7 +97,7 @@ impl Lifecycle {
         let (user_id, user) = self.name(&random_localpart()).await?;
         let account = self.row(AccountKind::Guest, None, false);
         let device = NewDevice { display_name, address, ..NewDevice::default() };
-        self.open(Right::New(&account), Some((user, user_id)), &device).await
+        self.open(Right::New(&account, None), Some((user, user_id)), &device).await
     }
 
     /// Makes an account without asking who wants it: for administrators.
@@ -113,28 +123,17 @@ impl Lifecycle {
             None => None,
         };
         let account = self.row(AccountKind::User, hash, admin);
-        if let Some(device) = device
-            && display_name.is_none()
-        {
-            let logged_in = self.open(Right::New(&account), Some((user, user_id.clone())), device).await?;
-            return Ok(Registered { user_id, device: Some(logged_in) });
-        }
-        let mut batch = Batch::new();
-        batch.expect_absent(&ACCOUNTS, &user);
-        batch.put(&ACCOUNTS, &user, &account);
-        if let Some(name) = display_name {
-            let json = serde_json::Value::from(name).to_string();
-            batch.put(&PROFILES, &(user, "displayname".to_owned()), &json);
-        }
-        match self.store.commit(batch).await {
-            Err(StorageError::Conflict) => return Err(MatrixError::user_in_use("somebody has that name").into()),
-            done => done?,
-        };
-        let device = match device {
-            Some(device) => {
-                Some(self.open(Right::Password(&account, None), Some((user, user_id.clone())), device).await?)
-            }
-            None => None,
+        let device = if let Some(device) = device {
+            let right = Right::New(&account, display_name);
+            Some(self.open(right, Some((user, user_id.clone())), device).await?)
+        } else {
+            let mut batch = Batch::new();
+            put_account(&mut batch, user, &account, display_name);
+            match self.store.commit(batch).await {
+                Err(StorageError::Conflict) => return Err(MatrixError::user_in_use("somebody has that name").into()),
+                done => done?,
+            };
+            None
         };
         Ok(Registered { user_id, device })
     }

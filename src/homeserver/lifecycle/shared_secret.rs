@@ -1,5 +1,7 @@
 //! Registration by a shared secret, for scripts and other programs: `/_synapse/admin/v1/register`.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,7 +10,7 @@ use quick_cache::sync::Cache;
 use sha1::Sha1;
 
 use super::{Lifecycle, NewDevice};
-use crate::accounts::check_password;
+use crate::accounts::{check_name, check_password};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::lifecycle::register::Registered;
@@ -62,6 +64,8 @@ pub struct SharedSecretRegistration {
     pub mac: Vec<u8>,
     /// The device to log in; none to make the account alone.
     pub device: Option<NewDevice>,
+    /// Where the client is.
+    pub address: Option<IpAddr>,
 }
 
 impl Lifecycle {
@@ -83,7 +87,7 @@ impl Lifecycle {
     ///
     /// # Errors
     /// `M_UNRECOGNIZED` where there is no shared secret; `M_UNKNOWN` for a nonce that was not given, was used, or is too
-    /// old; `M_FORBIDDEN` for a wrong proof; what [`Self::register`] says of name and password.
+    /// old; `M_FORBIDDEN` for a wrong proof, `M_LIMIT_EXCEEDED` after many; what [`Self::register`] says of name and password.
     pub async fn register_by_secret(&self, wanted: &SharedSecretRegistration) -> Result<Registered> {
         let secret = self.shared_secret()?;
         if !self.nonces.take(&wanted.nonce) {
@@ -95,6 +99,7 @@ impl Lifecycle {
                 return Err(MatrixError::invalid_param("name and password have no zero bytes").into());
             }
         }
+        let attempt = self.accounts.begin_attempt(wanted.address)?;
         let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).map_err(Error::internal)?;
         let role = if wanted.admin { "admin" } else { "notadmin" };
         let parts = [&wanted.nonce, &wanted.username, &wanted.password, role];
@@ -107,8 +112,10 @@ impl Lifecycle {
         if mac.verify_slice(&wanted.mac).is_err() {
             return Err(MatrixError::forbidden("HMAC incorrect").into());
         }
+        attempt.right();
         check_password(&wanted.password)?;
         let display_name = wanted.display_name.as_deref();
+        display_name.map(check_name).transpose()?;
         self.create(&wanted.username, Some(&wanted.password), wanted.device.as_ref(), wanted.admin, display_name).await
     }
 }

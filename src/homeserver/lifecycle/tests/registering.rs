@@ -136,6 +136,7 @@ fn signed(nonce: &str, username: &str, admin: bool, secret: &str) -> SharedSecre
         user_type: None,
         mac: mac.finalize().into_bytes().to_vec(),
         device: Some(NewDevice::default()),
+        address: None,
     }
 }
 
@@ -149,7 +150,11 @@ async fn a_shared_secret_registers_with_each_nonce_once() {
     let nonce = house.lifecycle.registration_nonce().unwrap();
     let good = signed(&nonce, "ann", true, "secret");
     let done = house.lifecycle.register_by_secret(&good).await.unwrap();
-    assert!(house.session(&done.device.unwrap()).await.admin);
+    let session = house.session(&done.device.unwrap()).await;
+    assert!(session.admin);
+    let name = (session.user, "displayname".to_owned());
+    let name = house.store.snapshot().get(&crate::schema::accounts::PROFILES, &name).await.unwrap();
+    assert_eq!(name.unwrap(), r#""Ann \"A\"""#);
     let again = house.lifecycle.register_by_secret(&signed(&nonce, "bob", true, "secret")).await;
     assert_eq!(kind(again), ErrorKind::Unknown, "the nonce was used");
 
