@@ -67,3 +67,46 @@ impl Sessions {
         self.known.retain(|_, access| access.session.user != user);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ruma::{device_id, user_id};
+
+    use super::{Access, Session, Sessions};
+    use crate::schema::{DeviceNum, UserNum};
+
+    fn access(user: u64) -> Access {
+        let session = Session {
+            user_id: user_id!("@ann:localhost").to_owned(),
+            user: UserNum(user),
+            device_id: device_id!("ONE").to_owned(),
+            device: DeviceNum(1),
+            guest: false,
+            admin: false,
+        };
+        Access { session, expires: None, locked: false }
+    }
+
+    #[test]
+    fn a_slow_read_does_not_undo_a_revocation() {
+        let sessions = Sessions::new();
+        let round = sessions.round();
+        sessions.forget(&[[1; 32]]);
+        sessions.remember(round, [1; 32], access(1));
+        assert!(sessions.get(&[1; 32]).is_none());
+        let round = sessions.round();
+        sessions.forget_user(UserNum(1));
+        sessions.remember(round, [1; 32], access(1));
+        assert!(sessions.get(&[1; 32]).is_none());
+    }
+
+    #[test]
+    fn a_user_is_forgotten_alone() {
+        let sessions = Sessions::new();
+        for user in [1_u8, 2] {
+            sessions.remember(sessions.round(), [user; 32], access(u64::from(user)));
+        }
+        sessions.forget_user(UserNum(1));
+        assert!(sessions.get(&[1; 32]).is_none() && sessions.get(&[2; 32]).is_some());
+    }
+}

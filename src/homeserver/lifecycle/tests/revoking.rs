@@ -162,3 +162,34 @@ async fn being_seen_is_written_now_and_then() {
     let seen = house.accounts.device(session.user, "ONE").await.unwrap().last_seen.unwrap();
     assert_eq!(seen.at, house.clock.millis());
 }
+
+#[tokio::test]
+async fn giving_and_revoking_tokens_at_once_conflicts() {
+    let house = House::of_ann().await;
+    let session = house.session(&house.ann_on("ONE", false).await).await;
+    for revoke_first in [true, false] {
+        let snapshot = house.store.snapshot();
+        let (mut revoke, mut give) = (matron_storage::Batch::new(), matron_storage::Batch::new());
+        let _ = house.accounts.revoke_device(&mut revoke, &snapshot, session.device).await.unwrap();
+        crate::accounts::delete_rows(
+            &mut revoke,
+            session.user,
+            "ONE",
+            &house.accounts.device_row(&snapshot, session.user, "ONE").await.unwrap().unwrap(),
+        );
+        let owner = (session.user, session.device, "ONE");
+        let tokens = house.accounts.issue(&mut give, &snapshot, owner, false, None).await.unwrap();
+        let (first, second) = if revoke_first { (revoke, give) } else { (give, revoke) };
+        house.store.commit(first).await.unwrap();
+        assert!(matches!(house.store.commit(second).await, Err(matron_storage::Error::Conflict)));
+        assert_eq!(house.lets_in(&tokens.access_token).await, !revoke_first);
+        // The second round begins with the device as it was.
+        house.ann_on("ONE", false).await;
+        let mut batch = matron_storage::Batch::new();
+        let row = house.accounts.device_row(&house.store.snapshot(), session.user, "ONE").await.unwrap().unwrap();
+        let restored = crate::schema::devices::Device { num: session.device, ..row };
+        batch.put(&crate::schema::devices::DEVICES, &(session.user, "ONE".to_owned()), &restored);
+        house.store.commit(batch).await.unwrap();
+        house.ann_on("ONE", false).await;
+    }
+}
