@@ -6,7 +6,9 @@ use http::request::Parts;
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
 use matron_matrix::Error as MatrixError;
-use ruma::api::auth_scheme::{AccessToken, AccessTokenOptional, AuthScheme, NoAccessToken, NoAuthentication};
+use ruma::api::auth_scheme::{
+    AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, NoAccessToken, NoAuthentication,
+};
 
 use crate::error::Result;
 use crate::request::Client;
@@ -22,6 +24,11 @@ pub trait Authenticate: AuthScheme {
         parts: &Parts,
         client: &Client,
     ) -> impl Future<Output = Result<Self::Identity>> + Send;
+
+    /// The session among the identity, if there is one.
+    fn session(_: &Self::Identity) -> Option<&Session> {
+        None
+    }
 }
 
 /// Only headers and query matter to a scheme.
@@ -41,7 +48,11 @@ impl Authenticate for AccessToken {
     async fn authenticate(homeserver: &Arc<Homeserver>, parts: &Parts, client: &Client) -> Result<Session> {
         let token = Self::extract_authentication(&bare(parts)?)
             .map_err(|_| MatrixError::missing_token("an access token is needed"))?;
-        session(homeserver, &token, client).await
+        session(homeserver, &token, parts, client).await
+    }
+
+    fn session(identity: &Session) -> Option<&Session> {
+        Some(identity)
     }
 }
 
@@ -50,10 +61,23 @@ impl Authenticate for AccessTokenOptional {
 
     async fn authenticate(homeserver: &Arc<Homeserver>, parts: &Parts, client: &Client) -> Result<Option<Session>> {
         match Self::extract_authentication(&bare(parts)?) {
-            Ok(Some(token)) => session(homeserver, &token, client).await.map(Some),
+            Ok(Some(token)) => session(homeserver, &token, parts, client).await.map(Some),
             Ok(None) => Ok(None),
             Err(_) => Err(MatrixError::missing_token("the access token cannot be read").into()),
         }
+    }
+
+    fn session(identity: &Option<Session>) -> Option<&Session> {
+        identity.as_ref()
+    }
+}
+
+/// No application service is known here: its token is nobody's.
+impl Authenticate for AppserviceTokenOptional {
+    type Identity = ();
+
+    async fn authenticate(_: &Arc<Homeserver>, _: &Parts, _: &Client) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -73,6 +97,21 @@ impl Authenticate for NoAuthentication {
     }
 }
 
-async fn session(_homeserver: &Arc<Homeserver>, _token: &str, _client: &Client) -> Result<Session> {
-    Err(MatrixError::missing_token("log-in is not there yet").into())
+/// What somebody whose account is locked may still do.
+const LOG_OUT: [&str; 4] = [
+    "/_matrix/client/v3/logout",
+    "/_matrix/client/v3/logout/all",
+    "/_matrix/client/r0/logout",
+    "/_matrix/client/r0/logout/all",
+];
+
+async fn session(homeserver: &Arc<Homeserver>, token: &str, parts: &Parts, client: &Client) -> Result<Session> {
+    let accounts = &homeserver.accounts;
+    let session = if LOG_OUT.contains(&parts.uri.path()) {
+        accounts.authenticate_even_locked(token).await?
+    } else {
+        accounts.authenticate(token).await?
+    };
+    accounts.touch(&session, client.address, &client.agent);
+    Ok(session)
 }

@@ -1,27 +1,39 @@
 //! The client-server API: a file per chapter of the spec.
 
+mod account;
 mod account_data;
+mod backup;
+mod capabilities;
+mod device_management;
 mod discovery;
 mod filter;
+mod keys;
+mod login;
 mod profile;
 mod push_rules;
+mod register;
 mod tags;
-mod backup;
-mod discovery;
-mod keys;
 mod to_device;
+
+#[cfg(test)]
+mod tests;
 
 use crate::router::Routes;
 
 /// All endpoints of the client-server API.
 pub fn routes(routes: &mut Routes) {
-    backup::routes(routes);
-    discovery::routes(routes);
-    push_rules::routes(routes);
+    account::routes(routes);
     account_data::routes(routes);
-    tags::routes(routes);
-    profile::routes(routes);
+    backup::routes(routes);
+    capabilities::routes(routes);
+    device_management::routes(routes);
+    discovery::routes(routes);
     filter::routes(routes);
     keys::routes(routes);
+    login::routes(routes);
+    profile::routes(routes);
+    push_rules::routes(routes);
+    register::routes(routes);
+    tags::routes(routes);
     to_device::routes(routes);
 }

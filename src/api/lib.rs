@@ -1,9 +1,12 @@
 //! HTTP only: one table of routes; parse, authenticate, call one domain function, answer.
 
+mod admin;
 mod authenticate;
 mod client;
 mod cors;
 mod error;
+mod guests;
+mod limit;
 mod request;
 mod router;
 
@@ -16,5 +19,6 @@ use matron_homeserver::Homeserver;
 pub fn service(homeserver: Arc<Homeserver>) -> axum::Router {
     let mut routes = router::Routes::default();
     client::routes(&mut routes);
+    admin::routes(&mut routes);
     routes.into_service(homeserver)
 }

@@ -43,20 +43,22 @@ impl Client {
 pub fn bad_request(error: &FromHttpRequestError) -> MatrixError {
     let message = error.to_string();
     match error {
-        FromHttpRequestError::Deserialization(DeserializationError::Json(json)) => {
-            if json.is_data() {
-                if message.contains("missing field") {
-                    MatrixError::missing_param(message)
-                } else {
-                    MatrixError::bad_json(message)
-                }
-            } else {
-                MatrixError::not_json(message)
-            }
-        }
+        FromHttpRequestError::Deserialization(DeserializationError::Json(json)) => bad_json(json),
         FromHttpRequestError::Deserialization(_) if message.contains("missing field") => {
             MatrixError::missing_param(message)
         }
         _ => MatrixError::invalid_param(message),
+    }
+}
+
+/// The spec's errcode for a body that is no JSON, or not of the form that it should have.
+pub fn bad_json(error: &serde_json::Error) -> MatrixError {
+    let message = error.to_string();
+    if !error.is_data() {
+        MatrixError::not_json(message)
+    } else if message.contains("missing field") {
+        MatrixError::missing_param(message)
+    } else {
+        MatrixError::bad_json(message)
     }
 }

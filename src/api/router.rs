@@ -18,6 +18,8 @@ use ruma::api::{IncomingRequest, IncomingRequestExt, OutgoingResponseExt};
 use crate::authenticate::Authenticate;
 use crate::cors;
 use crate::error::{self, Error, Result};
+use crate::guests;
+use crate::limit::{Class, Limits};
 use crate::request::{Client, Ruma};
 
 /// The largest body of a request that is not media.
@@ -41,6 +43,7 @@ struct Methods(HashMap<Method, Call>);
 #[derive(Default)]
 pub struct Routes {
     paths: HashMap<String, Methods>,
+    limits: Arc<Limits>,
 }
 
 struct Table {
@@ -72,13 +75,30 @@ impl Routes {
         H: Fn(Arc<Homeserver>, Ruma<T>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<T::OutgoingResponse>> + Send + 'static,
     {
-        self.add_raw(T::METHOD, path, move |homeserver, raw| {
-            let handler = handler.clone();
+        self.add_answering(path, move |homeserver, request| {
+            let answer = handler(homeserver, request);
             async move {
-                let request = typed::<T>(&homeserver, raw).await?;
-                let response = handler(homeserver, request).await?;
-                let response = response.try_into_http_response::<Vec<u8>>();
+                let response = answer.await?.try_into_http_response::<Vec<u8>>();
                 Ok(response.map_err(matron_homeserver::Error::internal)?.map(Into::into))
+            }
+        });
+    }
+
+    /// Serves an endpoint at one path by a handler that writes its answer itself: where ruma's type leaves something out.
+    pub fn add_answering<T, H, F>(&mut self, path: &str, handler: H)
+    where
+        T: IncomingRequest + Send + 'static,
+        T::Authentication: Authenticate,
+        H: Fn(Arc<Homeserver>, Ruma<T>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response>> + Send + 'static,
+    {
+        let limits = Arc::clone(&self.limits);
+        let class = Class::of::<T>(path);
+        self.add_raw(T::METHOD, path, move |homeserver, raw| {
+            let (handler, limits) = (handler.clone(), Arc::clone(&limits));
+            async move {
+                let request = typed::<T>(&homeserver, raw, &limits, class).await?;
+                handler(homeserver, request).await
             }
         });
     }
@@ -119,14 +139,21 @@ fn positional(path: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Authenticates, then reads and parses: a stranger's body is never read.
-async fn typed<T>(homeserver: &Arc<Homeserver>, raw: Raw) -> Result<Ruma<T>>
+/// Authenticates, then reads and parses: a stranger's body is never read, nor that of one who asks too often.
+async fn typed<T>(homeserver: &Arc<Homeserver>, raw: Raw, limits: &Limits, class: Option<Class>) -> Result<Ruma<T>>
 where
     T: IncomingRequest,
     T::Authentication: Authenticate,
 {
     let Raw { parts, path_args, body, client } = raw;
     let identity = T::Authentication::authenticate(homeserver, &parts, &client).await?;
+    let session = T::Authentication::session(&identity);
+    if session.is_some_and(|session| session.guest) && !guests::may_call(&parts.method, parts.uri.path()) {
+        return Err(MatrixError::guest_access_forbidden("guests may not do this").into());
+    }
+    if let Some(class) = class {
+        limits.check(homeserver, class, session, &client)?;
+    }
     let body = read_body(body).await?;
     let args: Vec<_> = path_args.iter().map(String::as_str).collect();
     // Many clients send no body where an empty object is meant.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use matron_storage::Store;
+use quick_cache::sync::Cache;
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::clock::Clock;
@@ -26,6 +27,22 @@ pub use account_data::{FULLY_READ, PUSH_RULES, Piece};
 pub use ignored::IGNORED_USER_LIST;
 pub use profile::Profile;
 pub use tags::TAG;
+mod attempts;
+mod devices;
+mod names;
+mod password;
+mod rows;
+mod sessions;
+mod tokens;
+
+pub use devices::DeviceInfo;
+pub use names::{localpart_of, random_localpart};
+pub use tokens::Issued;
+
+pub(crate) use devices::{check_name, delete_rows, device_id, initial_name};
+pub(crate) use password::{Verdict, check as check_password};
+pub(crate) use rows::{TRIES, usable};
+pub(crate) use tokens::Revoked;
 
 /// Somebody who proved who they are: the user and the device that a request speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +70,28 @@ pub struct Accounts {
     clock: Clock,
     config: Arc<Config>,
     derived: derived::Caches,
+    sessions: sessions::Sessions,
+    passwords: password::Passwords,
+    attempts: attempts::Attempts,
+    /// When a device's last-seen row was last written.
+    touched: Cache<DeviceNum, u64>,
 }
 
 impl Accounts {
     /// Needs what lies below: store, streams, ids.
     #[must_use]
     pub fn new(store: Arc<Store>, streams: Arc<Streams>, ids: Arc<Ids>, clock: Clock, config: Arc<Config>) -> Self {
-        Self { store, streams, ids, clock, config, derived: derived::Caches::default() }
+        Self {
+            store,
+            streams,
+            ids,
+            sessions: sessions::Sessions::new(),
+            passwords: password::Passwords::new(config.password_hashing),
+            attempts: attempts::Attempts::new(config.rate_limits, clock.clone()),
+            touched: Cache::new(50_000),
+            clock,
+            config,
+            derived: derived::Caches::default(),
+        }
     }
 }

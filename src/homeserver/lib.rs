@@ -6,6 +6,8 @@ pub mod config;
 pub mod devices;
 pub mod error;
 pub mod ids;
+pub mod lifecycle;
+pub mod limiter;
 pub mod rooms;
 pub mod schema;
 pub mod signing;
@@ -23,6 +25,9 @@ use crate::config::Config;
 use crate::devices::Devices;
 pub use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::lifecycle::Lifecycle;
+use crate::rooms::Rooms;
+use crate::signing::SigningKey;
 use crate::streams::Streams;
 
 /// A homeserver, built floor by floor. Everything that owns data is a field here; nobody finds anything by name.
@@ -42,6 +47,10 @@ pub struct Homeserver {
     pub accounts: Arc<Accounts>,
     /// Devices.
     pub devices: Arc<Devices>,
+    /// Rooms.
+    pub rooms: Arc<Rooms>,
+    /// Registering, logging in and out, closing accounts.
+    pub lifecycle: Arc<Lifecycle>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -71,8 +80,24 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&config),
         ));
+        let lifecycle = Arc::new(Lifecycle::new(
+            Arc::clone(&store),
+            Arc::clone(&ids),
+            clock.clone(),
+            Arc::clone(&config),
+            Arc::clone(&accounts),
+            Arc::clone(&devices),
+        ));
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let rooms = Arc::new(Rooms::new(
+            (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
+            clock.clone(),
+            Arc::clone(&config),
+            SigningKey::open(&store).await?,
+            Arc::clone(&accounts),
+            tasks.clone(),
+        ));
         {
             let (streams, store, stop) = (Arc::clone(&streams), Arc::clone(&store), stop.clone());
             tasks.spawn(async move {
@@ -82,7 +107,7 @@ impl Homeserver {
                 }
             });
         }
-        Ok(Arc::new(Self { config, clock, store, ids, streams, accounts, devices, stop, tasks }))
+        Ok(Arc::new(Self { config, clock, store, ids, streams, accounts, devices, rooms, lifecycle, stop, tasks }))
     }
 
     /// Cancelled when the server is to stop: whoever waits long looks at it.

@@ -8,11 +8,11 @@ pub mod event;
 pub mod history;
 pub mod membership;
 mod power;
+pub mod resolve;
 pub mod send;
 pub mod state;
-pub mod view;
-pub mod resolve;
 pub mod tree;
+pub mod view;
 pub mod working;
 pub mod writer;
 

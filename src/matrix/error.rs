@@ -1,6 +1,10 @@
 //! What a rule answers when it says no: an errcode of the spec and a sentence for the developer.
 
-use ruma::api::error::{ErrorKind, WrongRoomKeysVersionErrorData};
+use std::time::Duration;
+
+use ruma::api::error::{
+    ErrorKind, LimitExceededErrorData, RetryAfter, UnknownTokenErrorData, WrongRoomKeysVersionErrorData,
+};
 
 /// The result of a rule.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -68,6 +72,8 @@ constructors! {
     guest_access_forbidden => ErrorKind::GuestAccessForbidden;
     /// `M_MISSING_TOKEN`
     missing_token => ErrorKind::MissingToken;
+    /// `M_USER_LOCKED`: always a soft log-out.
+    user_locked => ErrorKind::UserLocked;
     /// `M_DUPLICATE_ANNOTATION`
     duplicate_annotation => ErrorKind::DuplicateAnnotation;
 }
@@ -84,6 +90,20 @@ impl Error {
     pub fn wrong_room_keys_version(current_version: String, message: impl Into<String>) -> Self {
         let data = WrongRoomKeysVersionErrorData { current_version };
         Self { kind: ErrorKind::WrongRoomKeysVersion(data), message: message.into() }
+    }
+
+    /// `M_UNKNOWN_TOKEN`. With `soft_logout` the client may keep what it stored and log in again.
+    pub fn unknown_token(soft_logout: bool, message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::UnknownToken(UnknownTokenErrorData { soft_logout }), message: message.into() }
+    }
+
+    /// `M_LIMIT_EXCEEDED`: to be tried again after so many milliseconds, rounded up to seconds, since the `Retry-After`
+    /// header that goes with it counts whole ones.
+    #[must_use]
+    pub fn limit_exceeded(retry_after_ms: u64) -> Self {
+        let retry_after = Some(RetryAfter::Delay(Duration::from_secs(retry_after_ms.div_ceil(1000))));
+        let kind = ErrorKind::LimitExceeded(LimitExceededErrorData { retry_after });
+        Self { kind, message: "too many requests".to_owned() }
     }
 
     /// The HTTP status that goes with the errcode.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use matron_homeserver::Homeserver;
-use ruma::api::client::discovery::get_supported_versions;
+use matron_matrix::Error as MatrixError;
+use ruma::api::client::discovery::discover_support::{Contact, ContactRole};
+use ruma::api::client::discovery::{discover_homeserver, discover_support, get_supported_versions};
 
 use crate::error::Result;
 use crate::request::Ruma;
@@ -15,6 +17,8 @@ const VERSIONS: [&str; 13] =
 
 pub fn routes(routes: &mut Routes) {
     routes.add(versions);
+    routes.add(well_known_client);
+    routes.add(well_known_support);
 }
 
 async fn versions(
@@ -22,4 +26,28 @@ async fn versions(
     _: Ruma<get_supported_versions::Request>,
 ) -> Result<get_supported_versions::Response> {
     Ok(get_supported_versions::Response::new(VERSIONS.map(ToOwned::to_owned).to_vec()))
+}
+
+async fn well_known_client(
+    homeserver: Arc<Homeserver>,
+    _: Ruma<discover_homeserver::Request>,
+) -> Result<discover_homeserver::Response> {
+    let base_url = homeserver.config.public_url.clone();
+    let base_url = base_url.ok_or_else(|| MatrixError::not_found("no public address is configured"))?;
+    Ok(discover_homeserver::Response::new(discover_homeserver::HomeserverInfo::new(base_url)))
+}
+
+async fn well_known_support(
+    homeserver: Arc<Homeserver>,
+    _: Ruma<discover_support::Request>,
+) -> Result<discover_support::Response> {
+    let config = &homeserver.config;
+    let contact = config.support_email.clone().map(|email| Contact::with_email_address(ContactRole::Admin, email));
+    let contacts: Vec<_> = contact.into_iter().collect();
+    if contacts.is_empty() && config.support_page.is_none() {
+        return Err(MatrixError::not_found("no contact is configured").into());
+    }
+    let mut response = discover_support::Response::with_contacts(contacts);
+    response.support_page.clone_from(&config.support_page);
+    Ok(response)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use matron_homeserver::Homeserver;
 use matron_homeserver::devices::{CrossSigningKeys, Published};
+use matron_homeserver::lifecycle::Operation;
 use matron_matrix::Error as MatrixError;
 use ruma::api::client::keys::upload_signatures::v3::Failure;
 use ruma::api::client::keys::{claim_keys, get_keys, upload_keys, upload_signatures, upload_signing_keys};
@@ -52,15 +53,11 @@ async fn upload_cross_signing(
     let devices = &homeserver.devices;
     if devices.publish(session, &keys, false).await? == Published::NeedsAuthorization {
         // Without user-interactive authentication nobody replaces keys.
-        authorize(&homeserver, &request)?;
+        let operation = Operation { name: "keys/device_signing/upload", subject: "", address: request.client.address };
+        homeserver.lifecycle.authorize(Some(session), body.auth.as_ref(), operation).await?;
         let _ = devices.publish(session, &keys, true).await?;
     }
     Ok(upload_signing_keys::v3::Response::new())
-}
-
-/// Has the user prove anew who they are.
-fn authorize(_: &Homeserver, _: &Ruma<upload_signing_keys::v3::Request>) -> Result<()> {
-    Err(MatrixError::forbidden("keys cannot be replaced without user-interactive authentication").into())
 }
 
 async fn upload_signed(

@@ -138,8 +138,7 @@ impl Rooms {
             _ => RoomPreset::PrivateChat,
         });
         let privileged = rules.authorization.explicitly_privilege_room_creators;
-        let equals: &[OwnedUserId] =
-            if preset == RoomPreset::TrustedPrivateChat { &request.invite } else { &[] };
+        let equals: &[OwnedUserId] = if preset == RoomPreset::TrustedPrivateChat { &request.invite } else { &[] };
         let mut plan = Plan { creator: &session.user_id, now: self.clock.now(), events: Vec::new() };
 
         let mut create = creation_content(request)?;
@@ -263,7 +262,10 @@ fn power_levels(
 
 fn preset_events(plan: &mut Plan<'_>, preset: &RoomPreset, request: &Request) -> Result<()> {
     let given = |kind: &str| {
-        request.initial_state.iter().any(|event| event.get_field::<String>("type").is_ok_and(|t| t.as_deref() == Some(kind)))
+        request
+            .initial_state
+            .iter()
+            .any(|event| event.get_field::<String>("type").is_ok_and(|t| t.as_deref() == Some(kind)))
     };
     let is_public = *preset == RoomPreset::PublicChat;
     if !given("m.room.join_rules") {

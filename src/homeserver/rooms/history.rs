@@ -275,13 +275,8 @@ impl Rooms {
         let depth = found.event.header.depth;
         let arrival = found.place.arrival.ok_or_else(|| Error::internal("an event that is seen has a place"))?;
         let until = snapshot.position();
-        let page = |from: Between, forward, limit| Page {
-            from: Some(from.token(until)),
-            to: None,
-            forward,
-            limit,
-            filter,
-        };
+        let page =
+            |from: Between, forward, limit| Page { from: Some(from.token(until)), to: None, forward, limit, filter };
         let mut before = walk(&mut view, &page(Between::before(depth, arrival), false, (limit / 2).max(1))).await?;
         let mut after =
             walk(&mut view, &page(Between::after(depth, arrival), true, (limit - limit / 2).max(1))).await?;
@@ -291,7 +286,11 @@ impl Rooms {
         let root = found.event.header.state_after;
         let mut members: Vec<_> = before.senders.iter().chain(&after.senders).copied().collect();
         members.push(found.event.header.sender);
-        let state = if lazy { state_of(&mut view, root, Some(&members)).await? } else { state_of(&mut view, root, None).await? };
+        let state = if lazy {
+            state_of(&mut view, root, Some(&members)).await?
+        } else {
+            state_of(&mut view, root, None).await?
+        };
         if before.end.is_none() {
             before.end = Some(Between::START.token(until));
         }

@@ -159,12 +159,7 @@ impl Rooms {
     /// In a restricted room, for who is in one of the allowed rooms: a member of this server who might invite.
     ///
     /// Client-server API, "Restricted rooms".
-    async fn authorizer(
-        &self,
-        snapshot: &Snapshot,
-        session: &Session,
-        room: RoomNum,
-    ) -> Result<Option<OwnedUserId>> {
+    async fn authorizer(&self, snapshot: &Snapshot, session: &Session, room: RoomNum) -> Result<Option<OwnedUserId>> {
         let rules: Option<JoinRules> = self.current(snapshot, room, "m.room.join_rules").await?;
         let Some(JoinRule::Restricted(restricted) | JoinRule::KnockRestricted(restricted)) =
             rules.map(|rules| rules.rule)
@@ -338,7 +333,9 @@ impl Rooms {
         batch.announce(Subject::Memberships(session.user).into());
         match self.store.commit(batch).await {
             Ok(_) => Ok(()),
-            Err(matron_storage::Error::Conflict) => Err(MatrixError::unknown("your membership changed meanwhile").into()),
+            Err(matron_storage::Error::Conflict) => {
+                Err(MatrixError::unknown("your membership changed meanwhile").into())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use matron_matrix::resolve::{Material, authority, resolve};
+use ruma::OwnedEventId;
 use ruma::events::StateEventType;
 use ruma::state_res::StateMap;
-use ruma::OwnedEventId;
 
 use super::Rooms;
 use super::tree::{EMPTY, NodeNum, diff};
@@ -38,12 +38,7 @@ pub async fn state_after_all(rooms: &Rooms, working: &mut Working, ends: &[Extre
 }
 
 /// Resolves several states: everything is compared with `base`, shared branches are never read.
-async fn resolve_roots(
-    rooms: &Rooms,
-    working: &mut Working,
-    base: NodeNum,
-    others: &[NodeNum],
-) -> Result<NodeNum> {
+async fn resolve_roots(rooms: &Rooms, working: &mut Working, base: NodeNum, others: &[NodeNum]) -> Result<NodeNum> {
     let mut differing: HashSet<StateKeyNum> = HashSet::new();
     for other in others {
         differing.extend(diff(working.editor.reader(), base, *other).await?.iter().map(|change| change.key));

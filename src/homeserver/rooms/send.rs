@@ -123,9 +123,8 @@ impl Rooms {
         let room = self.ids.room(&snapshot, room_id.as_str()).await?;
         let main = content.get("alias").and_then(|alias| alias.as_str());
         let others = content.get("alt_aliases").and_then(|aliases| aliases.as_array()).into_iter().flatten();
-        let others = others.map(|alias| {
-            alias.as_str().ok_or_else(|| MatrixError::invalid_param("alt_aliases is a list of aliases"))
-        });
+        let others = others
+            .map(|alias| alias.as_str().ok_or_else(|| MatrixError::invalid_param("alt_aliases is a list of aliases")));
         for alias in main.map(Ok).into_iter().chain(others) {
             let alias = alias?;
             if RoomAliasId::parse(alias).is_err() {

@@ -84,9 +84,8 @@ impl Reader {
 
     /// The nodes with these numbers, those that must be read in one go.
     async fn nodes(&self, nums: &[NodeNum]) -> Result<Vec<Arc<Node>>> {
-        let known = |num: &NodeNum| {
-            self.fresh.get(num).map(Arc::clone).or_else(|| self.cache.0.get(&(self.room, *num)))
-        };
+        let known =
+            |num: &NodeNum| self.fresh.get(num).map(Arc::clone).or_else(|| self.cache.0.get(&(self.room, *num)));
         let mut nodes: Vec<Option<Arc<Node>>> = nums.iter().map(known).collect();
         let missing: Vec<_> =
             nums.iter().zip(&nodes).filter(|(_, node)| node.is_none()).map(|(num, _)| (self.room, *num)).collect();
@@ -286,8 +285,7 @@ impl Editor {
             return vec![Child { end, node }];
         }
         let middle = u8::midpoint(start, end);
-        let (low, high): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|(key, _)| slot(hash(*key), level) < middle);
+        let (low, high): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| slot(hash(*key), level) < middle);
         let mut children = self.leaves(level, start, middle, low);
         children.extend(self.leaves(level, middle, end, high));
         children

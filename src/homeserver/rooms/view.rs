@@ -175,7 +175,9 @@ impl View<'_> {
         let Some(key) = self.keys.0 else { return Ok(HistoryVisibility::Shared) };
         let Some(num) = self.states.get(root, key).await? else { return Ok(HistoryVisibility::Shared) };
         let pdu = self.rooms.authority(&self.snapshot, num).await?;
-        Ok(pdu.content_as::<VisibilityContent>().map_or(HistoryVisibility::Shared, |content| content.history_visibility))
+        Ok(pdu
+            .content_as::<VisibilityContent>()
+            .map_or(HistoryVisibility::Shared, |content| content.history_visibility))
     }
 
     async fn membership(&self, root: NodeNum) -> Result<Option<Membership>> {
@@ -211,8 +213,7 @@ impl View<'_> {
     async fn standing_at(&self, root: NodeNum) -> Result<At> {
         let (visibility, membership) = (self.visibility(root).await?, self.membership(root).await?);
         let state = membership_state(membership);
-        let allows =
-            |joined_since| Visibility { visibility: &visibility, membership: &state, joined_since }.allows();
+        let allows = |joined_since| Visibility { visibility: &visibility, membership: &state, joined_since }.allows();
         Ok(At { if_joined_since: allows(true), anyway: allows(false), membership })
     }
 

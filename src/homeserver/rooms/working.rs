@@ -55,7 +55,8 @@ impl Working {
     /// The store cannot be read, or a row of the room is missing.
     pub async fn load(rooms: &Rooms, snapshot: Snapshot, num: RoomNum) -> Result<Self> {
         let row = snapshot.get(&ROOMS, &num).await?.ok_or_else(|| Error::internal(format!("no room {num}")))?;
-        let head = snapshot.get(&HEADS, &num).await?.ok_or_else(|| Error::internal(format!("room {num} has no head")))?;
+        let head =
+            snapshot.get(&HEADS, &num).await?.ok_or_else(|| Error::internal(format!("room {num} has no head")))?;
         let version = RoomVersionId::try_from(row.version.as_str()).map_err(Error::internal)?;
         let last = Editor::last_number(&snapshot, num).await?;
         Ok(Self {
@@ -78,12 +79,7 @@ impl Working {
     /// The room version is not served.
     pub fn new(rooms: &Rooms, num: RoomNum, id: OwnedRoomId, version: &RoomVersionId) -> Result<Self> {
         let snapshot = rooms.store.snapshot();
-        let row = RoomRow {
-            id: id.to_string(),
-            version: version.to_string(),
-            create: EventNum(0),
-            partial: false,
-        };
+        let row = RoomRow { id: id.to_string(), version: version.to_string(), create: EventNum(0), partial: false };
         let head = RoomHead {
             state: EMPTY,
             extremities: Vec::new(),

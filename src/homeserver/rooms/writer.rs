@@ -166,12 +166,7 @@ impl Rooms {
     }
 
     /// Writes one batch of what waits. The working copy comes back only if it is true.
-    async fn write_batch(
-        &self,
-        room: RoomNum,
-        working: Option<Box<Working>>,
-        first: Waiting,
-    ) -> Option<Box<Working>> {
+    async fn write_batch(&self, room: RoomNum, working: Option<Box<Working>>, first: Waiting) -> Option<Box<Working>> {
         let mut working = match working {
             Some(working) => working,
             None => match Working::load(self, self.store.snapshot(), room).await {

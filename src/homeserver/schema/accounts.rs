@@ -65,6 +65,8 @@ matron_storage::record! {
         pub expires: Option<u64>,
         /// For a refresh token: the digest of the access token that came with it.
         pub pair: Option<Digest>,
+        /// The refresh token that it was given for, which is revoked as soon as this one is used.
+        pub previous: Option<Digest>,
     }
 }
 
@@ -110,6 +112,9 @@ pub const PROFILES: Keyspace<(UserNum, String), String> = Keyspace::new(0x0302, 
 pub const TOKENS: Keyspace<Digest, Token> = Keyspace::new(0x0303, "tokens", Family::Id);
 /// A device's tokens, so that they can be revoked together.
 pub const DEVICE_TOKENS: Keyspace<(DeviceNum, Digest), ()> = Keyspace::new(0x0304, "device tokens", Family::Index);
+/// How often a device was given tokens. Whoever gives some changes it and whoever revokes all of them expects it
+/// unchanged, so that no token slips past a revocation.
+pub const TOKEN_ROUNDS: Keyspace<DeviceNum, u64> = Keyspace::new(0x0309, "token rounds", Family::Point);
 /// Account data: of a room, or of the account itself (room 0).
 pub const ACCOUNT_DATA: Keyspace<(UserNum, RoomNum, String), AccountData> =
     Keyspace::new(0x0305, "account data", Family::Point);

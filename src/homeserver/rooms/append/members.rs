@@ -73,8 +73,7 @@ impl Append<'_> {
         }
         self.working.touched.members.insert(user, member);
         self.count_members(old_membership, membership);
-        let (was_joined, is_joined) =
-            (old_membership == Some(Membership::Join), membership == Some(Membership::Join));
+        let (was_joined, is_joined) = (old_membership == Some(Membership::Join), membership == Some(Membership::Join));
         if was_joined != is_joined {
             self.batch.announce(Subject::Members(room).into());
             self.count_server(user_id.server_name().as_str(), is_joined).await?;

@@ -102,7 +102,8 @@ impl Node {
                 let mut start = 0;
                 while !input.is_empty() {
                     let end = u8::try_from(Varint::get(&mut input)?).map_err(|_| Corrupt("a slot is too great"))?;
-                    let node = NodeNum::try_from(Varint::get(&mut input)?).map_err(|_| Corrupt("a node is too great"))?;
+                    let node =
+                        NodeNum::try_from(Varint::get(&mut input)?).map_err(|_| Corrupt("a node is too great"))?;
                     if end <= start || end > SLOTS {
                         return Err(Corrupt("the slots are out of order"));
                     }

@@ -1,0 +1,86 @@
+//! What spans owners: making an account, logging in and out, closing an account.
+//!
+//! Every operation here is one batch over the rows of accounts and devices.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use matron_storage::Store;
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use crate::accounts::{Accounts, Issued};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::devices::Devices;
+use crate::ids::Ids;
+
+mod authorize;
+mod deactivate;
+mod devices;
+mod interactive;
+mod login;
+mod password;
+mod register;
+mod shared_secret;
+
+pub use authorize::{Operation, Proven};
+pub use login::LogIn;
+pub use register::{Registered, Registration};
+pub use shared_secret::SharedSecretRegistration;
+
+/// What does the operations that span owners.
+#[derive(Debug)]
+pub struct Lifecycle {
+    store: Arc<Store>,
+    ids: Arc<Ids>,
+    clock: Clock,
+    config: Arc<Config>,
+    accounts: Arc<Accounts>,
+    devices: Arc<Devices>,
+    interactive: interactive::Interactive,
+    nonces: shared_secret::Nonces,
+}
+
+/// What a client says of the device that it logs in with.
+#[derive(Debug, Clone, Default)]
+pub struct NewDevice {
+    /// Its id; a random one is given where the client brings none.
+    pub device_id: Option<String>,
+    /// Its display name, where the device is new.
+    pub display_name: Option<String>,
+    /// Whether the client can refresh tokens: then they end.
+    pub refresh: bool,
+    /// Where the client is.
+    pub address: Option<IpAddr>,
+}
+
+/// A device that was logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The device.
+    pub device_id: OwnedDeviceId,
+    /// Its tokens.
+    pub tokens: Issued,
+}
+
+impl Lifecycle {
+    /// Needs the owners that it spans.
+    #[must_use]
+    pub fn new(
+        store: Arc<Store>,
+        ids: Arc<Ids>,
+        clock: Clock,
+        config: Arc<Config>,
+        accounts: Arc<Accounts>,
+        devices: Arc<Devices>,
+    ) -> Self {
+        let interactive = interactive::Interactive::new(clock.clone());
+        let nonces = shared_secret::Nonces::new(clock.clone());
+        Self { store, ids, clock, config, accounts, devices, interactive, nonces }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Proving again who one is, before something that cannot be undone: by password.
+
+use std::net::IpAddr;
+
+use matron_matrix::Error as MatrixError;
+use ruma::OwnedUserId;
+use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UserIdentifier};
+
+use super::Lifecycle;
+use crate::accounts::{Session, Verdict, usable};
+use crate::error::Result;
+use crate::schema::UserNum;
+use crate::schema::accounts::Account;
+
+/// What is to be done: a session of interactive authentication is good for nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation<'a> {
+    /// The endpoint's name.
+    pub name: &'a str,
+    /// What it is done to, where that matters: a device's id, say. Empty otherwise.
+    pub subject: &'a str,
+    /// Where the client is.
+    pub address: Option<IpAddr>,
+}
+
+/// Somebody who has just proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    /// The user's number.
+    pub user: UserNum,
+    /// The user's id.
+    pub user_id: OwnedUserId,
+}
+
+/// Whom an identifier means, if it is of a sort that we know.
+pub(super) fn name_in(identifier: &UserIdentifier) -> Option<&str> {
+    match identifier {
+        UserIdentifier::Matrix(matrix) => Some(&matrix.user),
+        // No addresses of third parties are bound to accounts here.
+        _ => None,
+    }
+}
+
+impl Lifecycle {
+    /// Asks for the password before `operation`. The user is that of `session`; where there is no session, the one whose
+    /// password it is (client-server API, "User-Interactive Authentication").
+    ///
+    /// # Errors
+    /// [`crate::Error::Interactive`] until the password came; `M_FORBIDDEN` for somebody else's password or session, and
+    /// for accounts without one; `M_LIMIT_EXCEEDED` after too many wrong ones.
+    pub async fn authorize(
+        &self,
+        session: Option<&Session>,
+        auth: Option<&AuthData>,
+        operation: Operation<'_>,
+    ) -> Result<Proven> {
+        let flows = [AuthFlow::new(vec![AuthType::Password])];
+        if let Some(session) = session {
+            let account = self.accounts.get(&self.store.snapshot(), session.user).await?;
+            if account.is_none_or(|account| account.password.is_none()) {
+                return Err(MatrixError::forbidden("the account has no password to prove this by").into());
+            }
+        }
+        let bound_to = (operation, session.map(|session| session.user));
+        let stage = self.interactive.enter(auth.and_then(AuthData::session), bound_to, &flows)?;
+        let password = match auth {
+            None => return Err(stage.ask(None)),
+            Some(AuthData::Password(password)) => password,
+            Some(_) => {
+                return Err(stage.ask(Some(MatrixError::unrecognized("this needs a stage of its flows"))));
+            }
+        };
+        let Some(name) = name_in(&password.identifier) else {
+            return Err(stage.ask(Some(MatrixError::forbidden("no user is known by this identifier"))));
+        };
+        let found = self.accounts.identify(name).await?;
+        if let Some(session) = session
+            && found.as_ref().is_none_or(|(_, user, _)| *user != session.user)
+        {
+            return Err(MatrixError::forbidden("this is somebody else's name").into());
+        }
+        let account = found.as_ref().map(|(_, _, account)| account);
+        let verdict = self.accounts.verify_password(name, &password.password, operation.address, account).await?;
+        match (verdict, found) {
+            (Verdict::Wrong, _) | (_, None) => Err(stage.ask(Some(wrong_password()))),
+            (_, Some((user_id, user, account))) => {
+                usable(&account)?;
+                stage.pass(AuthType::Password)?;
+                Ok(Proven { user, user_id })
+            }
+        }
+    }
+
+    /// The account as it is now, if what was proved by `verified` still holds.
+    pub(super) fn unchanged(current: Option<Account>, verified: &Account) -> Result<Account> {
+        let current = current.ok_or_else(wrong_password)?;
+        usable(&current)?;
+        if current.password != verified.password {
+            return Err(wrong_password().into());
+        }
+        Ok(current)
+    }
+}
+
+/// The same for an unknown user and a wrong password.
+pub(super) fn wrong_password() -> MatrixError {
+    MatrixError::forbidden("the user name or the password is wrong")
+}

@@ -1,0 +1,92 @@
+//! Closing an account for good: nobody gets in any more, and nobody else ever gets the name.
+//!
+//! What the user keeps here alone goes in the batch that closes the account. Leaving the user's rooms comes after it, by
+//! the owner of rooms: many batches, each of which may be done again.
+
+use matron_matrix::Error as MatrixError;
+use matron_storage::{Batch, Error as StorageError, Snapshot};
+use ruma::api::client::uiaa::AuthData;
+use serde::Deserialize;
+
+use super::Lifecycle;
+use super::authorize::Operation;
+use crate::accounts::{Session, TRIES};
+use crate::error::{Error, Result};
+use crate::schema::accounts::{ACCOUNT_DATA, ACCOUNTS, Account, FILTERS, IGNORED_BY, PROFILES};
+use crate::schema::{RoomNum, UserNum};
+
+impl Lifecycle {
+    /// Closes the caller's account, after the password. With `erase` its messages are served to nobody who had not seen
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub async fn deactivate(
+        &self,
+        session: Option<&Session>,
+        auth: Option<&AuthData>,
+        operation: Operation<'_>,
+        erase: bool,
+    ) -> Result<()> {
+        let proven = self.authorize(session, auth, operation).await?;
+        self.deactivate_user(proven.user, erase).await
+    }
+
+    /// Closes an account without asking for its password: for administrators. May be done again: to erase, say.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`.
+    pub async fn deactivate_user(&self, user: UserNum, erase: bool) -> Result<()> {
+        for _ in 0..TRIES {
+            let snapshot = self.store.snapshot();
+            let account = self.accounts.get(&snapshot, user).await?;
+            let account = account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
+            let mut batch = Batch::new();
+            // Conflicts with every log-in, which expects the account as it was.
+            batch.expect_value(&ACCOUNTS, &user, &account);
+            let erased = account.erased || erase;
+            let closed = Account { password: None, admin: false, deactivated: true, erased, ..account };
+            batch.put(&ACCOUNTS, &user, &closed);
+            let revoked = self.forget_devices(&mut batch, &snapshot, user, |_, _| true).await?;
+            self.devices.forget_user(&mut batch, &snapshot, user).await?;
+            self.forget_belongings(&mut batch, &snapshot, user).await?;
+            match self.store.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                done => {
+                    done?;
+                    self.accounts.account_changed(user);
+                    self.accounts.revoked(user, &revoked);
+                    return Ok(());
+                }
+            }
+        }
+        Err(Error::internal("an account changes all the time"))
+    }
+
+    /// Deletes profile, account data and filters, by `batch`.
+    async fn forget_belongings(&self, batch: &mut Batch, snapshot: &Snapshot, user: UserNum) -> Result<()> {
+        for ignored in self.ignored(snapshot, user).await? {
+            batch.delete(&IGNORED_BY, &(ignored, user));
+        }
+        batch.delete_range(&PROFILES, &PROFILES.under(&(user,)));
+        batch.delete_range(&ACCOUNT_DATA, &ACCOUNT_DATA.under(&(user,)));
+        batch.delete_range(&FILTERS, &FILTERS.under(&(user,)));
+        Ok(())
+    }
+
+    /// Whom a user ignores.
+    async fn ignored(&self, snapshot: &Snapshot, user: UserNum) -> Result<Vec<UserNum>> {
+        #[derive(Deserialize)]
+        struct Ignored {
+            ignored_users: std::collections::BTreeMap<String, serde_json::Value>,
+        }
+        let key = (user, RoomNum(0), "m.ignored_user_list".to_owned());
+        let Some(data) = snapshot.get(&ACCOUNT_DATA, &key).await? else { return Ok(Vec::new()) };
+        let Ok(list) = serde_json::from_str::<Ignored>(&data.content) else { return Ok(Vec::new()) };
+        let mut ignored = Vec::new();
+        for id in list.ignored_users.keys().filter_map(|id| ruma::UserId::parse(id).ok()) {
+            ignored.extend(self.ids.find_user(&id).await?);
+        }
+        Ok(ignored)
+    }
+}

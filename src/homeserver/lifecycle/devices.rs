@@ -1,0 +1,119 @@
+//! Renaming devices, deleting them, logging out: a device takes all that it has with it.
+
+use std::collections::BTreeSet;
+
+use matron_matrix::Error as MatrixError;
+use matron_storage::{Batch, Error as StorageError, Snapshot};
+use ruma::api::client::uiaa::AuthData;
+
+use super::Lifecycle;
+use super::authorize::Operation;
+use crate::accounts::{Revoked, Session, TRIES, check_name, delete_rows};
+use crate::error::{Error, Result};
+use crate::schema::UserNum;
+use crate::schema::devices::{DEVICES, Device};
+
+impl Lifecycle {
+    /// Logs a session out: its device is deleted.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn log_out(&self, session: &Session) -> Result<()> {
+        self.delete_where(session.user, |_, device| device.num == session.device).await
+    }
+
+    /// Logs all of a user's sessions out: all devices are deleted.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn log_out_everywhere(&self, user: UserNum) -> Result<()> {
+        self.delete_where(user, |_, _| true).await
+    }
+
+    /// Deletes devices of the session's user, after the password. Ids of no device are left out of account.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub async fn delete_devices(
+        &self,
+        session: &Session,
+        device_ids: &BTreeSet<String>,
+        auth: Option<&AuthData>,
+        operation: Operation<'_>,
+    ) -> Result<()> {
+        self.authorize(Some(session), auth, operation).await?;
+        self.delete_where(session.user, |id, _| device_ids.contains(id)).await
+    }
+
+    /// Gives a device another display name.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`; `M_INVALID_PARAM` where the name is too long.
+    pub async fn rename_device(&self, user: UserNum, device_id: &str, display_name: &str) -> Result<()> {
+        check_name(display_name)?;
+        let key = (user, device_id.to_owned());
+        for _ in 0..TRIES {
+            let snapshot = self.store.snapshot();
+            let device = self.accounts.device_row(&snapshot, user, device_id).await?;
+            let device = device.ok_or_else(|| MatrixError::not_found("there is no such device"))?;
+            if device.display_name.as_deref() == Some(display_name) {
+                return Ok(());
+            }
+            let mut batch = Batch::new();
+            batch.expect_value(&DEVICES, &key, &device);
+            batch.put(&DEVICES, &key, &Device { display_name: Some(display_name.to_owned()), ..device });
+            self.devices.note_change(&mut batch, &snapshot, user).await?;
+            match self.store.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                done => return done.map(|_| ()).map_err(Into::into),
+            }
+        }
+        Err(Error::internal("a device changes all the time"))
+    }
+
+    async fn delete_where(&self, user: UserNum, which: impl Fn(&str, &Device) -> bool) -> Result<()> {
+        for _ in 0..TRIES {
+            let snapshot = self.store.snapshot();
+            let mut batch = Batch::new();
+            let revoked = self.forget_devices(&mut batch, &snapshot, user, &which).await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            match self.store.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                done => {
+                    done?;
+                    self.accounts.revoked(user, &revoked);
+                    return Ok(());
+                }
+            }
+        }
+        Err(Error::internal("devices change all the time"))
+    }
+
+    /// Deletes devices with their tokens, keys and messages, by `batch`.
+    pub(super) async fn forget_devices(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        user: UserNum,
+        which: impl Fn(&str, &Device) -> bool,
+    ) -> Result<Revoked> {
+        let mut revoked = Revoked::default();
+        let mut changed = false;
+        for (device_id, device) in self.accounts.device_rows(snapshot, user).await? {
+            if !which(&device_id, &device) {
+                continue;
+            }
+            // Conflicts with a log-in that takes this device over at the same time.
+            revoked.add(self.accounts.revoke_device(batch, snapshot, device.num).await?);
+            self.devices.forget(batch, snapshot, user, &device_id, device.num).await?;
+            delete_rows(batch, user, &device_id, &device);
+            changed = true;
+        }
+        if changed {
+            self.devices.note_change(batch, snapshot, user).await?;
+        }
+        Ok(revoked)
+    }
+}

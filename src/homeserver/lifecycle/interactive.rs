@@ -1,0 +1,124 @@
+//! Sessions of "User-Interactive Authentication": what a client has proved so far, for one operation.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use matron_matrix::{Error as MatrixError, digest};
+use quick_cache::sync::Cache;
+use ruma::api::client::uiaa::{AuthFlow, AuthType, UiaaInfo};
+use ruma::api::error::StandardErrorBody;
+
+use super::authorize::Operation;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::schema::{Digest, UserNum};
+
+/// How long a client has for all stages, in milliseconds.
+const LIFETIME: u64 = 15 * 60 * 1000;
+/// How many sessions are remembered. Who is pushed out starts anew.
+const REMEMBERED: usize = 10_000;
+
+#[derive(Debug, Clone)]
+struct State {
+    operation: Digest,
+    expires: u64,
+    completed: Vec<AuthType>,
+}
+
+/// The sessions, in memory alone: after a restart clients are asked again.
+#[derive(Debug)]
+pub(super) struct Interactive {
+    clock: Clock,
+    sessions: Cache<String, State>,
+}
+
+/// A session that a request goes on with, new or not.
+#[derive(Debug)]
+pub(super) struct Stage<'a> {
+    interactive: &'a Interactive,
+    flows: &'a [AuthFlow],
+    id: String,
+    state: State,
+}
+
+/// An operation is bound to what it does and for whom: a session proves nothing for another one.
+fn mark(operation: Operation<'_>, user: Option<UserNum>) -> Digest {
+    let user = user.map(|user| user.0.to_be_bytes());
+    let user = user.as_ref().map_or(&[][..], |user| &user[..]);
+    digest::of_parts([operation.name.as_bytes(), operation.subject.as_bytes(), user])
+}
+
+impl Interactive {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, sessions: Cache::new(REMEMBERED) }
+    }
+
+    /// Goes on with the session that the client names, or begins one: also where the named one is forgotten.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where the session was begun for something else.
+    pub(super) fn enter<'a>(
+        &'a self,
+        id: Option<&str>,
+        (operation, user): (Operation<'_>, Option<UserNum>),
+        flows: &'a [AuthFlow],
+    ) -> Result<Stage<'a>> {
+        let now = self.clock.millis();
+        let operation = mark(operation, user);
+        if let Some(id) = id
+            && let Some(state) = self.sessions.get(id).filter(|state| state.expires > now)
+        {
+            if state.operation != operation {
+                return Err(MatrixError::forbidden("the session was begun for another operation").into());
+            }
+            return Ok(Stage { interactive: self, flows, id: id.to_owned(), state });
+        }
+        let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>());
+        let state = State { operation, expires: now.saturating_add(LIFETIME), completed: Vec::new() };
+        Ok(Stage { interactive: self, flows, id, state })
+    }
+}
+
+impl Stage<'_> {
+    /// Asks the client for more, and says what was wrong if anything was.
+    pub(super) fn ask(self, wrong: Option<MatrixError>) -> Error {
+        let Self { interactive, flows, id, state } = self;
+        let info = UiaaInfo {
+            flows: flows.to_vec(),
+            completed: state.completed.clone(),
+            // Clients are known that stumble where it is left out.
+            params: serde_json::value::to_raw_value(&serde_json::Map::new()).ok(),
+            session: Some(id.clone()),
+            auth_error: wrong.map(|error| Box::new(StandardErrorBody::new(error.kind, error.message))),
+        };
+        interactive.sessions.insert(id, state);
+        Error::Interactive(Box::new(info))
+    }
+
+    /// Notes a stage that the client has passed.
+    ///
+    /// # Errors
+    /// [`Error::Interactive`] where more stages are asked for.
+    pub(super) fn pass(mut self, stage: AuthType) -> Result<()> {
+        if !self.state.completed.contains(&stage) {
+            self.state.completed.push(stage);
+        }
+        self.finish()
+    }
+
+    /// Ends the session if one of the flows is complete: it is good for one operation.
+    ///
+    /// # Errors
+    /// [`Error::Interactive`] where more stages are asked for.
+    pub(super) fn finish(self) -> Result<()> {
+        let completed = &self.state.completed;
+        let done = self.flows.iter().any(|flow| flow.stages.iter().all(|stage| completed.contains(stage)));
+        if !done {
+            return Err(self.ask(None));
+        }
+        self.interactive.sessions.remove(&self.id);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ruma::api::client::uiaa::{AuthFlow, AuthType, UiaaInfo};
+
+use super::{Interactive, LIFETIME, REMEMBERED};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::lifecycle::Operation;
+use crate::schema::UserNum;
+
+const DELETE: Operation<'_> = Operation { name: "delete device", subject: "ONE", address: None };
+
+fn asked(error: Error) -> UiaaInfo {
+    let Error::Interactive(info) = error else { panic!("{error}") };
+    *info
+}
+
+fn flows() -> [AuthFlow; 1] {
+    [AuthFlow::new(vec![AuthType::RegistrationToken, AuthType::Dummy])]
+}
+
+#[test]
+fn all_stages_of_a_flow_are_needed_and_one_session_does_one_operation() {
+    let interactive = Interactive::new(Clock::by(|| 1000));
+    let flows = flows();
+    let for_user = (DELETE, Some(UserNum(1)));
+    let info = asked(interactive.enter(None, for_user, &flows).unwrap().ask(None));
+    let id = info.session.unwrap();
+    let info = asked(interactive.enter(Some(&id), for_user, &flows).unwrap().pass(AuthType::Dummy).unwrap_err());
+    assert_eq!(info.completed, [AuthType::Dummy]);
+    let info = asked(interactive.enter(Some(&id), for_user, &flows).unwrap().pass(AuthType::Dummy).unwrap_err());
+    assert_eq!(info.completed, [AuthType::Dummy], "the same stage twice is no second stage");
+    interactive.enter(Some(&id), for_user, &flows).unwrap().pass(AuthType::RegistrationToken).unwrap();
+    let info = asked(interactive.enter(Some(&id), for_user, &flows).unwrap().finish().unwrap_err());
+    assert!(info.completed.is_empty(), "the session was used up");
+    assert_ne!(info.session.unwrap(), id);
+}
+
+#[test]
+fn a_session_is_good_for_nothing_else() {
+    let interactive = Interactive::new(Clock::by(|| 1000));
+    let flows = flows();
+    let id = asked(interactive.enter(None, (DELETE, Some(UserNum(1))), &flows).unwrap().ask(None)).session.unwrap();
+    let others = [
+        (Operation { subject: "TWO", ..DELETE }, Some(UserNum(1))),
+        (Operation { name: "deactivate", ..DELETE }, Some(UserNum(1))),
+        (DELETE, Some(UserNum(2))),
+        (DELETE, None),
+    ];
+    for other in others {
+        assert!(matches!(interactive.enter(Some(&id), other, &flows), Err(Error::Matrix(_))));
+    }
+}
+
+#[test]
+fn sessions_end() {
+    let now = Arc::new(AtomicU64::new(1000));
+    let clock = Arc::clone(&now);
+    let interactive = Interactive::new(Clock::by(move || clock.load(Ordering::Relaxed)));
+    let flows = flows();
+    let stage = interactive.enter(None, (DELETE, None), &flows).unwrap();
+    let id = asked(stage.pass(AuthType::Dummy).unwrap_err()).session.unwrap();
+    now.fetch_add(LIFETIME, Ordering::Relaxed);
+    let stage = interactive.enter(Some(&id), (DELETE, None), &flows).unwrap();
+    let info = asked(stage.pass(AuthType::RegistrationToken).unwrap_err());
+    assert_eq!(info.completed, [AuthType::RegistrationToken]);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let interactive = Interactive::new(Clock::by(|| 1000));
+    let flows = flows();
+    for _ in 0..REMEMBERED * 3 {
+        drop(interactive.enter(None, (DELETE, None), &flows).unwrap().ask(None));
+    }
+    assert!(interactive.sessions.len() <= REMEMBERED * 2);
+}

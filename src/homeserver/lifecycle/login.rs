@@ -1,0 +1,186 @@
+//! Logging in: a password or a token becomes a device with tokens of its own.
+
+use matron_matrix::Error as MatrixError;
+use matron_storage::{Batch, Error as StorageError, Snapshot};
+use ruma::OwnedUserId;
+use ruma::api::client::uiaa::{AuthData, UserIdentifier};
+
+use super::authorize::{Operation, name_in, wrong_password};
+use super::register::put_account;
+use super::{Lifecycle, LoggedIn, NewDevice};
+use crate::accounts::{Issued, Revoked, Session, TRIES, Verdict, device_id, initial_name, usable};
+use crate::error::{Error, Result};
+use crate::schema::UserNum;
+use crate::schema::accounts::{ACCOUNTS, Account};
+use crate::schema::devices::{DEVICES, Device};
+
+/// How somebody proves who they are at a log-in.
+#[derive(Debug, Clone, Copy)]
+pub enum LogIn<'a> {
+    /// A password.
+    Password {
+        /// Whose.
+        identifier: &'a UserIdentifier,
+        /// The password.
+        password: &'a str,
+    },
+    /// A token from [`Lifecycle::login_token`].
+    Token(&'a str),
+}
+
+/// By what right a device is made.
+pub(super) enum Right<'a> {
+    /// The account is made with it, with a display name if there is one.
+    New(&'a Account, Option<&'a str>),
+    /// The password was right for this account; its new hash, where it was hashed again.
+    Password(&'a Account, Option<&'a str>),
+    /// A log-in token.
+    Token(&'a str),
+}
+
+impl Lifecycle {
+    /// Logs a device in. One that is logged in already keeps its keys and loses its old tokens.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where the proof is wrong; `M_USER_DEACTIVATED`, `M_USER_LOCKED`; `M_LIMIT_EXCEEDED` after too many
+    /// wrong ones; `M_INVALID_PARAM` for a device id that is too long.
+    pub async fn log_in(&self, proof: LogIn<'_>, device: &NewDevice) -> Result<LoggedIn> {
+        match proof {
+            LogIn::Password { identifier, password } => self.log_in_by_password(identifier, password, device).await,
+            LogIn::Token(token) => {
+                let attempt = self.accounts.begin_attempt(device.address)?;
+                let done = self.open(Right::Token(token), None, device).await?;
+                attempt.right();
+                Ok(done)
+            }
+        }
+    }
+
+    async fn log_in_by_password(
+        &self,
+        identifier: &UserIdentifier,
+        password: &str,
+        device: &NewDevice,
+    ) -> Result<LoggedIn> {
+        let name = name_in(identifier).ok_or_else(wrong_password)?;
+        let found = self.accounts.identify(name).await?;
+        let account = found.as_ref().map(|(_, _, account)| account);
+        let verdict = self.accounts.verify_password(name, password, device.address, account).await?;
+        let (user_id, user, account) = found.ok_or_else(wrong_password)?;
+        if account.deactivated {
+            usable(&account)?;
+        }
+        let rehashed = match &verdict {
+            Verdict::Wrong => return Err(wrong_password().into()),
+            Verdict::Right => None,
+            Verdict::Rehashed(hash) => Some(hash.as_str()),
+        };
+        self.open(Right::Password(&account, rehashed), Some((user, user_id)), device).await
+    }
+
+    /// Makes or takes over a device and gives it tokens, all in one batch. `user` is known but for log-in tokens.
+    pub(super) async fn open(
+        &self,
+        right: Right<'_>,
+        user: Option<(UserNum, OwnedUserId)>,
+        device: &NewDevice,
+    ) -> Result<LoggedIn> {
+        let device_id = device_id(device.device_id.as_deref())?;
+        for _ in 0..TRIES {
+            let snapshot = self.store.snapshot();
+            let mut batch = Batch::new();
+            let (user, user_id) = match (&right, &user) {
+                (Right::Token(token), _) => {
+                    let user = self.accounts.take_login_token(&mut batch, &snapshot, token).await?;
+                    (user, self.ids.user_id(user).await?)
+                }
+                (_, Some((user, user_id))) => (*user, user_id.clone()),
+                (_, None) => return Err(Error::internal("nobody is to be logged in")),
+            };
+            let rehashed = self.check_right(&right, &mut batch, &snapshot, user).await?;
+            let (tokens, revoked) = self.put_device(&mut batch, &snapshot, user, &device_id, device).await?;
+            match self.store.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                done => {
+                    done?;
+                    if rehashed {
+                        self.accounts.account_changed(user);
+                    }
+                    self.accounts.revoked(user, &revoked);
+                    return Ok(LoggedIn { user_id, device_id: device_id.into(), tokens });
+                }
+            }
+        }
+        Err(Error::internal("an account changes all the time"))
+    }
+
+    /// Holds the batch to the account that the right was proved for. Says whether its row changes.
+    async fn check_right(
+        &self,
+        right: &Right<'_>,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        user: UserNum,
+    ) -> Result<bool> {
+        let current = self.accounts.get(snapshot, user).await?;
+        let verified = match right {
+            Right::New(account, display_name) => {
+                if current.is_some() {
+                    return Err(MatrixError::user_in_use("somebody has that name").into());
+                }
+                put_account(batch, user, account, *display_name);
+                return Ok(false);
+            }
+            Right::Password(verified, _) => *verified,
+            Right::Token(_) => {
+                current.as_ref().ok_or_else(|| MatrixError::forbidden("the log-in token is not valid"))?
+            }
+        };
+        let account = Self::unchanged(current.clone(), verified)?;
+        batch.expect_value(&ACCOUNTS, &user, &account);
+        if let Right::Password(_, Some(hash)) = right {
+            let rehashed = Account { password: Some((*hash).to_owned()), ..account };
+            batch.put(&ACCOUNTS, &user, &rehashed);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    async fn put_device(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        user: UserNum,
+        device_id: &str,
+        new: &NewDevice,
+    ) -> Result<(Issued, Revoked)> {
+        let known = self.accounts.device_row(snapshot, user, device_id).await?;
+        let key = (user, device_id.to_owned());
+        batch.expect(&DEVICES, &key, known.as_ref());
+        let (num, revoked) = if let Some(device) = known {
+            (device.num, self.accounts.revoke_device(batch, snapshot, device.num).await?)
+        } else {
+            let num = self.ids.new_device().await?;
+            let display_name = initial_name(new.display_name.as_deref());
+            batch.put(&DEVICES, &key, &Device { num, display_name, created: self.clock.millis() });
+            self.devices.note_change(batch, snapshot, user).await?;
+            (num, Revoked::default())
+        };
+        let tokens = self.accounts.issue(batch, snapshot, (user, num, device_id), new.refresh, None).await?;
+        Ok((tokens, revoked))
+    }
+
+    /// A token by which another client can log in once as the same user, and the milliseconds that it lives.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub async fn login_token(
+        &self,
+        session: &Session,
+        auth: Option<&AuthData>,
+        operation: Operation<'_>,
+    ) -> Result<(String, u64)> {
+        self.authorize(Some(session), auth, operation).await?;
+        self.accounts.new_login_token(session.user).await
+    }
+}

@@ -1,0 +1,205 @@
+//! Making accounts: who may, under which name, and that one name is given once.
+
+use std::net::IpAddr;
+
+use matron_matrix::{Error as MatrixError, digest};
+use matron_storage::{Batch, Error as StorageError};
+use ruma::OwnedUserId;
+use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::authorize::Operation;
+use super::login::Right;
+use super::{Lifecycle, LoggedIn, NewDevice};
+use crate::accounts::{check_password, random_localpart};
+use crate::config;
+use crate::error::Result;
+use crate::schema::UserNum;
+use crate::schema::accounts::{ACCOUNTS, Account, AccountKind, PROFILES};
+
+/// What somebody says who wants an account.
+#[derive(Debug, Clone, Default)]
+pub struct Registration {
+    /// The name; a random one is given where there is none.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The device to log in; none to make the account alone.
+    pub device: Option<NewDevice>,
+    /// Where the client is.
+    pub address: Option<IpAddr>,
+}
+
+/// An account that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The new user.
+    pub user_id: OwnedUserId,
+    /// The device that was logged in with it, if that was asked for.
+    pub device: Option<LoggedIn>,
+}
+
+/// Puts a new account into `batch`, which conflicts where somebody has the name.
+pub(super) fn put_account(batch: &mut Batch, user: UserNum, account: &Account, display_name: Option<&str>) {
+    batch.expect_absent(&ACCOUNTS, &user);
+    batch.put(&ACCOUNTS, &user, account);
+    if let Some(name) = display_name {
+        let json = serde_json::Value::from(name).to_string();
+        batch.put(&PROFILES, &(user, "displayname".to_owned()), &json);
+    }
+}
+
+impl Lifecycle {
+    /// Makes an account (client-server API, `POST /register`).
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where registration is closed; `M_INVALID_USERNAME`, `M_USER_IN_USE`, `M_WEAK_PASSWORD`,
+    /// `M_MISSING_PARAM` without a password; [`crate::Error::Interactive`] until the client went through a flow.
+    pub async fn register(&self, wanted: &Registration, auth: Option<&AuthData>) -> Result<Registered> {
+        let flows = self.flows()?;
+        if let Some(username) = &wanted.username {
+            self.accounts.available(username).await?;
+        }
+        if let Some(password) = &wanted.password {
+            check_password(password)?;
+        }
+        let operation = Operation { name: "register", subject: "", address: wanted.address };
+        let stage = self.interactive.enter(auth.and_then(AuthData::session), (operation, None), &flows)?;
+        let Some(auth) = auth else { return Err(stage.ask(None)) };
+        let Some(password) = &wanted.password else {
+            return Err(MatrixError::missing_param("an account needs a password").into());
+        };
+        match (auth, &self.config.registration) {
+            (AuthData::Dummy(_), config::Registration::Open) => stage.pass(AuthType::Dummy)?,
+            (AuthData::RegistrationToken(given), config::Registration::Token(_)) => {
+                let attempt = self.accounts.begin_attempt(wanted.address)?;
+                if !self.is_registration_token(&given.token) {
+                    return Err(stage.ask(Some(MatrixError::forbidden("the registration token is not valid"))));
+                }
+                attempt.right();
+                stage.pass(AuthType::RegistrationToken)?;
+            }
+            (AuthData::FallbackAcknowledgement(_), _) => stage.finish()?,
+            _ => return Err(stage.ask(Some(MatrixError::unrecognized("this needs a stage of its flows")))),
+        }
+        let username = wanted.username.clone().unwrap_or_else(random_localpart);
+        self.create(&username, Some(password), wanted.device.as_ref(), false, None).await
+    }
+
+    /// Makes a guest's account, with a name and a device of the server's choosing.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where guests are not let in.
+    pub async fn register_guest(&self, display_name: Option<String>, address: Option<IpAddr>) -> Result<LoggedIn> {
+        if !self.config.guests {
+            return Err(MatrixError::forbidden("guests are not let in here").into());
+        }
+        let (user_id, user) = self.name(&random_localpart()).await?;
+        let account = self.row(AccountKind::Guest, None, false);
+        let device = NewDevice { display_name, address, ..NewDevice::default() };
+        self.open(Right::New(&account, None), Some((user, user_id)), &device).await
+    }
+
+    /// Makes an account without asking who wants it: for administrators.
+    ///
+    /// # Errors
+    /// `M_INVALID_USERNAME`, `M_USER_IN_USE`, `M_WEAK_PASSWORD`.
+    pub async fn create_account(&self, username: &str, password: &str, admin: bool) -> Result<OwnedUserId> {
+        check_password(password)?;
+        Ok(self.create(username, Some(password), None, admin, None).await?.user_id)
+    }
+
+    pub(super) async fn create(
+        &self,
+        username: &str,
+        password: Option<&str>,
+        device: Option<&NewDevice>,
+        admin: bool,
+        display_name: Option<&str>,
+    ) -> Result<Registered> {
+        let (user_id, user) = self.name(username).await?;
+        let hash = match password {
+            Some(password) => Some(self.accounts.hash_password(password).await?),
+            None => None,
+        };
+        let account = self.row(AccountKind::User, hash, admin);
+        let device = if let Some(device) = device {
+            let right = Right::New(&account, display_name);
+            Some(self.open(right, Some((user, user_id.clone())), device).await?)
+        } else {
+            let mut batch = Batch::new();
+            put_account(&mut batch, user, &account, display_name);
+            match self.store.commit(batch).await {
+                Err(StorageError::Conflict) => return Err(MatrixError::user_in_use("somebody has that name").into()),
+                done => done?,
+            };
+            None
+        };
+        Ok(Registered { user_id, device })
+    }
+
+    /// The id and the number of a new user. Another may still be faster to have an account of that name.
+    async fn name(&self, username: &str) -> Result<(OwnedUserId, UserNum)> {
+        let user_id = self.accounts.available(username).await?;
+        let user = self.ids.user(&user_id).await?;
+        Ok((user_id, user))
+    }
+
+    fn row(&self, kind: AccountKind, password: Option<String>, admin: bool) -> Account {
+        Account {
+            kind,
+            password,
+            admin,
+            deactivated: false,
+            erased: false,
+            locked: false,
+            suspended: false,
+            created: self.clock.millis(),
+        }
+    }
+
+    fn flows(&self) -> Result<[AuthFlow; 1]> {
+        let stage = match &self.config.registration {
+            config::Registration::Closed => return Err(MatrixError::forbidden("registration is closed").into()),
+            config::Registration::Token(_) => AuthType::RegistrationToken,
+            config::Registration::Open => AuthType::Dummy,
+        };
+        Ok([AuthFlow::new(vec![stage])])
+    }
+
+    /// Whether a name can be registered.
+    ///
+    /// # Errors
+    /// `M_INVALID_USERNAME`, `M_USER_IN_USE`; `M_FORBIDDEN` where registration is closed.
+    pub async fn username_available(&self, username: &str) -> Result<()> {
+        self.flows()?;
+        self.accounts.available(username).await.map(|_| ())
+    }
+
+    /// Whether a registration token lets somebody in.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where none does; `M_LIMIT_EXCEEDED` after too many wrong ones.
+    pub fn registration_token_valid(&self, token: &str, address: Option<IpAddr>) -> Result<bool> {
+        if !matches!(self.config.registration, config::Registration::Token(_)) {
+            return Err(MatrixError::forbidden("nobody registers by tokens here").into());
+        }
+        let attempt = self.accounts.begin_attempt(address)?;
+        let valid = self.is_registration_token(token);
+        if valid {
+            attempt.right();
+        }
+        Ok(valid)
+    }
+
+    /// Looks at all of them, by digests: the time says nothing of what is in them.
+    fn is_registration_token(&self, given: &str) -> bool {
+        let config::Registration::Token(tokens) = &self.config.registration else { return false };
+        let given = digest::of(given.as_bytes());
+        let found = tokens
+            .iter()
+            .filter(|token| !token.is_empty())
+            .fold(Choice::from(0), |found, token| found | digest::of(token.as_bytes()).ct_eq(&given));
+        found.into()
+    }
+}
