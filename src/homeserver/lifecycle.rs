@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use matron_storage::Store;
 use ruma::{OwnedDeviceId, OwnedUserId};
+use tokio::sync::Mutex;
 
 use crate::accounts::{Accounts, Issued};
 use crate::clock::Clock;
@@ -39,6 +40,8 @@ pub struct Lifecycle {
     devices: Arc<Devices>,
     interactive: interactive::Interactive,
     nonces: shared_secret::Nonces,
+    /// Held while a new name gets its number.
+    naming: Mutex<()>,
 }
 
 /// What a client says of the device that it logs in with.
@@ -78,7 +81,7 @@ impl Lifecycle {
     ) -> Self {
         let interactive = interactive::Interactive::new(clock.clone());
         let nonces = shared_secret::Nonces::new(clock.clone());
-        Self { store, ids, clock, config, accounts, devices, interactive, nonces }
+        Self { store, ids, clock, config, accounts, devices, interactive, nonces, naming: Mutex::new(()) }
     }
 }
 

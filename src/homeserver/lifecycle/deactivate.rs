@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::Lifecycle;
 use super::authorize::Operation;
-use crate::accounts::{Session, TRIES};
+use super::devices::TRIES_AT_LOG_INS;
+use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::accounts::{ACCOUNT_DATA, ACCOUNTS, Account, FILTERS, IGNORED_BY, PROFILES};
 use crate::schema::{RoomNum, UserNum};
@@ -37,7 +38,7 @@ impl Lifecycle {
     /// # Errors
     /// `M_NOT_FOUND`.
     pub async fn deactivate_user(&self, user: UserNum, erase: bool) -> Result<()> {
-        for _ in 0..TRIES {
+        for _ in 0..TRIES_AT_LOG_INS {
             let snapshot = self.store.snapshot();
             let account = self.accounts.get(&snapshot, user).await?;
             let account = account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;

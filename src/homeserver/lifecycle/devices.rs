@@ -11,7 +11,11 @@ use super::authorize::Operation;
 use crate::accounts::{Revoked, Session, TRIES, check_name, delete_rows};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
+use crate::schema::accounts::NEWEST_DEVICE;
 use crate::schema::devices::{DEVICES, Device};
+
+/// How often devices are tried to be deleted: log-ins that come in a storm must not keep anybody from it.
+pub(super) const TRIES_AT_LOG_INS: usize = 100;
 
 impl Lifecycle {
     /// Logs a session out: its device is deleted.
@@ -72,7 +76,7 @@ impl Lifecycle {
     }
 
     async fn delete_where(&self, user: UserNum, which: impl Fn(&str, &Device) -> bool) -> Result<()> {
-        for _ in 0..TRIES {
+        for _ in 0..TRIES_AT_LOG_INS {
             let snapshot = self.store.snapshot();
             let mut batch = Batch::new();
             let revoked = self.forget_devices(&mut batch, &snapshot, user, &which).await?;
@@ -101,6 +105,9 @@ impl Lifecycle {
     ) -> Result<Revoked> {
         let mut revoked = Revoked::default();
         let mut changed = false;
+        // Conflicts with a log-in that makes another device at the same time.
+        let newest = snapshot.get(&NEWEST_DEVICE, &user).await?;
+        batch.expect(&NEWEST_DEVICE, &user, newest.as_ref());
         for (device_id, device) in self.accounts.device_rows(snapshot, user).await? {
             if !which(&device_id, &device) {
                 continue;

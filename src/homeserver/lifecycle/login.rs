@@ -11,7 +11,7 @@ use super::{Lifecycle, LoggedIn, NewDevice};
 use crate::accounts::{Issued, Revoked, Session, TRIES, Verdict, device_id, initial_name, usable};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
-use crate::schema::accounts::{ACCOUNTS, Account};
+use crate::schema::accounts::{ACCOUNTS, Account, NEWEST_DEVICE};
 use crate::schema::devices::{DEVICES, Device};
 
 /// How somebody proves who they are at a log-in.
@@ -163,6 +163,7 @@ impl Lifecycle {
             let num = self.ids.new_device().await?;
             let display_name = initial_name(new.display_name.as_deref());
             batch.put(&DEVICES, &key, &Device { num, display_name, created: self.clock.millis() });
+            batch.put(&NEWEST_DEVICE, &user, &num);
             self.devices.note_change(batch, snapshot, user).await?;
             (num, Revoked::default())
         };

@@ -6,7 +6,8 @@ use ruma::api::client::uiaa::AuthData;
 
 use super::Lifecycle;
 use super::authorize::Operation;
-use crate::accounts::{Revoked, Session, TRIES, check_password};
+use super::devices::TRIES_AT_LOG_INS;
+use crate::accounts::{Revoked, Session, check_password};
 use crate::error::{Error, Result};
 use crate::schema::accounts::{ACCOUNTS, Account, AccountKind};
 use crate::schema::{DeviceNum, UserNum};
@@ -53,7 +54,7 @@ impl Lifecycle {
 
     async fn put_password(&self, user: UserNum, password: &str, log_out: LogOut) -> Result<()> {
         let hash = self.accounts.hash_password(password).await?;
-        for _ in 0..TRIES {
+        for _ in 0..TRIES_AT_LOG_INS {
             let snapshot = self.store.snapshot();
             let account = self.accounts.get(&snapshot, user).await?;
             let account = account.filter(|account| !account.deactivated && account.kind == AccountKind::User);

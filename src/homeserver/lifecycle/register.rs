@@ -141,6 +141,8 @@ impl Lifecycle {
     /// The id and the number of a new user. Another may still be faster to have an account of that name.
     async fn name(&self, username: &str) -> Result<(OwnedUserId, UserNum)> {
         let user_id = self.accounts.available(username).await?;
+        // Who loses the race for a new number may read before the winner's is readable: so they go one by one.
+        let _one_at_a_time = self.naming.lock().await;
         let user = self.ids.user(&user_id).await?;
         Ok((user_id, user))
     }

@@ -115,6 +115,9 @@ pub const DEVICE_TOKENS: Keyspace<(DeviceNum, Digest), ()> = Keyspace::new(0x030
 /// How often a device was given tokens. Whoever gives some changes it and whoever revokes all of them expects it
 /// unchanged, so that no token slips past a revocation.
 pub const TOKEN_ROUNDS: Keyspace<DeviceNum, u64> = Keyspace::new(0x0309, "token rounds", Family::Point);
+/// The device that a user made last. Whoever deletes all devices of a user expects it unchanged, so that no log-in slips
+/// past; log-ins write it blindly and do not hinder one another.
+pub const NEWEST_DEVICE: Keyspace<UserNum, DeviceNum> = Keyspace::new(0x030a, "newest device", Family::Point);
 /// Account data: of a room, or of the account itself (room 0).
 pub const ACCOUNT_DATA: Keyspace<(UserNum, RoomNum, String), AccountData> =
     Keyspace::new(0x0305, "account data", Family::Point);
