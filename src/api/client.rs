@@ -12,6 +12,7 @@ mod login;
 mod profile;
 mod push_rules;
 mod register;
+mod sync;
 mod tags;
 mod to_device;
 
@@ -34,6 +35,7 @@ pub fn routes(routes: &mut Routes) {
     profile::routes(routes);
     push_rules::routes(routes);
     register::routes(routes);
+    sync::routes(routes);
     tags::routes(routes);
     to_device::routes(routes);
 }

@@ -12,6 +12,7 @@ pub mod rooms;
 pub mod schema;
 pub mod signing;
 pub mod streams;
+pub mod sync;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use crate::lifecycle::Lifecycle;
 use crate::rooms::Rooms;
 use crate::signing::SigningKey;
 use crate::streams::Streams;
+use crate::sync::Sync;
 
 /// A homeserver, built floor by floor. Everything that owns data is a field here; nobody finds anything by name.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ pub struct Homeserver {
     pub rooms: Arc<Rooms>,
     /// Registering, logging in and out, closing accounts.
     pub lifecycle: Arc<Lifecycle>,
+    /// Sync.
+    pub sync: Arc<Sync>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -98,6 +102,12 @@ impl Homeserver {
             Arc::clone(&accounts),
             tasks.clone(),
         ));
+        let sync = Arc::new(Sync::new(
+            (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
+            Arc::clone(&accounts),
+            Arc::clone(&devices),
+            Arc::clone(&rooms),
+        ));
         {
             let (streams, store, stop) = (Arc::clone(&streams), Arc::clone(&store), stop.clone());
             tasks.spawn(async move {
@@ -107,7 +117,20 @@ impl Homeserver {
                 }
             });
         }
-        Ok(Arc::new(Self { config, clock, store, ids, streams, accounts, devices, rooms, lifecycle, stop, tasks }))
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            store,
+            ids,
+            streams,
+            accounts,
+            devices,
+            rooms,
+            lifecycle,
+            sync,
+            stop,
+            tasks,
+        }))
     }
 
     /// Cancelled when the server is to stop: whoever waits long looks at it.

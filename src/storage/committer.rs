@@ -129,13 +129,15 @@ impl Committer {
         let mut ends = Vec::with_capacity(jobs.len());
         let mut overlay: Option<Overlay> = None;
         let mut accepted: Vec<Job> = Vec::with_capacity(jobs.len());
+        // Who lost to a batch of this group is told when that batch can be read: a retry must find what it lost to.
+        let mut conflicted = Vec::new();
         for mut job in jobs.drain(..) {
             if !job.batch.expects().is_empty() {
                 let overlay = overlay.get_or_insert_with(|| Overlay::over(&accepted));
                 match self.expected(overlay, &job.batch) {
                     Ok(true) => {}
                     Ok(false) => {
-                        let _ = job.answer.send(Err(Error::Conflict));
+                        conflicted.push(job.answer);
                         continue;
                     }
                     Err(error) => {
@@ -153,9 +155,15 @@ impl Committer {
             }
             accepted.push(job);
         }
-        if accepted.is_empty() {
-            return;
+        if !accepted.is_empty() {
+            self.write_group(accepted, ends, last);
         }
+        for answer in conflicted {
+            let _ = answer.send(Err(Error::Conflict));
+        }
+    }
+
+    fn write_group(&mut self, accepted: Vec<Job>, ends: Vec<Committed>, last: Position) {
         match self.write(&accepted, last) {
             Ok(()) => {
                 self.last = last;

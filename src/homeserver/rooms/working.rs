@@ -42,6 +42,8 @@ pub struct Working {
 pub(super) struct Touched {
     pub places: HashMap<EventNum, Option<Arrival>>,
     pub threads: HashMap<EventNum, Thread>,
+    /// Counts of threads whose row is made a moment later.
+    pub first_counts: HashMap<EventNum, Vec<u32>>,
     pub members: HashMap<UserNum, Option<Member>>,
     pub user_rooms: HashMap<UserNum, Option<UserRoom>>,
     pub servers: HashMap<String, u64>,

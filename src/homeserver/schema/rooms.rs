@@ -398,7 +398,7 @@ pub const THREADS: Keyspace<(RoomNum, EventNum), Thread> = Keyspace::new(0x020f,
 /// A room's threads by their latest event.
 pub const THREAD_ORDER: Keyspace<(RoomNum, Position), EventNum> = Keyspace::new(0x0210, "thread order", Family::Index);
 /// Running counts of a thread's notifying events, at each of its events.
-pub const THREAD_COUNTS: Keyspace<(RoomNum, EventNum, Position), Vec<u8>> =
+pub const THREAD_COUNTS: Keyspace<(RoomNum, EventNum, Position), CountsAt> =
     Keyspace::new(0x0211, "thread counts", Family::Index);
 /// Events whose outcome for one user may differ from their class's.
 pub const MARKS: Keyspace<(UserNum, RoomNum, Position), Mark> = Keyspace::new(0x0212, "marks", Family::Index);
@@ -416,8 +416,19 @@ pub const ALIASES: Keyspace<String, Alias> = Keyspace::new(0x0216, "aliases", Fa
 pub const ROOM_ALIASES: Keyspace<(RoomNum, String), ()> = Keyspace::new(0x0217, "room aliases", Family::Index);
 /// Rooms in the public list.
 pub const PUBLIC: Keyspace<RoomNum, ()> = Keyspace::new(0x0218, "public rooms", Family::Index);
+/// Where a local user last spoke in a room: in a thread by its root, else 0. Who speaks has read.
+pub const SPOKEN: Keyspace<(RoomNum, UserNum, EventNum), Position> = Keyspace::new(0x021a, "spoken", Family::Current);
 /// Joined members per server, for those who are to be told.
 pub const SERVERS: Keyspace<(RoomNum, String), u64> = Keyspace::new(0x0219, "servers of a room", Family::Current);
+
+matron_storage::record! {
+    /// Running counts of notifying events, per class (`matron_matrix::push::Class`).
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct CountsAt {
+        /// The counts; classes after the last that ever occurred are left out.
+        pub counts: Vec<u32>,
+    }
+}
 
 matron_storage::record! {
     /// An event whose outcome may differ from its class's.

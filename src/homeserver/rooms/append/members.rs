@@ -86,7 +86,7 @@ impl Append<'_> {
 
     /// A member's row as of the batch so far: each user's row is written once a batch but for rare repeats, and those are
     /// read from the working state.
-    async fn member(&self, user: UserNum) -> Result<Option<Member>> {
+    pub(super) async fn member(&self, user: UserNum) -> Result<Option<Member>> {
         if let Some(member) = self.working.touched.members.get(&user) {
             return Ok(member.clone());
         }

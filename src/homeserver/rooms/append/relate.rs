@@ -93,7 +93,10 @@ impl Append<'_> {
                 events: before.as_ref().map_or(0, |before| before.events) + 1,
                 latest: header.num,
                 position,
-                counts: before.map(|before| before.counts).unwrap_or_default(),
+                counts: before
+                    .map(|before| before.counts)
+                    .or_else(|| self.working.touched.first_counts.remove(&root))
+                    .unwrap_or_default(),
             };
             self.put_thread(root, thread);
         }

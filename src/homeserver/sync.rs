@@ -1,0 +1,51 @@
+//! Sync: what changed for one user between two positions, over one snapshot.
+//!
+//! `room` is the core that answers for a single room; `classic` is /sync; `unread` counts; `device_lists` says whose keys
+//! to fetch anew. Nothing here writes, but for to-device messages that a client has confirmed.
+
+use std::sync::Arc;
+
+use matron_storage::Store;
+
+use crate::accounts::Accounts;
+use crate::devices::Devices;
+use crate::ids::Ids;
+use crate::rooms::Rooms;
+use crate::streams::Streams;
+
+pub mod answer;
+mod classic;
+mod device_lists;
+mod ephemeral;
+mod filter;
+mod room;
+mod summary;
+mod unread;
+
+pub use classic::Request;
+pub use filter::SyncFilter;
+
+/// Answers /sync.
+#[derive(Debug)]
+pub struct Sync {
+    store: Arc<Store>,
+    streams: Arc<Streams>,
+    ids: Arc<Ids>,
+    accounts: Arc<Accounts>,
+    devices: Arc<Devices>,
+    rooms: Arc<Rooms>,
+    sent: room::SentMembers,
+}
+
+impl Sync {
+    /// Needs everything that it reads.
+    #[must_use]
+    pub fn new(
+        (store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>),
+        accounts: Arc<Accounts>,
+        devices: Arc<Devices>,
+        rooms: Arc<Rooms>,
+    ) -> Self {
+        Self { store, streams, ids, accounts, devices, rooms, sent: room::SentMembers::new() }
+    }
+}

@@ -1,0 +1,259 @@
+//! One room between two positions: the core of every sync. What changed in its timeline and state, for one reader.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use matron_matrix::filter::Candidate;
+use matron_storage::Position;
+use quick_cache::sync::Cache;
+use serde_json::value::RawValue;
+
+use super::answer::{Events, Timeline};
+use super::filter::SyncFilter;
+use crate::error::Result;
+use crate::rooms::event::by_nums;
+use crate::rooms::history::{Between, state_at, wanted};
+use crate::rooms::tree::{Change, EMPTY, diff};
+use crate::rooms::view::View;
+use crate::schema::rooms::{Arrival, StoredEvent, TIMELINE};
+use crate::schema::{DeviceNum, EventNum, RoomNum, UserNum};
+
+/// How many events are looked at for one that a filter lets through.
+const LOOKS: usize = 20;
+
+/// Which members a device has been sent, for lazy-loading: forgotten ones are sent again.
+#[derive(Debug)]
+pub struct SentMembers(Cache<(DeviceNum, RoomNum), Arc<Mutex<HashSet<UserNum>>>>);
+
+impl SentMembers {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(20_000))
+    }
+
+    /// Begins anew: the device knows nothing of the room.
+    pub(super) fn forget(&self, device: DeviceNum, room: RoomNum) {
+        self.0.remove(&(device, room));
+    }
+
+    /// Those of `users` whom the device has not been sent; they are noted as sent.
+    fn unsent(&self, device: DeviceNum, room: RoomNum, users: HashSet<UserNum>) -> HashSet<UserNum> {
+        let sent = self.0.get(&(device, room)).unwrap_or_else(|| {
+            let fresh = Arc::new(Mutex::default());
+            self.0.insert((device, room), Arc::clone(&fresh));
+            fresh
+        });
+        let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+        users.into_iter().filter(|user| sent.insert(*user)).collect()
+    }
+}
+
+/// What to tell of a room.
+pub(super) struct Span<'a> {
+    /// What the client knows: nothing of the room where there is no position.
+    pub since: Option<Position>,
+    /// Up to where.
+    pub until: Position,
+    /// What it wants to know.
+    pub filter: &'a SyncFilter,
+    /// Whether state is told as of the timeline's end.
+    pub state_after: bool,
+    /// Whether all state is told, whatever the client knows.
+    pub full_state: bool,
+    /// The reading device.
+    pub device: DeviceNum,
+    /// Members that are told with the state though they did not speak.
+    pub heroes: Vec<UserNum>,
+}
+
+/// What is new in a room.
+pub(super) struct News {
+    pub timeline: Timeline,
+    /// State as `Span::state_after` says.
+    pub state: Vec<Box<RawValue>>,
+    /// What changed in the room's state.
+    pub changes: Vec<Change>,
+}
+
+/// The timeline's events as they are stored.
+struct Stretch {
+    events: Vec<(Arrival, StoredEvent)>,
+    limited: bool,
+    prev: Option<Between>,
+}
+
+/// What is new for the reader in a room.
+///
+/// # Errors
+/// The store cannot be read.
+pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMembers) -> Result<News> {
+    let stretch = timeline(view, span).await?;
+    let now = if span.until >= view.snapshot.position() {
+        view.head.state
+    } else {
+        state_at(view, span.until).await?.unwrap_or(EMPTY)
+    };
+    let known = match span.since {
+        Some(since) if !span.full_state => state_at(view, since).await?.unwrap_or(EMPTY),
+        _ => EMPTY,
+    };
+    let changes = diff(view.states(), known, now).await?;
+    let nums = told_state(view, span, &stretch, &changes).await?;
+    let state = show_state(view, span, &stretch, nums, now, sent).await?;
+    let limited = stretch.limited;
+    let prev_batch = stretch.prev.map(|prev| prev.token(span.until).render(view.rooms.store.epoch()));
+    let mut events = Vec::with_capacity(stretch.events.len());
+    for (_, event) in stretch.events {
+        let event = view.show(event, false).await?;
+        events.push(match &span.filter.event_fields {
+            Some(fields) => matron_matrix::client_event::only_fields(&event, fields)?,
+            None => event,
+        });
+    }
+    Ok(News { timeline: Timeline { events, limited, prev_batch }, state, changes })
+}
+
+/// The newest events of the span that the filter wants and the reader may see.
+async fn timeline(view: &mut View<'_>, span: &Span<'_>) -> Result<Stretch> {
+    let limit = span.filter.timeline_limit;
+    let mut stretch = Stretch { events: Vec::new(), limited: false, prev: None };
+    let first = span.since.map_or(Position::ZERO, Position::next);
+    let range = TIMELINE.range((view.room, Arrival::Live(first))..=(view.room, Arrival::Live(span.until)));
+    let mut scan = view.snapshot.scan(&TIMELINE, range).reverse().expecting(limit.min(32) + 1);
+    let mut looked = 0;
+    if span.filter.timeline.is_closed() || !span.filter.timeline.wants_room(&view.room_id) {
+        return Ok(stretch);
+    }
+    while let Some(((_, arrival), event)) = scan.next().await? {
+        if !wanted(view, &span.filter.timeline, &event).await? || !view.sees(&event, Some(arrival)).await? {
+            looked += 1;
+            if looked > LOOKS * limit.max(1) {
+                stretch.limited = true;
+                break;
+            }
+            continue;
+        }
+        if stretch.events.len() == limit {
+            stretch.limited = true;
+            break;
+        }
+        stretch.prev = Some(Between::before(event.header.depth, arrival));
+        stretch.events.push((arrival, event));
+    }
+    if stretch.prev.is_none() {
+        stretch.prev = Some(Between { depth: view.head.depth, arrival: Arrival::Live(span.until) });
+    }
+    // Who is new to the room has not seen what came before, however short it is.
+    stretch.limited |= span.since.is_none() && !stretch.events.is_empty() && !reaches_create(&stretch);
+    stretch.events.reverse();
+    Ok(stretch)
+}
+
+fn reaches_create(stretch: &Stretch) -> bool {
+    stretch.events.last().is_some_and(|(_, event)| event.header.kind == "m.room.create")
+}
+
+/// The state events that must be told: the difference between what the client knows and what is, without what the
+/// timeline tells.
+async fn told_state(view: &View<'_>, span: &Span<'_>, stretch: &Stretch, changes: &[Change]) -> Result<Vec<EventNum>> {
+    if span.state_after {
+        return Ok(changes.iter().filter_map(|change| change.new).collect());
+    }
+    let in_timeline: HashSet<EventNum> = stretch.events.iter().map(|(_, event)| event.header.num).collect();
+    let begins_with = stretch.events.first().map(|(_, event)| event.header.state_before);
+    let mut nums = Vec::new();
+    for change in changes {
+        match (change.new, begins_with) {
+            (Some(new), Some(before)) if in_timeline.contains(&new) => {
+                let earlier = view.states().get(before, change.key).await?;
+                if earlier != change.old {
+                    nums.extend(earlier);
+                }
+            }
+            (new, _) => nums.extend(new),
+        }
+    }
+    Ok(nums)
+}
+
+async fn show_state(
+    view: &mut View<'_>,
+    span: &Span<'_>,
+    stretch: &Stretch,
+    nums: Vec<EventNum>,
+    now: u32,
+    sent: &SentMembers,
+) -> Result<Vec<Box<RawValue>>> {
+    let filter = &span.filter.state;
+    if filter.is_closed() || !filter.wants_room(&view.room_id) {
+        return Ok(Vec::new());
+    }
+    let mut events = by_nums(&view.snapshot, &nums).await?;
+    if let Some(redundant) = span.filter.lazy {
+        lazy_members(view, span, stretch, &mut events, (now, redundant), sent).await?;
+    }
+    let mut shown = Vec::with_capacity(events.len());
+    for event in events {
+        let sender = view.rooms.ids.user_id(event.header.sender).await?;
+        let candidate = Candidate {
+            kind: &event.header.kind,
+            sender: sender.as_str(),
+            room_id: &view.room_id,
+            json: Some(&event.json),
+        };
+        if filter.wants(&candidate) {
+            let event = view.show(event, false).await?;
+            shown.push(match &span.filter.event_fields {
+                Some(fields) => matron_matrix::client_event::only_fields(&event, fields)?,
+                None => event,
+            });
+        }
+    }
+    Ok(shown)
+}
+
+/// Lazy-loading: of all members, those who speak in the timeline (and heroes), once each.
+///
+/// Client-server API, "Lazy-loading room members". Members that changed since the client last asked are told too.
+async fn lazy_members(
+    view: &View<'_>,
+    span: &Span<'_>,
+    stretch: &Stretch,
+    events: &mut Vec<StoredEvent>,
+    (now, redundant): (u32, bool),
+    sent: &SentMembers,
+) -> Result<()> {
+    if span.since.is_none() || span.full_state {
+        sent.forget(span.device, view.room);
+        events.retain(|event| event.header.kind != "m.room.member");
+    }
+    let speakers = stretch.events.iter().map(|(_, event)| event.header.sender);
+    let mut wanted: HashSet<UserNum> = speakers.chain(span.heroes.iter().copied()).collect();
+    if span.since.is_none() {
+        wanted.extend(view.rooms.ids.find_user(view.user_id()).await?);
+    }
+    if !redundant {
+        wanted = sent.unsent(span.device, view.room, wanted);
+    }
+    let told: HashSet<EventNum> = events
+        .iter()
+        .map(|event| event.header.num)
+        .chain(stretch.events.iter().map(|(_, event)| event.header.num))
+        .collect();
+    let mut nums = Vec::new();
+    for user in wanted {
+        let id = view.rooms.ids.user_id(user).await?;
+        if let Some(num) = view.state_event(now, "m.room.member", id.as_str()).await?
+            && !told.contains(&num)
+        {
+            nums.push(num);
+        }
+    }
+    events.extend(by_nums(&view.snapshot, &nums).await?);
+    Ok(())
+}
+
+/// State under the name that the client asked for it by.
+pub(super) fn named_state(span: &Span<'_>, state: Vec<Box<RawValue>>) -> (Option<Events>, Option<Events>) {
+    let events = Events { events: state };
+    if span.state_after { (None, Some(events)) } else { (Some(events), None) }
+}
