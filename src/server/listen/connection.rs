@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -20,6 +20,8 @@ use crate::face::Face;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(15);
 /// The first request comes within this: until then nothing else bounds a connection.
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_mins(1);
+/// When the server stops, an answer that is there has this long to be sent; half a request keeps nobody waiting.
+const LAST_BYTES_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a connection needs.
 pub struct Connection {
@@ -47,14 +49,18 @@ impl Connection {
     pub async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
         let Self { builder, face, stop, peer } = self;
         let _open = face.telemetry().connection();
-        let used = AtomicBool::new(false);
+        let requests = Arc::new(Requests::default());
         let service = service_fn(|request| {
-            used.store(true, Ordering::Relaxed);
-            Arc::clone(&face).answer(request, peer)
+            let begun = Begun::new(&requests);
+            let answer = Arc::clone(&face).answer(request, peer);
+            async move {
+                let _begun = begun;
+                answer.await
+            }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         // Boxed, so that a connection that lives long does not carry it.
-        let mut first = Some(Box::pin(tokio::time::sleep(FIRST_REQUEST_WITHIN)));
+        let mut look = Some(Box::pin(tokio::time::sleep(FIRST_REQUEST_WITHIN)));
         let mut stopping = false;
         loop {
             tokio::select! {
@@ -64,17 +70,53 @@ impl Connection {
                     }
                     return;
                 }
-                () = async { if let Some(first) = &mut first { first.await } }, if first.is_some() => {
-                    if !used.load(Ordering::Relaxed) {
+                () = async { if let Some(look) = &mut look { look.await } }, if look.is_some() => {
+                    let silent = if stopping { requests.none_pending() } else { requests.none_ever() };
+                    if silent {
                         return;
                     }
-                    first = None;
+                    look = stopping.then(|| Box::pin(tokio::time::sleep(LAST_BYTES_WITHIN)));
                 }
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
+                    look = Some(Box::pin(tokio::time::sleep(LAST_BYTES_WITHIN)));
                 }
             }
         }
+    }
+}
+
+/// The requests of one connection.
+#[derive(Default)]
+struct Requests {
+    any: AtomicBool,
+    pending: AtomicUsize,
+}
+
+impl Requests {
+    fn none_ever(&self) -> bool {
+        !self.any.load(Ordering::Relaxed)
+    }
+
+    fn none_pending(&self) -> bool {
+        self.pending.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// A request until it is answered or given up.
+struct Begun(Arc<Requests>);
+
+impl Begun {
+    fn new(requests: &Arc<Requests>) -> Self {
+        requests.any.store(true, Ordering::Relaxed);
+        requests.pending.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(requests))
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::Relaxed);
     }
 }
