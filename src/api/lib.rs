@@ -13,6 +13,7 @@ mod router;
 use std::sync::Arc;
 
 use matron_homeserver::Homeserver;
+pub use router::Route;
 
 /// The client-server API (and what stands beside it) as a service. Unknown paths answer 404 `M_UNRECOGNIZED`, known ones
 /// with another method 405.

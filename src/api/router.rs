@@ -36,8 +36,28 @@ pub struct Raw {
     pub client: Client,
 }
 
-#[derive(Default)]
-struct Methods(HashMap<Method, Call>);
+/// The pattern of a path that is served, for logs and metrics: every answer to such a path carries it as an extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route(Arc<str>);
+
+impl Route {
+    /// A route of this pattern.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        Self(Arc::from(pattern))
+    }
+
+    /// The pattern.
+    #[must_use]
+    pub fn into_pattern(self) -> Arc<str> {
+        self.0
+    }
+}
+
+struct Methods {
+    route: Route,
+    calls: HashMap<Method, Call>,
+}
 
 /// The table while it is built.
 #[derive(Default)]
@@ -110,7 +130,8 @@ impl Routes {
         F: Future<Output = Result<Response>> + Send + 'static,
     {
         let call: Call = Box::new(move |homeserver, raw| Box::pin(handler(homeserver, raw)));
-        self.paths.entry(positional(path)).or_default().0.insert(method, call);
+        let methods = || Methods { route: Route::new(path), calls: HashMap::new() };
+        self.paths.entry(positional(path)).or_insert_with(methods).calls.insert(method, call);
     }
 
     /// The finished table as a service.
@@ -195,7 +216,9 @@ async fn answer(table: &Table, request: Request) -> Response {
     }
     let Ok(found) = table.router.at(parts.uri.path()) else { return error::unrecognized_path() };
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
-    let Some(call) = found.value.0.get(method) else { return error::unrecognized_method() };
+    let route = found.value.route.clone();
+    tracing::Span::current().record("route", &*route.0);
+    let Some(call) = found.value.calls.get(method) else { return error::unrecognized_method() };
     let mut path_args = Vec::new();
     for (_, argument) in found.params.iter() {
         match percent_decode_str(argument).decode_utf8() {
@@ -209,5 +232,7 @@ async fn answer(table: &Table, request: Request) -> Response {
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let client = Client::new(address, &parts.headers);
     let raw = Raw { parts, path_args, body, client };
-    call(Arc::clone(&table.homeserver), raw).await.unwrap_or_else(IntoResponse::into_response)
+    let mut response = call(Arc::clone(&table.homeserver), raw).await.unwrap_or_else(IntoResponse::into_response);
+    response.extensions_mut().insert(route);
+    response
 }

@@ -1,0 +1,48 @@
+# make run    builds Matron and starts it, with no configuration at all
+# make test   lint and all tests
+#
+# Everything lands in target/; `make clean` removes it.
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: run build setup lint test bench crash clients complement-image clean
+
+run: build
+	$(TARGET)/release/matron
+
+build: setup
+	tools/cargo release build --release --locked -p matron-server
+
+setup:
+	@tools/setup
+
+lint: setup
+	cargo fmt --all --check
+	tools/cargo dev clippy --locked --workspace --all-targets -- -D warnings
+	tools/deny
+
+test: lint
+	tools/cargo dev test --locked --workspace
+
+# The figures, as one table.
+bench: setup
+	tools/cargo release run --locked --profile bench -p spec-tests --bin bench
+
+# kill -9 under load, 50 times.
+crash: setup
+	tools/cargo dev run --locked -p spec-tests --bin crash
+
+# A real client's journey, against the build that the tests use.
+clients:
+	@tools/setup npm
+	tools/cargo dev build --locked -p matron-server
+	MATRON_BIN="$(abspath $(TARGET))/debug/matron" spec-tests/clients/run
+
+complement-image: build
+	cp $(TARGET)/release/matron spec-tests/complement/matron
+	docker build -t matron-complement:latest spec-tests/complement
+	rm spec-tests/complement/matron
+
+clean:
+	cargo clean

@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Matron, a Matrix homeserver.
+#[derive(Debug, Parser)]
+#[command(name = "matron", version, about, max_term_width = 100)]
+pub struct Arguments {
+    /// The configuration file (or `MATRON_CONFIG`); none is needed
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do; to serve, where nothing is said
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve,
+    /// Manage accounts, whether the server runs or not
+    User {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: User,
+    },
+    /// Look at the configuration
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Configuration,
+    },
+}
+
+/// What to do with accounts. Passwords are asked for at the terminal, or read as one line from standard input.
+#[derive(Debug, Subcommand)]
+pub enum User {
+    /// Make an account
+    Add {
+        /// The part before the colon, or the whole user id
+        name: String,
+        /// Make it an administrator
+        #[arg(long)]
+        admin: bool,
+        /// Make up a password and print it
+        #[arg(long)]
+        random: bool,
+    },
+    /// List all accounts
+    List,
+    /// Give an account another password, which logs out its devices
+    SetPassword {
+        /// The part before the colon, or the whole user id
+        name: String,
+        /// Make up a password and print it
+        #[arg(long)]
+        random: bool,
+    },
+    /// Close an account for good
+    Deactivate {
+        /// The part before the colon, or the whole user id
+        name: String,
+        /// Also hide what it sent from those who join later
+        #[arg(long)]
+        erase: bool,
+    },
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum Configuration {
+    /// Print what is in force, without secrets
+    Show,
+    /// Say whether it is right
+    Check,
+    /// Print the page of all keys
+    #[command(hide = true)]
+    Document,
+}

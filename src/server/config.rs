@@ -1,0 +1,291 @@
+//! What the program is told: one TOML file, every key also by environment; a key that is unknown or wrong stops the start.
+
+mod document;
+mod keys;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use matron_homeserver::config::{Config as Domain, PasswordHashing, Registration};
+use ruma::{OwnedServerName, RoomVersionId};
+use serde::Deserialize;
+
+pub use document::page as document;
+pub use source::Problem;
+use source::{File, Source};
+
+/// The longest configuration file.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// One address that is listened on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Listener {
+    /// Address and port.
+    pub bind: SocketAddr,
+    /// The file of the certificate; it stands with `tls_key`.
+    pub tls_certificate: Option<PathBuf>,
+    /// The file of its key.
+    pub tls_key: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Closed,
+    Token,
+    Open,
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What concerns the domain.
+    pub domain: Domain,
+    /// The folder that holds everything.
+    pub data_dir: PathBuf,
+    /// Where to listen.
+    pub listeners: Vec<Listener>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_filter: String,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+    /// Bytes for the store's cache.
+    pub cache_bytes: usize,
+    /// Every value in force, in TOML, without secrets.
+    pub shown: BTreeMap<&'static str, String>,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is named, and the environment.
+    ///
+    /// # Errors
+    /// All that is wrong, each with its line or variable.
+    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        let read = file.map(|path| {
+            let name = path.display().to_string();
+            let problem = |message: String| Problems(vec![Problem { place: name.clone(), message }]);
+            let length = std::fs::metadata(path).map_err(|error| problem(error.to_string()))?.len();
+            if length > MAX_FILE_BYTES {
+                return Err(problem(format!("a configuration file may have {MAX_FILE_BYTES} bytes")));
+            }
+            let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+            Ok((name, text))
+        });
+        let read = read.transpose()?;
+        // A variable that is no Unicode cannot be one of ours, or is a wrong one: its name is then still looked at.
+        let variables: Vec<_> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .collect();
+        Self::parse(read.as_ref().map(|(name, text)| File { name, text }), &variables)
+    }
+
+    fn parse(file: Option<File<'_>>, variables: &[(String, String)]) -> Result<Self, Problems> {
+        let mut source = Source::new(file, variables);
+        let config = read(&mut source);
+        match config {
+            Some(config) if source.problems.is_empty() => Ok(config),
+            _ => Err(Problems(source.problems)),
+        }
+    }
+
+    /// Where the store lies.
+    pub fn store_dir(&self) -> PathBuf {
+        self.data_dir.join("store")
+    }
+
+    /// The keys whose values differ and that only a new start takes over.
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let fixed = keys::KEYS.iter().filter(|key| !key.reload);
+        fixed.map(|key| key.name).filter(|name| self.shown.get(name) != other.shown.get(name)).collect()
+    }
+}
+
+/// Reads every key, so that all problems are told at once.
+fn read(source: &mut Source<'_>) -> Option<Config> {
+    let server_name = source.get::<OwnedServerName>("server_name");
+    let data_dir = path(source, "data_dir");
+    let public_url = url(source, "public_url");
+    let room_version = room_version(source);
+    let authorities = source.get::<Vec<PathBuf>>("extra_ca_files");
+    for file in authorities.iter().flatten() {
+        if let Err(error) = crate::listen::certificates(file) {
+            source.wrong("extra_ca_files", error);
+        }
+    }
+    let trusted_proxies = proxies(source);
+    let listeners = listeners(source);
+    let registration = registration(source);
+    let registration_shared_secret = text(source, "registration.shared_secret");
+    let guests = source.get("guests.enabled");
+    let rate_limits = source.get("rate_limits.enabled");
+    let memory_kib = within(source, "password_hashing.memory_kib", 8, 4 << 20);
+    let iterations = within(source, "password_hashing.iterations", 1, 1000);
+    let log_format = source.get("log.format");
+    let log_filter = log_filter(source);
+    let metrics = metrics(source);
+    let cache_mib = within(source, "store.cache_mib", 16, 1 << 20);
+    let support_email = text(source, "support.email");
+    let support_page = url(source, "support.page");
+
+    let domain = Domain {
+        public_url,
+        registration: registration?,
+        registration_shared_secret,
+        guests: guests?,
+        default_room_version: room_version?,
+        password_hashing: PasswordHashing { memory_kib: memory_kib?, iterations: iterations? },
+        rate_limits: rate_limits?,
+        support_email,
+        support_page,
+        ..Domain::named(server_name?)
+    };
+    Some(Config {
+        domain,
+        data_dir: data_dir?,
+        listeners: listeners?,
+        trusted_proxies: trusted_proxies?,
+        log_format: log_format?,
+        log_filter: log_filter?,
+        metrics,
+        cache_bytes: usize::try_from(cache_mib?).ok()?.checked_mul(1 << 20)?,
+        shown: source.shown(),
+    })
+}
+
+/// A text, where an empty one is none.
+fn text(source: &mut Source<'_>, name: &'static str) -> Option<String> {
+    source.get::<String>(name).filter(|text| !text.is_empty())
+}
+
+fn path(source: &mut Source<'_>, name: &'static str) -> Option<PathBuf> {
+    let path = source.get::<PathBuf>(name)?;
+    if path.as_os_str().is_empty() {
+        source.wrong(name, "a path is needed");
+        return None;
+    }
+    Some(path)
+}
+
+fn url(source: &mut Source<'_>, name: &'static str) -> Option<String> {
+    let text = text(source, name)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace)) {
+        source.wrong(name, "an address that begins with https:// (or http://) is needed");
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}
+
+fn within(source: &mut Source<'_>, name: &'static str, least: u32, most: u32) -> Option<u32> {
+    let number = source.get::<i64>(name)?;
+    match u32::try_from(number) {
+        Ok(number) if (least..=most).contains(&number) => Some(number),
+        _ => {
+            source.wrong(name, format_args!("{number} is not between {least} and {most}"));
+            None
+        }
+    }
+}
+
+fn room_version(source: &mut Source<'_>) -> Option<RoomVersionId> {
+    let name = "default_room_version";
+    let text = source.get::<String>(name)?;
+    if !matches!(text.parse(), Ok(6..=12_u8)) {
+        source.wrong(name, format_args!("room version `{text}` is not between 6 and 12"));
+        return None;
+    }
+    RoomVersionId::try_from(text).ok()
+}
+
+fn proxies(source: &mut Source<'_>) -> Option<Vec<IpNet>> {
+    let name = "trusted_proxies";
+    let texts = source.get::<Vec<String>>(name)?;
+    let parse = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
+    if let Some(wrong) = texts.iter().find(|text| parse(text).is_none()) {
+        source.wrong(name, format_args!("`{wrong}` is no address and no network such as 10.0.0.0/8"));
+    }
+    Some(texts.iter().filter_map(parse).collect())
+}
+
+fn listeners(source: &mut Source<'_>) -> Option<Vec<Listener>> {
+    let name = "listeners";
+    let listeners = source.get::<Vec<Listener>>(name)?;
+    if listeners.is_empty() {
+        source.wrong(name, "at least one is needed");
+    }
+    for listener in &listeners {
+        if listener.tls_certificate.is_some() != listener.tls_key.is_some() {
+            let message = format!("{} has one of tls_certificate and tls_key: both are needed, or none", listener.bind);
+            source.wrong(name, message);
+        }
+    }
+    Some(listeners)
+}
+
+fn registration(source: &mut Source<'_>) -> Option<Registration> {
+    let mode = source.get::<Mode>("registration.mode");
+    let tokens = source.get::<Vec<String>>("registration.tokens")?;
+    let legal = |token: &String| {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+        (1..=64).contains(&token.len()) && token.bytes().all(legal)
+    };
+    if !tokens.iter().all(legal) {
+        source.wrong("registration.tokens", "a token has 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -");
+    }
+    if mode == Some(Mode::Token) && tokens.is_empty() {
+        source.wrong("registration.mode", "mode `token` needs at least one of `registration.tokens`");
+    }
+    Some(match mode? {
+        Mode::Closed => Registration::Closed,
+        Mode::Token => Registration::Token(tokens),
+        Mode::Open => Registration::Open,
+    })
+}
+
+fn log_filter(source: &mut Source<'_>) -> Option<String> {
+    let filter = source.get::<String>("log.filter")?;
+    if let Err(error) = crate::logs::filter(&filter) {
+        source.wrong("log.filter", error);
+    }
+    Some(filter)
+}
+
+/// None where it is off, and where it is wrong: that is noted.
+fn metrics(source: &mut Source<'_>) -> Option<SocketAddr> {
+    let text = text(source, "metrics.bind")?;
+    let bind = text.parse().ok();
+    if bind.is_none() {
+        source.wrong("metrics.bind", "an address such as 127.0.0.1:9090 is needed, or nothing");
+    }
+    bind
+}

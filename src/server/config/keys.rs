@@ -1,0 +1,193 @@
+//! The one table of keys: what each is called, means and is by default. Reading, `config show` and the docs all use it.
+
+/// How a key's value is written in the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As it is, without quotes.
+    Text,
+    /// As in the file: a number, `true`, a list.
+    Toml,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its dotted name; `listeners[].bind` is a key of each entry of a list.
+    pub name: &'static str,
+    /// How the environment has it.
+    pub form: Form,
+    /// What it is where nobody says otherwise, in TOML; nothing where it is then absent.
+    pub default: Option<&'static str>,
+    /// A value to start from, in TOML.
+    pub example: &'static str,
+    /// Whether nobody may see it.
+    pub secret: bool,
+    /// Whether a reload takes it over.
+    pub reload: bool,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+impl Key {
+    const fn text(name: &'static str, default: Option<&'static str>, example: &'static str, doc: &'static str) -> Self {
+        Self { name, form: Form::Text, default, example, secret: false, reload: false, doc }
+    }
+
+    const fn toml(name: &'static str, default: Option<&'static str>, example: &'static str, doc: &'static str) -> Self {
+        Self { name, form: Form::Toml, default, example, secret: false, reload: false, doc }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    const fn reload(self) -> Self {
+        Self { reload: true, ..self }
+    }
+
+    /// The variable that sets it; none for the keys of a list's entries, which are set with the whole list.
+    pub fn variable(&self) -> Option<String> {
+        (!self.name.contains('[')).then(|| format!("{PREFIX}{}", self.name.replace('.', "__").to_uppercase()))
+    }
+}
+
+/// What every variable begins with.
+pub const PREFIX: &str = "MATRON_";
+
+/// Every key, in the order of the docs.
+pub const KEYS: &[Key] = &[
+    Key::text(
+        "server_name",
+        Some("\"localhost\""),
+        "\"example.org\"",
+        "The name that user ids and room ids end with: `@alice:example.org`. It is part of everything that is stored and \
+         signed, so it can never be changed; choose it before the first start.",
+    ),
+    Key::text(
+        "data_dir",
+        Some("\"./data\""),
+        "\"/var/lib/matron\"",
+        "The folder that holds everything. It is made where it does not exist, and readable by its owner alone.",
+    ),
+    Key::text(
+        "public_url",
+        None,
+        "\"https://matrix.example.org\"",
+        "Where clients reach this server. It is told in `/.well-known/matrix/client`, by which they find it from the \
+         server name alone; without it that document is not there.",
+    ),
+    Key::text(
+        "default_room_version",
+        Some("\"12\""),
+        "\"11\"",
+        "The version of new rooms, where the client names none: 6 to 12.",
+    ),
+    Key::toml(
+        "extra_ca_files",
+        Some("[]"),
+        "[\"/etc/ssl/certs/our-ca.pem\"]",
+        "PEM files of certificate authorities that are trusted when this server calls others, beside the usual ones. They \
+         are checked at the start.",
+    ),
+    Key::toml(
+        "trusted_proxies",
+        Some("[]"),
+        "[\"127.0.0.1\", \"10.0.0.0/8\"]",
+        "Addresses or networks of reverse proxies. Behind them, and only behind them, a client's address is taken from \
+         `X-Forwarded-For`; limits on requests go by it.",
+    )
+    .reload(),
+    Key::toml(
+        "listeners",
+        Some("[{ bind = \"127.0.0.1:8008\" }]"),
+        "[{ bind = \"0.0.0.0:8448\", tls_certificate = \"/etc/matron/tls.crt\", tls_key = \"/etc/matron/tls.key\" }]",
+        "Where the server listens: one entry per address, in a file best written as `[[listeners]]` sections.",
+    ),
+    Key::text(
+        "listeners[].bind",
+        None,
+        "\"[::]:8008\"",
+        "Address and port. Port 0 takes a free one and names it in the log.",
+    ),
+    Key::text(
+        "listeners[].tls_certificate",
+        None,
+        "\"/etc/matron/tls.crt\"",
+        "A PEM file with the certificate and those between it and its authority. With `tls_key` it makes the listener \
+         speak TLS; without both it is plain.",
+    ),
+    Key::text("listeners[].tls_key", None, "\"/etc/matron/tls.key\"", "A PEM file with the certificate's private key."),
+    Key::text(
+        "registration.mode",
+        Some("\"closed\""),
+        "\"token\"",
+        "Who may make an account: `closed` (nobody, but for administrators and the shared secret), `token` (who has one of \
+         `registration.tokens`) or `open` (everybody who reaches the server).",
+    ),
+    Key::toml(
+        "registration.tokens",
+        Some("[]"),
+        "[\"welcome-2026\"]",
+        "The tokens of mode `token`; each may be used any number of times.",
+    )
+    .secret(),
+    Key::text(
+        "registration.shared_secret",
+        None,
+        "\"a long random text\"",
+        "The secret for programs that make accounts by `/_synapse/admin/v1/register`. That endpoint is off without it.",
+    )
+    .secret(),
+    Key::toml("guests.enabled", Some("false"), "true", "Whether guests may come in without an account."),
+    Key::toml(
+        "rate_limits.enabled",
+        Some("true"),
+        "false",
+        "Whether clients that ask too often are told to wait. Off is for tests alone.",
+    ),
+    Key::toml(
+        "password_hashing.memory_kib",
+        Some("19456"),
+        "65536",
+        "Memory that one password's hash (argon2id) takes, in KiB: 8 to 4194304.",
+    ),
+    Key::toml("password_hashing.iterations", Some("2"), "3", "Passes over that memory: 1 to 1000."),
+    Key::text("log.format", Some("\"text\""), "\"json\"", "`text` for people, `json` for programs."),
+    Key::text(
+        "log.filter",
+        Some("\"info\""),
+        "\"info,matron_homeserver=debug\"",
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, for all or by part. At `info` every request is one \
+         line; `warn` leaves those out.",
+    )
+    .reload(),
+    Key::text(
+        "metrics.bind",
+        Some("\"127.0.0.1:9090\""),
+        "\"\"",
+        "Where `/metrics` is served for Prometheus (and `/health` and `/ready` too). Empty: nowhere.",
+    ),
+    Key::toml(
+        "store.cache_mib",
+        Some("256"),
+        "1024",
+        "Memory for the store's blocks and write buffers, in MiB: 16 to 1048576.",
+    ),
+    Key::text(
+        "support.email",
+        None,
+        "\"help@example.org\"",
+        "Whom to write to about this server, told in `/.well-known/matrix/support`.",
+    ),
+    Key::text(
+        "support.page",
+        None,
+        "\"https://example.org/help\"",
+        "A page about this server's support, told there too.",
+    ),
+];
+
+/// The key of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}

@@ -1,0 +1,156 @@
+//! What a configuration answers to right and wrong keys.
+
+use super::*;
+
+fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::parse(Some(File { name: "matron.toml", text }), &variables).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn nothing_is_a_whole_configuration() {
+    let config = Config::parse(None, &[]).unwrap();
+    assert_eq!(config.domain.server_name, "localhost");
+    assert_eq!(config.listeners.len(), 1);
+    assert_eq!(config.listeners[0].bind.to_string(), "127.0.0.1:8008");
+    assert_eq!(config.domain.registration, Registration::Closed);
+    assert_eq!(config.domain.default_room_version, RoomVersionId::V12);
+    assert_eq!(config.cache_bytes, 256 << 20);
+    assert_eq!(config.metrics.unwrap().port(), 9090);
+    assert!(config.domain.rate_limits);
+}
+
+#[test]
+fn a_file_is_read_whole() {
+    let config = parse(
+        "server_name = \"hs1\"\ndefault_room_version = \"10\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
+         [[listeners]]\nbind = \"0.0.0.0:8008\"\n[[listeners]]\nbind = \"0.0.0.0:8448\"\ntls_certificate = \"/a\"\n\
+         tls_key = \"/b\"\n[registration]\nmode = \"open\"\nshared_secret = \"complement\"\n[guests]\nenabled = true\n\
+         [rate_limits]\nenabled = false\n[password_hashing]\nmemory_kib = 8\niterations = 1\n",
+        &[],
+    )
+    .unwrap();
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.domain.registration, Registration::Open);
+    assert_eq!(config.domain.registration_shared_secret.as_deref(), Some("complement"));
+    assert_eq!(config.trusted_proxies.len(), 2);
+    assert_eq!(config.domain.password_hashing, PasswordHashing { memory_kib: 8, iterations: 1 });
+    assert!(config.domain.guests && !config.domain.rate_limits);
+    assert_eq!(config.shown["registration.shared_secret"], "\"(hidden)\"");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_a_suggestion() {
+    let error = parse("server_name = \"a\"\n\n[registration]\nmod = \"open\"\n", &[]).unwrap_err();
+    assert_eq!(error, "matron.toml:4: unknown key `registration.mod`; did you mean `registration.mode`?");
+    let error = parse("[[listeners]]\nbind = \"0.0.0.0:1\"\ntls_cert = \"/a\"\n", &[]).unwrap_err();
+    assert_eq!(error, "matron.toml:3: unknown key `listeners[].tls_cert`; did you mean `listeners[].tls_certificate`?");
+    let error = parse("[regstration]\nmode = \"open\"\n", &[]).unwrap_err();
+    assert_eq!(error, "matron.toml:1: unknown key `regstration`; did you mean `registration`?");
+    let error = parse("cache_mib = 1\n", &[]).unwrap_err();
+    assert_eq!(error, "matron.toml:1: unknown key `cache_mib`; did you mean `store.cache_mib`?");
+    let error = parse("metrics = \"127.0.0.1:1\"\n", &[]).unwrap_err();
+    assert_eq!(error, "matron.toml:1: `metrics` is a section: write `[metrics]`, and its keys below");
+    let error = parse("zzz = 1\n", &[]).unwrap_err();
+    assert_eq!(error, "matron.toml:1: unknown key `zzz`");
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_line() {
+    let error = parse("\n[store]\ncache_mib = \"much\"\n", &[]).unwrap_err();
+    assert!(error.starts_with("matron.toml:3: `store.cache_mib`: invalid type: string \"much\""), "{error}");
+    let error = parse("[registration]\nmode = \"opne\"\n", &[]).unwrap_err();
+    assert!(error.starts_with("matron.toml:2: `registration.mode`: unknown variant `opne`"), "{error}");
+    let error = parse("a = \n", &[]).unwrap_err();
+    assert!(error.starts_with("matron.toml:1: "), "{error}");
+    let error = parse("[[listeners]]\nbind = \"0.0.0.0:1\"\n\n[[listeners]]\nbind = \"here\"\n", &[]).unwrap_err();
+    assert!(error.starts_with("matron.toml:5: `listeners`: "), "{error}");
+    let error = parse("server_name = \"not a name\"\n", &[]).unwrap_err();
+    assert!(error.starts_with("matron.toml:1: `server_name`: "), "{error}");
+    for wrong in [
+        "default_room_version = \"5\"",
+        "public_url = \"example.org\"",
+        "listeners = []",
+        "listeners = [{ bind = \"127.0.0.1:1\", tls_key = \"/a\" }]",
+        "trusted_proxies = [\"10.0.0.0/99\"]",
+        "registration = { mode = \"token\" }",
+        "registration.tokens = [\"a b\"]",
+        "password_hashing.memory_kib = 7",
+        "password_hashing.iterations = -1",
+        "metrics.bind = \"9090\"",
+        "log.filter = \"matron=loud\"",
+        "data_dir = \"\"",
+        "extra_ca_files = [\"/does/not/exist\"]",
+    ] {
+        let error = parse(wrong, &[]).unwrap_err();
+        assert!(error.starts_with("matron.toml:1: `"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let error = parse("nam = 1\n[store]\ncache_mib = 0\n", &[("MATRON_LOG__FORMAT", "xml")]).unwrap_err();
+    assert_eq!(error.lines().count(), 3, "{error}");
+}
+
+#[test]
+fn the_environment_wins_and_is_as_strict() {
+    let config = parse(
+        "server_name = \"file\"\n[registration]\nmode = \"closed\"\n",
+        &[
+            ("MATRON_SERVER_NAME", "environment"),
+            ("MATRON_REGISTRATION__MODE", "open"),
+            ("MATRON_RATE_LIMITS__ENABLED", "false"),
+            ("MATRON_PASSWORD_HASHING__MEMORY_KIB", "64"),
+            ("MATRON_LISTENERS", "[{bind=\"127.0.0.1:1\"},{bind=\"[::1]:2\"}]"),
+            ("MATRON_METRICS__BIND", ""),
+            ("MATRON_CONFIG", "somewhere"),
+            ("MATRON_SERVICE_HOST", "10.0.0.1"),
+            ("HOME", "/"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.domain.server_name, "environment");
+    assert_eq!(config.domain.registration, Registration::Open);
+    assert_eq!(config.domain.password_hashing.memory_kib, 64);
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.metrics, None);
+    assert!(!config.domain.rate_limits);
+
+    let error = parse("", &[("MATRON_REGISTRATION_MODE", "open")]).unwrap_err();
+    assert_eq!(error, "MATRON_REGISTRATION_MODE: unknown key; did you mean `MATRON_REGISTRATION__MODE`?");
+    let error = parse("", &[("MATRON_RATE_LIMITS__ENABLED", "perhaps")]).unwrap_err();
+    assert!(error.starts_with("MATRON_RATE_LIMITS__ENABLED: "), "{error}");
+    let error = parse("", &[("MATRON_LISTENERS", "[{bid=\"127.0.0.1:1\"}]")]).unwrap_err();
+    assert!(error.starts_with("MATRON_LISTENERS: unknown key `listeners[].bid`; did you mean"), "{error}");
+}
+
+#[test]
+fn what_a_reload_cannot_take_over_is_named() {
+    let one = parse("", &[]).unwrap();
+    let other = parse("log.filter = \"warn\"\nstore.cache_mib = 17\n", &[]).unwrap();
+    assert_eq!(one.needs_restart(&other), ["store.cache_mib"]);
+}
+
+#[test]
+fn every_default_and_example_has_its_type() {
+    for key in keys::KEYS.iter().filter(|key| key.variable().is_some()) {
+        let text = format!("{} = {}\n", key.name, key.example);
+        // Files of the examples do not exist here; their types are what is looked at.
+        if let Err(error) = parse(&text, &[]) {
+            let expected = key.name == "extra_ca_files" || key.name == "registration.mode";
+            assert!(expected, "{}: {error}", key.name);
+        }
+    }
+}
+
+#[test]
+fn the_page_of_keys_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let page = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        page == document(),
+        "docs/configuration.md differs from the table of keys: \
+         run `cargo run -p matron-server -- config document > docs/configuration.md`"
+    );
+}

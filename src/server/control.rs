@@ -1,0 +1,174 @@
+//! The socket by which the command line speaks to a running server: one line of JSON asks, one answers.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use matron_homeserver::Homeserver;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Failure, Result};
+use crate::users::{self, User};
+
+/// The longest question.
+const MAX_QUESTION_BYTES: u64 = 64 << 10;
+/// The longest answer: a page of users.
+const MAX_ANSWER_BYTES: u64 = 8 << 20;
+/// A question that takes longer to arrive is none.
+const ASKED_WITHIN: Duration = Duration::from_secs(10);
+/// Users in one answer.
+pub const PAGE: usize = 1000;
+
+/// What the command line asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Question {
+    /// Make an account.
+    Add {
+        /// Its name or id.
+        name: String,
+        /// Its password.
+        password: String,
+        /// Whether it is an administrator.
+        admin: bool,
+    },
+    /// List accounts after the one of this number.
+    List {
+        /// The last number of the page before.
+        after: Option<u64>,
+    },
+    /// Change a password.
+    SetPassword {
+        /// Its name or id.
+        name: String,
+        /// The new password.
+        password: String,
+    },
+    /// Close an account.
+    Deactivate {
+        /// Its name or id.
+        name: String,
+        /// Whether to hide what it sent.
+        erase: bool,
+    },
+}
+
+/// What the server answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It is done, for this user id.
+    Done(String),
+    /// A page of the list; empty at its end.
+    Users(Vec<User>),
+    /// It is not done.
+    Failed(String),
+}
+
+/// Does what is asked. A server without a socket, the command line itself, calls this too.
+pub async fn answer(homeserver: &Homeserver, question: Question) -> Answer {
+    let done = match question {
+        Question::Add { name, password, admin } => {
+            users::add(homeserver, &name, &password, admin).await.map(Answer::Done)
+        }
+        Question::List { after } => users::list(homeserver, after, PAGE).await.map(Answer::Users),
+        Question::SetPassword { name, password } => {
+            users::set_password(homeserver, &name, &password).await.map(Answer::Done)
+        }
+        Question::Deactivate { name, erase } => users::deactivate(homeserver, &name, erase).await.map(Answer::Done),
+    };
+    done.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+}
+
+/// The socket while the server listens to it.
+pub struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Control {
+    /// Binds the socket. The data folder is held, so whatever lies there is a dead process's.
+    ///
+    /// # Errors
+    /// It cannot be bound: its path is too long, say.
+    pub fn bind(path: PathBuf) -> Result<Self> {
+        let bind = || {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let listener = UnixListener::bind(&path)?;
+            // Until here the folder, which is its owner's alone, keeps others out.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        let listener = bind()
+            .map_err(|error| Failure::because(format_args!("{} cannot be listened on", path.display()), &error))?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers, one question after the other, until it is time to stop.
+    pub async fn serve(self, homeserver: Arc<Homeserver>, stop: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    if let Err(error) = talk(stream, &homeserver).await {
+                        tracing::debug!(%error, "a question by the socket ended badly");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the socket cannot be listened on");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn talk(stream: UnixStream, homeserver: &Homeserver) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let mut read = BufReader::new(read.take(MAX_QUESTION_BYTES));
+    tokio::time::timeout(ASKED_WITHIN, read.read_line(&mut line)).await??;
+    let answer = match serde_json::from_str(&line) {
+        Ok(question) => answer(homeserver, question).await,
+        // Without the line itself, which may hold a password.
+        Err(_) => Answer::Failed("that is no question of this version's command line".to_owned()),
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    tokio::time::timeout(ASKED_WITHIN, write.write_all(&line)).await?
+}
+
+/// Asks the server that listens there.
+///
+/// # Errors
+/// Nobody answers, or not in our words.
+pub async fn ask(path: &Path, question: &Question) -> Result<Answer> {
+    let talk = async {
+        let (read, mut write) = UnixStream::connect(path).await?.into_split();
+        let mut line = serde_json::to_vec(question)?;
+        line.push(b'\n');
+        write.write_all(&line).await?;
+        let mut line = String::new();
+        BufReader::new(read.take(MAX_ANSWER_BYTES)).read_line(&mut line).await?;
+        io::Result::Ok(serde_json::from_str(&line)?)
+    };
+    talk.await.map_err(|error| {
+        Failure::because(format_args!("the running server does not answer at {}", path.display()), &error)
+    })
+}

@@ -1,0 +1,91 @@
+//! Log lines go to a thread of their own: whoever reads them slowly never holds up a request.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines that may wait; what comes when they all do is counted and lost.
+const WAITING_LINES: usize = 8192;
+
+enum Message {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// The way to the writing thread.
+#[derive(Clone)]
+pub struct Writer {
+    queue: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+/// Whether a person reads the log as it comes.
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start() -> io::Result<Self> {
+        let (queue, messages) = sync_channel(WAITING_LINES);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Self { queue, lost: Arc::clone(&lost) };
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || run(&messages, &lost))?;
+        Ok(writer)
+    }
+
+    /// Waits until everything is written, but not for long.
+    pub fn flush(&self) {
+        let (answer, answered) = sync_channel(1);
+        if self.queue.send(Message::Flush(answer)).is_ok() {
+            let _ = answered.recv_timeout(Duration::from_secs(2));
+        }
+    }
+}
+
+impl Write for Writer {
+    /// The subscriber hands over a whole line at a time.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.queue.try_send(Message::Line(line.to_vec())).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Writer {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+fn run(messages: &Receiver<Message>, lost: &AtomicU64) {
+    let mut out = BufWriter::new(io::stderr());
+    while let Ok(first) = messages.recv() {
+        // One system call for all that waits. A log that cannot be written has nobody to be told to.
+        for message in std::iter::once(first).chain(messages.try_iter()) {
+            match message {
+                Message::Line(line) => drop(out.write_all(&line)),
+                Message::Flush(answer) => {
+                    let _ = out.flush();
+                    let _ = answer.send(());
+                }
+            }
+        }
+        match lost.swap(0, Ordering::Relaxed) {
+            0 => {}
+            lost => drop(writeln!(out, "{lost} log lines were lost: they came faster than they are read")),
+        }
+        let _ = out.flush();
+    }
+}

@@ -1,0 +1,232 @@
+//! The life of the server: lock, bind, open, found, accept; then reload or stop when a signal says so.
+
+mod limits;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use matron_homeserver::Homeserver;
+use matron_homeserver::clock::Clock;
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::control::Control;
+use crate::data::{self, Data, Reached};
+use crate::face::Face;
+use crate::failure::{Failure, Result};
+use crate::listen::Bound;
+use crate::logs::Logs;
+use crate::metrics::Telemetry;
+use crate::{first_start, health, metrics};
+
+/// Requests that run when it is time to stop may go on for this long.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+/// What the domain began may take this long to be committed.
+const COMMIT_WITHIN: Duration = Duration::from_secs(15);
+
+/// Sockets that are bound before anything else is begun: what would fail fails at once.
+struct Sockets {
+    api: Vec<Bound>,
+    metrics: Option<TcpListener>,
+    control: Option<Control>,
+}
+
+/// What runs.
+struct Running {
+    config: Config,
+    file: Option<PathBuf>,
+    logs: Logs,
+    face: Arc<Face>,
+    certificates: Vec<Box<dyn Fn() -> Result<()> + Send + Sync>>,
+}
+
+/// Serves until a signal says stop.
+///
+/// # Errors
+/// It cannot start.
+pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
+    let logs = Logs::open(config.log_format, &config.log_filter)?;
+    limits::raise_open_files();
+    let Reached::Held(data) = Data::reach(&config.data_dir)? else {
+        let folder = config.data_dir.display();
+        return Err(Failure::new(format!("another process serves the data folder {folder}: stop it first")));
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("no threads can be started", &error))?;
+    let served = runtime.block_on(serve(config, file, logs, &data));
+    // What still runs holds the store: it is dropped first, so that the store closes here, and the lock goes last.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    let (homeserver, logs) = served?;
+    drop(homeserver);
+    tracing::info!("stopped");
+    drop(logs);
+    Ok(())
+}
+
+async fn serve(config: Config, file: Option<PathBuf>, logs: Logs, data: &Data) -> Result<(Arc<Homeserver>, Logs)> {
+    // Taken before anything is opened: a signal that comes early is heeded when the start is done.
+    let mut signals = Signals::new()?;
+    let sockets = bind(&config).await?;
+    let options = data::options(&config);
+    tracing::info!(server_name = %config.domain.server_name, data = %config.data_dir.display(), "starting");
+    let homeserver = Homeserver::start(config.domain.clone(), &options, Clock::system()).await?;
+    let founder = first_start::found(&homeserver, data).await?;
+
+    let stop = CancellationToken::new();
+    let connections = TaskTracker::new();
+    let url = sockets.api.first().map(Bound::url).unwrap_or_default();
+    let running = accept(config, file, logs, sockets, &homeserver, &stop, &connections);
+    notify(&[NotifyState::Ready]);
+    if let Some(founder) = founder {
+        crate::print(&first_start::next_steps(&founder, &url))?;
+    }
+
+    while let Signal::Reload = signals.next().await {
+        running.reload();
+    }
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("stopping");
+    stop.cancel();
+    // Parked requests end by these two, so that their connections can.
+    homeserver.stopping().cancel();
+    homeserver.streams.wake_everybody();
+    connections.close();
+    tokio::select! {
+        finished = tokio::time::timeout(FINISH_WITHIN, connections.wait()) => {
+            if finished.is_err() {
+                tracing::warn!(connections = connections.len(), "requests that did not end in time are dropped");
+            }
+        }
+        _ = signals.next() => tracing::warn!("stopping at once"),
+    }
+    if tokio::time::timeout(COMMIT_WITHIN, homeserver.stop()).await.is_err() {
+        tracing::warn!("the workers did not end in time");
+    }
+    Ok((homeserver, running.logs))
+}
+
+async fn bind(config: &Config) -> Result<Sockets> {
+    let mut api = Vec::with_capacity(config.listeners.len());
+    for listener in &config.listeners {
+        api.push(Bound::new(listener).await?);
+    }
+    let metrics = match config.metrics {
+        None => None,
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
+            let what = format_args!("{address} cannot be listened on for metrics (metrics.bind; empty is off)");
+            Failure::because(what, &error)
+        })?),
+    };
+    let control = Control::bind(data::socket(&config.data_dir));
+    // A server that cannot be managed by the command line is still a server.
+    let control = control.inspect_err(|error| tracing::warn!(%error, "`matron user` cannot reach this server")).ok();
+    Ok(Sockets { api, metrics, control })
+}
+
+/// Begins to serve all sockets.
+fn accept(
+    config: Config,
+    file: Option<PathBuf>,
+    logs: Logs,
+    sockets: Sockets,
+    homeserver: &Arc<Homeserver>,
+    stop: &CancellationToken,
+    connections: &TaskTracker,
+) -> Running {
+    let (telemetry, registry) = Telemetry::new(homeserver);
+    let api = health::routes(matron_api::service(Arc::clone(homeserver)), homeserver);
+    let face = Arc::new(Face::new(api, Arc::new(telemetry), config.trusted_proxies.clone()));
+    let mut certificates: Vec<Box<dyn Fn() -> Result<()> + Send + Sync>> = Vec::new();
+    for bound in sockets.api {
+        tracing::info!(address = %bound.address, url = bound.url(), "listening");
+        if let Some(tls) = bound.certificate() {
+            certificates.push(Box::new(move || tls.reload()));
+        }
+        tokio::spawn(bound.serve(Arc::clone(&face), stop.clone(), connections.clone()));
+    }
+    if let Some(listener) = sockets.metrics {
+        let router = health::routes(metrics::routes(registry), homeserver);
+        let stopped = stop.clone().cancelled_owned();
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+                tracing::error!(%error, "metrics are served no more");
+            }
+        });
+    }
+    if let Some(control) = sockets.control {
+        connections.spawn(control.serve(Arc::clone(homeserver), stop.clone()));
+    }
+    Running { config, file, logs, face, certificates }
+}
+
+impl Running {
+    /// Takes over what can change while it runs; where anything is wrong, all stays as it was.
+    fn reload(&self) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            notify(&[NotifyState::Reloading, now]);
+        }
+        match Config::load(self.file.as_deref()) {
+            Err(problems) => tracing::error!("not reloaded:\n{problems}"),
+            Ok(config) => {
+                self.face.trust(config.trusted_proxies.clone());
+                let certificates = self.certificates.iter().map(|reload| reload());
+                for failed in certificates.chain([self.logs.set_filter(&config.log_filter)]) {
+                    if let Err(error) = failed {
+                        tracing::error!(%error, "not reloaded");
+                    }
+                }
+                let waiting = self.config.needs_restart(&config);
+                if !waiting.is_empty() {
+                    tracing::warn!(keys = waiting.join(", "), "these keys changed and need a new start");
+                }
+                tracing::info!("reloaded");
+            }
+        }
+        notify(&[NotifyState::Ready]);
+    }
+}
+
+enum Signal {
+    Stop,
+    Reload,
+}
+
+/// The signals that are heeded. As process 1 nothing else would end the program.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::because("signals cannot be heeded", &error));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.hang_up.recv() => Signal::Reload,
+        }
+    }
+}
+
+/// Tells systemd, where it is there.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd cannot be told");
+    }
+}

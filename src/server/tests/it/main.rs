@@ -1,0 +1,100 @@
+//! The program as whoever starts it sees it: files, signals, the command line, TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod program;
+mod tls;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use program::{Program, run};
+use rustix::process::Signal;
+
+fn mode(path: &std::path::Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn it_starts_serves_and_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut program = Program::start(folder.path(), &[]);
+    assert!(program.get("/ready").starts_with("HTTP/1.1 200"));
+    assert!(program.get("/health").starts_with("HTTP/1.1 200"));
+    let versions = program.get("/_matrix/client/versions");
+    assert!(versions.contains("\r\nx-request-id: ") && versions.contains("\"v1.13\""), "{versions}");
+    assert!(program.get("/_matrix/client/v3/none").contains("M_UNRECOGNIZED"));
+
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("admin-password")), 0o600);
+    assert_eq!(mode(&data.join("matron.sock")), 0o600);
+
+    let (status, _, error) = run(folder.path(), &["serve"], "");
+    assert!(!status && error.contains("another process serves the data folder"), "{error}");
+
+    // By the socket, and after the stop by the store itself.
+    let (status, out, error) = run(folder.path(), &["user", "add", "alice"], "correct horse\n");
+    assert!(status, "{error}");
+    assert_eq!(out, "@alice:localhost\n");
+    let (status, _, error) = run(folder.path(), &["user", "add", "alice", "--random"], "");
+    assert!(!status && !error.is_empty());
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+    assert!(!data.join("matron.sock").exists());
+    let (_, out, _) = run(folder.path(), &["user", "list"], "");
+    assert_eq!(out, "@admin:localhost  administrator\n@alice:localhost\n");
+    let (_, out, _) = run(folder.path(), &["user", "deactivate", "alice"], "");
+    assert_eq!(out, "@alice:localhost\n");
+
+    // The second start makes nobody anew.
+    fs::remove_file(data.join("admin-password")).unwrap();
+    let mut program = Program::start(folder.path(), &[("MATRON_LOG__FORMAT", "json")]);
+    assert!(!data.join("admin-password").exists());
+    assert_eq!(program.stop(Signal::INT), Some(0));
+    let log = program.log();
+    let answered = log.lines().find(|line| line.contains("answered")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(answered).unwrap();
+    assert_eq!(line["status"], 200);
+    assert_eq!(line["span"]["method"], "GET");
+}
+
+#[test]
+fn a_wrong_configuration_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("matron.toml");
+    fs::write(&file, "\nservername = \"a\"\n").unwrap();
+    let (status, _, error) = run(folder.path(), &["--config", file.to_str().unwrap()], "");
+    assert!(!status);
+    let expected = format!("{}:2: unknown key `servername`; did you mean `server_name`?\n", file.display());
+    assert_eq!(error, expected);
+    assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn a_parked_connection_does_not_hold_up_the_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path(), &[]);
+    // One that never asks, one that stopped halfway.
+    let _silent = program.connect();
+    let mut halfway = program.connect();
+    std::io::Write::write_all(&mut halfway, b"GET /hea").unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_reload_takes_the_new_log_filter() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("matron.toml");
+    fs::write(&file, "").unwrap();
+    let mut program = Program::start(folder.path(), &[("MATRON_CONFIG", file.to_str().unwrap())]);
+    fs::write(&file, "log.filter = \"debug\"\nstore.cache_mib = 32\n").unwrap();
+    program.signal(Signal::HUP);
+    program.wait_for_log("these keys changed and need a new start keys=\"store.cache_mib\"");
+    program.wait_for_log("reloaded");
+    fs::write(&file, "nonsense = 1\n").unwrap();
+    program.signal(Signal::HUP);
+    program.wait_for_log("unknown key `nonsense`");
+    assert!(program.get("/health").starts_with("HTTP/1.1 200"));
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+}
