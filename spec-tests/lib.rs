@@ -1,1 +1,10 @@
-//! placeholder
+//! What the black-box tests stand on: a real server as a child process, and users who call it over HTTP.
+//!
+//! Tests panic where something is not as it must be; that is what they are for.
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod server;
+mod user;
+
+pub use server::{SHARED_SECRET, Server};
+pub use user::{Answer, User, unique};

@@ -1,0 +1,139 @@
+//! A Matron of one's own, as a child process on a free port.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::User;
+
+/// The secret of `/_synapse/admin/v1/register` on test servers.
+pub const SHARED_SECRET: &str = "spec-tests";
+
+/// How long a server may take to come up or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server. It is killed when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub url: String,
+    folder: PathBuf,
+    settings: Vec<(String, String)>,
+    _own_folder: Option<TempDir>,
+}
+
+/// The program, beside the running test in the target folder; `MATRON_BIN` names another one.
+fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os("MATRON_BIN") {
+        return program.into();
+    }
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().find(|folder| folder.join("matron").is_file());
+    folder.expect("the program is not built: cargo build -p matron-server").join("matron")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Server {
+    /// Starts a server with a store of its own.
+    pub async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut server = Self::start_in(folder.path(), &[]).await;
+        server._own_folder = Some(folder);
+        server
+    }
+
+    /// Starts a server over a data folder, with more settings (`MATRON_…` variables).
+    pub async fn start_in(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (child, url) = Self::spawn(folder, &settings);
+        let mut server = Self { child, url, folder: folder.to_owned(), settings, _own_folder: None };
+        server.wait_ready().await;
+        server
+    }
+
+    fn spawn(folder: &Path, settings: &Vec<(String, String)>) -> (Child, String) {
+        let port = free_port();
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("test.log")).unwrap();
+        let mut command = Command::new(program());
+        command
+            .env("MATRON_SERVER_NAME", "localhost")
+            .env("MATRON_DATA_DIR", folder.join("data"))
+            .env("MATRON_LISTENERS", format!("[{{bind=\"127.0.0.1:{port}\"}}]"))
+            .env("MATRON_METRICS__BIND", "")
+            .env("MATRON_REGISTRATION__MODE", "open")
+            .env("MATRON_REGISTRATION__SHARED_SECRET", SHARED_SECRET)
+            .env("MATRON_RATE_LIMITS__ENABLED", "false")
+            .env("MATRON_PASSWORD_HASHING__MEMORY_KIB", "8")
+            .env("MATRON_PASSWORD_HASHING__ITERATIONS", "1")
+            .env("MATRON_STORE__CACHE_MIB", "64");
+        for (name, value) in settings {
+            command.env(name, value);
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the program does not start");
+        (child, format!("http://127.0.0.1:{port}"))
+    }
+
+    async fn wait_ready(&mut self) {
+        let begun = Instant::now();
+        let http = reqwest::Client::new();
+        loop {
+            let answer = http.get(format!("{}/_matrix/client/versions", self.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended with {status}:\n{}", self.log());
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server does not come up:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What the server wrote to its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("test.log")).unwrap_or_default()
+    }
+
+    /// The process's number.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the server as `kill -9` does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts the server again over the same store, on another port.
+    pub async fn restart(&mut self) {
+        self.kill();
+        (self.child, self.url) = Self::spawn(&self.folder, &self.settings);
+        self.wait_ready().await;
+    }
+
+    /// Registers somebody with a name that nobody has.
+    pub async fn user(&self, name: &str) -> User {
+        User::register(&self.url, &crate::unique(name)).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
