@@ -2,6 +2,7 @@
 
 mod connection;
 mod tls;
+mod version;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl Bound {
 
     /// Accepts connections until it is time to stop; then each ends with the request that it is at.
     pub async fn serve(self, face: Arc<Face>, stop: CancellationToken, connections: TaskTracker) {
-        let builder = Arc::new(builder());
+        let builders = Arc::new(connection::Builders { one: builder().http1_only(), two: builder().http2_only() });
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -79,13 +80,13 @@ impl Bound {
                 Ok((stream, peer)) => {
                     prepare(&stream);
                     let connection = connection::Connection {
-                        builder: Arc::clone(&builder),
+                        builders: Arc::clone(&builders),
                         face: Arc::clone(&face),
                         stop: stop.clone(),
                         peer,
                     };
                     match &self.tls {
-                        None => connections.spawn(connection.drive(stream)),
+                        None => connections.spawn(connection.drive_plain(stream)),
                         Some(tls) => connections.spawn(connection.drive_tls(tls.acceptor(), stream)),
                     };
                 }

@@ -1,9 +1,10 @@
-//! One connection: HTTP/1.1 or HTTP/2, told by its first bytes.
+//! One connection, from what it speaks to its last answer.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -14,40 +15,64 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::version::{self, Version};
 use crate::face::Face;
 
-/// A TLS handshake takes no longer.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(15);
-/// The first request comes within this: until then nothing else bounds a connection.
-const FIRST_REQUEST_WITHIN: Duration = Duration::from_mins(1);
+/// Until a connection says what it speaks, nothing else bounds it: a TLS handshake, and the first byte of the first request.
+const SPEAKS_WITHIN: Duration = Duration::from_secs(30);
 /// When the server stops, an answer that is there has this long to be sent; half a request keeps nobody waiting.
 const LAST_BYTES_WITHIN: Duration = Duration::from_secs(1);
 
+/// What drives each version of HTTP.
+pub struct Builders {
+    pub one: auto::Builder<TokioExecutor>,
+    pub two: auto::Builder<TokioExecutor>,
+}
+
 /// What a connection needs.
 pub struct Connection {
-    pub builder: Arc<auto::Builder<TokioExecutor>>,
+    pub builders: Arc<Builders>,
     pub face: Arc<Face>,
     pub stop: CancellationToken,
     pub peer: SocketAddr,
 }
 
 impl Connection {
+    /// Waits for the first bytes, then drives it.
+    pub async fn drive_plain(self, stream: TcpStream) {
+        let version = tokio::select! {
+            version = tokio::time::timeout(SPEAKS_WITHIN, version::tell(&stream)) => version,
+            () = self.stop.cancelled() => return,
+        };
+        if let Ok(Ok(version)) = version {
+            self.drive(stream, version).await;
+        }
+    }
+
     /// Shakes hands, then drives it.
     pub async fn drive_tls(self, acceptor: TlsAcceptor, stream: TcpStream) {
         let shaken = tokio::select! {
-            shaken = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)) => shaken,
+            shaken = tokio::time::timeout(SPEAKS_WITHIN, acceptor.accept(stream)) => shaken,
             () = self.stop.cancelled() => return,
         };
         match shaken {
-            Ok(Ok(stream)) => self.drive(stream).await,
+            Ok(Ok(stream)) => {
+                let agreed = stream.get_ref().1.alpn_protocol();
+                let version = if agreed == Some(b"h2") { Version::Two } else { Version::One };
+                self.drive(stream, version).await;
+            }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
     /// Serves its requests until either side is done.
-    pub async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
-        let Self { builder, face, stop, peer } = self;
+    async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, version: Version) {
+        let Self { builders, face, stop, peer } = self;
+        let builder = match version {
+            Version::One => &builders.one,
+            Version::Two => &builders.two,
+        };
         let _open = face.telemetry().connection();
         let requests = Arc::new(Requests::default());
         let service = service_fn(|request| {
@@ -59,64 +84,45 @@ impl Connection {
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        // Boxed, so that a connection that lives long does not carry it.
-        let mut look = Some(Box::pin(tokio::time::sleep(FIRST_REQUEST_WITHIN)));
-        let mut stopping = false;
+        tokio::select! {
+            done = connection.as_mut() => return ended(done),
+            () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
         loop {
             tokio::select! {
-                done = connection.as_mut() => {
-                    if let Err(error) = done {
-                        tracing::debug!(%error, "a connection ended badly");
-                    }
-                    return;
-                }
-                () = async { if let Some(look) = &mut look { look.await } }, if look.is_some() => {
-                    let silent = if stopping { requests.none_pending() } else { requests.none_ever() };
-                    if silent {
+                done = connection.as_mut() => return ended(done),
+                () = tokio::time::sleep(LAST_BYTES_WITHIN) => {
+                    if requests.0.load(Ordering::Relaxed) == 0 {
                         return;
                     }
-                    look = stopping.then(|| Box::pin(tokio::time::sleep(LAST_BYTES_WITHIN)));
-                }
-                () = stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                    look = Some(Box::pin(tokio::time::sleep(LAST_BYTES_WITHIN)));
                 }
             }
         }
     }
 }
 
-/// The requests of one connection.
+fn ended(done: Result<(), Box<dyn Error + Send + Sync>>) {
+    if let Err(error) = done {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}
+
+/// How many requests of one connection wait for their answer.
 #[derive(Default)]
-struct Requests {
-    any: AtomicBool,
-    pending: AtomicUsize,
-}
-
-impl Requests {
-    fn none_ever(&self) -> bool {
-        !self.any.load(Ordering::Relaxed)
-    }
-
-    fn none_pending(&self) -> bool {
-        self.pending.load(Ordering::Relaxed) == 0
-    }
-}
+struct Requests(AtomicUsize);
 
 /// A request until it is answered or given up.
 struct Begun(Arc<Requests>);
 
 impl Begun {
     fn new(requests: &Arc<Requests>) -> Self {
-        requests.any.store(true, Ordering::Relaxed);
-        requests.pending.fetch_add(1, Ordering::Relaxed);
+        requests.0.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(requests))
     }
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.0.pending.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

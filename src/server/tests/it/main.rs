@@ -98,3 +98,28 @@ fn a_reload_takes_the_new_log_filter() {
     assert!(program.get("/health").starts_with("HTTP/1.1 200"));
     assert_eq!(program.stop(Signal::TERM), Some(0));
 }
+
+#[test]
+fn both_versions_are_told_by_their_first_bytes() {
+    use std::io::{Read as _, Write as _};
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path(), &[]);
+    // A head that comes byte by byte, and begins as HTTP/2 would.
+    let mut stream = program.connect();
+    for byte in b"PUT /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n" {
+        stream.write_all(&[*byte]).unwrap();
+        stream.flush().unwrap();
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+    // The preface in two parts, and empty SETTINGS: the server's own SETTINGS come back.
+    let mut stream = program.connect();
+    stream.write_all(b"PRI * HT").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    stream.write_all(b"TP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut frame = [0; 9];
+    stream.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[3], 4);
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+}
