@@ -13,7 +13,7 @@ use crate::User;
 pub const SHARED_SECRET: &str = "spec-tests";
 
 /// How long a server may take to come up or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server. It is killed when it is dropped.
 #[derive(Debug)]
@@ -23,7 +23,8 @@ pub struct Server {
     pub url: String,
     folder: PathBuf,
     settings: Vec<(String, String)>,
-    _own_folder: Option<TempDir>,
+    /// Goes with the server, where the folder is its own.
+    own_folder: Option<TempDir>,
 }
 
 /// The program, beside the running test in the target folder; `MATRON_BIN` names another one.
@@ -45,20 +46,20 @@ impl Server {
     pub async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let mut server = Self::start_in(folder.path(), &[]).await;
-        server._own_folder = Some(folder);
+        server.own_folder = Some(folder);
         server
     }
 
     /// Starts a server over a data folder, with more settings (`MATRON_…` variables).
     pub async fn start_in(folder: &Path, settings: &[(&str, &str)]) -> Self {
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (child, url) = Self::spawn(folder, &settings);
-        let mut server = Self { child, url, folder: folder.to_owned(), settings, _own_folder: None };
+        let mut server = Self { child, url, folder: folder.to_owned(), settings, own_folder: None };
         server.wait_ready().await;
         server
     }
 
-    fn spawn(folder: &Path, settings: &Vec<(String, String)>) -> (Child, String) {
+    fn spawn(folder: &Path, settings: &[(String, String)]) -> (Child, String) {
         let port = free_port();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("test.log")).unwrap();
         let mut command = Command::new(program());

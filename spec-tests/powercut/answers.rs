@@ -11,8 +11,8 @@ use std::{
 };
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, ReplyAttr, ReplyCreate,
-    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
+    Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, ReplyAttr, ReplyCreate, ReplyDirectory,
+    ReplyEmpty, ReplyEntry, ReplyOpen,
 };
 
 use crate::{disk::Disk, locked};
@@ -83,14 +83,7 @@ impl Listings {
         locked(&self.open).remove(&handle.0);
     }
 
-    pub(crate) fn read(
-        &self,
-        disk: &mut Disk,
-        inode: u64,
-        handle: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectory,
-    ) {
+    pub(crate) fn read(&self, disk: &mut Disk, inode: u64, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
         let mut open = locked(&self.open);
         let begun = if offset == 0 {
             lines(disk, inode).map(|lines| drop(open.insert(handle.0, lines)))

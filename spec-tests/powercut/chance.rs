@@ -9,10 +9,7 @@ pub(crate) struct Chance {
 impl Chance {
     /// Seed 0 keeps nothing, so that a test can ask for the worst disk without searching for a seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            state: seed,
-            nothing: seed == 0,
-        }
+        Self { state: seed, nothing: seed == 0 }
     }
 
     /// Whether nothing un-synced may survive at all.

@@ -1,4 +1,5 @@
 //! The bytes of one file: what processes see, and what the disk holds for certain.
+#![allow(clippy::indexing_slicing, reason = "offsets within a page are computed by `within`")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,11 +75,7 @@ impl Content {
             let start = within(position);
             let (now, later) = bytes.split_at(within_page(bytes.len() as u64, start));
             let index = position / PAGE;
-            let page = self
-                .live
-                .pages
-                .entry(index)
-                .or_insert_with(|| Arc::new([0; _]));
+            let page = self.live.pages.entry(index).or_insert_with(|| Arc::new([0; _]));
             // The page may be shared with the durable image; make_mut then copies it first.
             Arc::make_mut(page)[start..start + now.len()].copy_from_slice(now);
             self.dirty.insert(index);
@@ -110,22 +107,14 @@ impl Content {
         let truncated = self.floor < self.durable.size;
         // A lost truncation takes the later writes with it: the disk never mixes the blocks
         // that a truncation freed with those written after it.
-        let image = if chance.nothing() || (truncated && chance.coin()) {
-            self.durable.clone()
-        } else {
-            self.mixture(chance)
-        };
+        let image =
+            if chance.nothing() || (truncated && chance.coin()) { self.durable.clone() } else { self.mixture(chance) };
         let lost = self.dirty.iter().filter(|index| {
             let (kept, live) = (image.pages.get(index), self.live.pages.get(index));
             kept != live
         });
         let lost = lost.count() as u64;
-        let survivor = Self {
-            floor: image.size,
-            durable: image.clone(),
-            live: image,
-            dirty: BTreeSet::new(),
-        };
+        let survivor = Self { floor: image.size, durable: image.clone(), live: image, dirty: BTreeSet::new() };
         (survivor, lost)
     }
 

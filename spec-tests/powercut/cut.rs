@@ -12,13 +12,10 @@ use crate::{
 impl Disk {
     /// All directories, each with the number its next change will have.
     pub(crate) fn ends(&self) -> BTreeMap<u64, u64> {
-        let directories = self
-            .nodes
-            .iter()
-            .filter_map(|(inode, node)| match &node.kind {
-                Kind::Directory(directory) => Some((*inode, directory.end())),
-                Kind::File(_) => None,
-            });
+        let directories = self.nodes.iter().filter_map(|(inode, node)| match &node.kind {
+            Kind::Directory(directory) => Some((*inode, directory.end())),
+            Kind::File(_) => None,
+        });
         directories.collect()
     }
 
@@ -40,14 +37,8 @@ impl Disk {
     fn surviving_changes(&mut self, chance: &mut Chance) -> BTreeMap<u64, u64> {
         let mut ends = self.ends();
         for (inode, end) in &mut ends {
-            let done = self
-                .directory(*inode)
-                .map_or(*end, |directory| directory.done);
-            *end = if chance.nothing() {
-                done
-            } else {
-                done + chance.below(*end - done + 1)
-            };
+            let done = self.directory(*inode).map_or(*end, |directory| directory.done);
+            *end = if chance.nothing() { done } else { done + chance.below(*end - done + 1) };
         }
         // A change whose need did not survive is lost with all that followed it in its directory;
         // that may in turn take away what others need.

@@ -19,18 +19,12 @@ pub(crate) struct Change {
 impl Change {
     /// The name now leads to the inode.
     pub(crate) fn set(name: &OsStr, inode: u64) -> Self {
-        Self {
-            edits: vec![(name.to_owned(), Some(inode))],
-            after: None,
-        }
+        Self { edits: vec![(name.to_owned(), Some(inode))], after: None }
     }
 
     /// The name leads nowhere any more.
     pub(crate) fn remove(name: &OsStr) -> Self {
-        Self {
-            edits: vec![(name.to_owned(), None)],
-            after: None,
-        }
+        Self { edits: vec![(name.to_owned(), None)], after: None }
     }
 
     /// Joins two changes into one.
@@ -63,11 +57,7 @@ pub(crate) struct Directory {
 impl Directory {
     /// A directory as found when power comes back.
     pub(crate) fn found(entries: Entries) -> Self {
-        Self {
-            live: entries.clone(),
-            durable: entries,
-            ..Self::default()
-        }
+        Self { live: entries.clone(), durable: entries, ..Self::default() }
     }
 
     /// Carries out a change, for now only in the eyes of processes, and answers its number.

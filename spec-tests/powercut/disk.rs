@@ -41,23 +41,12 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(kind: Kind, mode: u32, owner: (u32, u32)) -> Self {
-        Self {
-            kind,
-            mode: permissions(mode),
-            owner,
-            modified: SystemTime::now(),
-            links: 1,
-            open: 0,
-        }
+        Self { kind, mode: permissions(mode), owner, modified: SystemTime::now(), links: 1, open: 0 }
     }
 
     /// What is left of the inode after a power cut: its attributes, open nowhere.
     pub(crate) fn surviving(&self, kind: Kind) -> Self {
-        Self {
-            kind,
-            open: 0,
-            ..*self
-        }
+        Self { kind, open: 0, ..*self }
     }
 }
 
@@ -120,11 +109,7 @@ impl Disk {
     }
 
     pub(crate) fn room(&self) -> Result<(), Errno> {
-        if self.full {
-            Err(Errno::ENOSPC)
-        } else {
-            Ok(())
-        }
+        if self.full { Err(Errno::ENOSPC) } else { Ok(()) }
     }
 
     pub(crate) fn node(&mut self, inode: u64) -> Result<&mut Node, Errno> {

@@ -8,9 +8,9 @@ use std::{
 };
 
 use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, Filesystem, INodeNo, InitFlags, KernelConfig,
-    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileAttr, FileHandle, Filesystem, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
+    ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use nix::libc;
 
@@ -30,10 +30,7 @@ pub(crate) struct Layer {
 
 impl Layer {
     pub(crate) fn new(disk: Arc<Mutex<Disk>>) -> Self {
-        Self {
-            disk,
-            listings: Listings::default(),
-        }
+        Self { disk, listings: Listings::default() }
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -94,42 +91,19 @@ impl Filesystem for Layer {
             TimeOrNow::SpecificTime(time) => time,
             TimeOrNow::Now => SystemTime::now(),
         });
-        let settings = Settings {
-            mode,
-            user,
-            group,
-            size,
-            modified,
-        };
+        let settings = Settings { mode, user, group, size, modified };
         let mut disk = self.disk();
         let outcome = disk.set(inode.0, &settings);
         attributes(reply, outcome.and_then(|()| disk.attributes(inode.0)));
     }
 
-    fn mkdir(
-        &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _: u32,
-        reply: ReplyEntry,
-    ) {
+    fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
         let kind = Kind::Directory(Directory::default());
         let outcome = self.disk().make((parent, name), request, kind, mode);
         entry(reply, outcome);
     }
 
-    fn create(
-        &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _: u32,
-        _: i32,
-        reply: ReplyCreate,
-    ) {
+    fn create(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, _: i32, reply: ReplyCreate) {
         let mut disk = self.disk();
         let kind = Kind::File(Content::default());
         let file = disk.make((parent, name), request, kind, mode);
@@ -243,27 +217,12 @@ impl Filesystem for Layer {
         }
     }
 
-    fn readdir(
-        &self,
-        _: &Request,
-        inode: INodeNo,
-        handle: FileHandle,
-        offset: u64,
-        reply: ReplyDirectory,
-    ) {
+    fn readdir(&self, _: &Request, inode: INodeNo, handle: FileHandle, offset: u64, reply: ReplyDirectory) {
         let mut disk = self.disk();
-        self.listings
-            .read(&mut disk, inode.0, handle, offset, reply);
+        self.listings.read(&mut disk, inode.0, handle, offset, reply);
     }
 
-    fn releasedir(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        handle: FileHandle,
-        _: OpenFlags,
-        reply: ReplyEmpty,
-    ) {
+    fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
         self.listings.close(handle);
         reply.ok();
     }
@@ -279,16 +238,7 @@ impl Filesystem for Layer {
         }
     }
 
-    fn fallocate(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        _: u64,
-        _: u64,
-        _: i32,
-        reply: ReplyEmpty,
-    ) {
+    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
         let outcome = self.disk().powered();
         empty(reply, outcome.and(Err(Errno::EOPNOTSUPP)));
     }

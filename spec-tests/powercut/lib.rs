@@ -81,11 +81,7 @@ impl PowerCut {
         config.acl = SessionACL::All;
         let layer = Layer::new(Arc::clone(&disk));
         let session = fuser::spawn_mount(layer, &mountpoint, &config)?;
-        Ok(Self {
-            disk,
-            session: Some(session),
-            mountpoint,
-        })
+        Ok(Self { disk, session: Some(session), mountpoint })
     }
 
     /// Where it is mounted.
@@ -101,10 +97,7 @@ impl PowerCut {
     /// the old ones or zeros in place of the others, and the old size, the new one, or one between.
     ///
     /// What was open stays dead even after [`restore`](Self::restore).
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "cutting is the point, not the losses"
-    )]
+    #[expect(clippy::must_use_candidate, reason = "cutting is the point, not the losses")]
     pub fn cut(&self, seed: u64) -> Lost {
         locked(&self.disk).cut(seed)
     }

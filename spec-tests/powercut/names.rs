@@ -56,12 +56,7 @@ impl Disk {
         }
     }
 
-    pub(crate) fn remove(
-        &mut self,
-        parent: u64,
-        name: &OsStr,
-        directory: bool,
-    ) -> Result<(), Errno> {
+    pub(crate) fn remove(&mut self, parent: u64, name: &OsStr, directory: bool) -> Result<(), Errno> {
         self.changing()?;
         let inode = self.lookup(parent, name)?;
         self.removable(inode, directory)?;
@@ -77,12 +72,7 @@ impl Disk {
     }
 
     /// Moves a name, replacing what stood at the target.
-    pub(crate) fn rename(
-        &mut self,
-        from: (u64, &OsStr),
-        to: (u64, &OsStr),
-        replace: bool,
-    ) -> Result<(), Errno> {
+    pub(crate) fn rename(&mut self, from: (u64, &OsStr), to: (u64, &OsStr), replace: bool) -> Result<(), Errno> {
         self.changing()?;
         let inode = self.lookup(from.0, from.1)?;
         let replaced = self.directory(to.0)?.live.get(to.1).copied();

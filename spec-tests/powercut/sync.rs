@@ -38,8 +38,7 @@ impl Disk {
         let mut todo: Vec<u64> = open.map(|(inode, _)| *inode).chain([ROOT]).collect();
         let mut reached: BTreeSet<u64> = todo.iter().copied().collect();
         while let Some(inode) = todo.pop() {
-            if let Some(Kind::Directory(directory)) = self.nodes.get(&inode).map(|node| &node.kind)
-            {
+            if let Some(Kind::Directory(directory)) = self.nodes.get(&inode).map(|node| &node.kind) {
                 todo.extend(directory.mentions().filter(|inode| reached.insert(*inode)));
             }
         }

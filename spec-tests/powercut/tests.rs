@@ -130,10 +130,7 @@ fn synced_bytes_survive_any_seed() {
     for seed in 0..50 {
         let bench = Bench::new();
         bench.durable("log", b"one ");
-        append(&bench.path("log"), b"two ")
-            .unwrap()
-            .sync_data()
-            .unwrap();
+        append(&bench.path("log"), b"two ").unwrap().sync_data().unwrap();
         append(&bench.path("log"), &vec![7; 20_000]).unwrap();
         bench.cycle(seed);
         assert!(bench.read("log").unwrap().starts_with(b"one two "));
@@ -163,10 +160,7 @@ fn unsynced_pages_survive_whole_or_not_at_all() {
                     0..12_000 => 1,
                     _ => 0,
                 };
-                (index * 4096..)
-                    .map(state)
-                    .take(page.len())
-                    .collect::<Vec<u8>>()
+                (index * 4096..).map(state).take(page.len()).collect::<Vec<u8>>()
             };
             assert!(page == expected(false) || page == expected(true));
         }
@@ -278,11 +272,7 @@ fn a_synchronous_write_is_durable() {
         let bench = Bench::new();
         bench.durable("file", b"");
         let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .custom_flags(flag)
-            .open(bench.path("file"))
-            .unwrap();
+        let mut file = options.write(true).custom_flags(flag).open(bench.path("file")).unwrap();
         file.write_all(b"certain").unwrap();
         bench.cycle(0);
         assert_eq!(bench.read("file").unwrap(), b"certain");

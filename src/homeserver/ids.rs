@@ -63,7 +63,7 @@ pub struct Ids {
     devices: Counter,
     room_nums: Cache<String, RoomNum>,
     user_nums: Cache<String, UserNum>,
-    user_ids: Cache<UserNum, OwnedUserId>,
+    user_names: Cache<UserNum, OwnedUserId>,
     type_nums: Cache<String, TypeNum>,
     type_names: Cache<TypeNum, Arc<str>>,
     state_key_nums: Cache<(TypeNum, String), StateKeyNum>,
@@ -87,7 +87,7 @@ impl Ids {
             store,
             room_nums: Cache::new(20_000),
             user_nums: Cache::new(50_000),
-            user_ids: Cache::new(50_000),
+            user_names: Cache::new(50_000),
             type_nums: Cache::new(1_000),
             type_names: Cache::new(1_000),
             state_key_nums: Cache::new(100_000),
@@ -171,13 +171,13 @@ impl Ids {
     /// # Errors
     /// The store cannot be read, or nobody has the number.
     pub async fn user_id(&self, num: UserNum) -> Result<OwnedUserId> {
-        if let Some(id) = self.user_ids.get(&num) {
+        if let Some(id) = self.user_names.get(&num) {
             return Ok(id);
         }
         let id = self.store.snapshot().get(&USER_IDS, &num).await?;
         let id = id.ok_or_else(|| Error::internal(format!("no user has number {num}")))?;
         let id = UserId::parse(&id).map_err(Error::internal)?;
-        self.user_ids.insert(num, id.clone());
+        self.user_names.insert(num, id.clone());
         Ok(id)
     }
 

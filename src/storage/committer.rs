@@ -220,8 +220,8 @@ impl Committer {
             let key = batch.bytes(*key);
             let wanted = value.map(|value| batch.bytes(value));
             let holds = match overlay.get(*family, key) {
-                Some(found) => found == wanted,
-                None => self.shared.engine.newest(*family, key)?.as_deref() == wanted,
+                Pending::Row(found) => found == wanted,
+                Pending::Untouched => self.shared.engine.newest(*family, key)?.as_deref() == wanted,
             };
             if !holds {
                 return Ok(false);
@@ -269,17 +269,24 @@ impl Overlay {
         }
     }
 
-    /// The value that the row will have (`Some(None)`: none), or `None` where the group does not touch it.
-    fn get(&self, family: Family, key: &[u8]) -> Option<Option<&[u8]>> {
+    fn get(&self, family: Family, key: &[u8]) -> Pending<'_> {
         if let Some(value) = self.rows.get(&(family, key.to_vec())) {
-            return Some(value.as_deref());
+            return Pending::Row(value.as_deref());
         }
         let is_deleted = self
             .deleted
             .iter()
             .any(|(of, start, end)| *of == family && key >= start.as_slice() && key < end.as_slice());
-        is_deleted.then_some(None)
+        if is_deleted { Pending::Row(None) } else { Pending::Untouched }
     }
+}
+
+/// What the group does to a row.
+enum Pending<'a> {
+    /// Nothing: the store's value counts.
+    Untouched,
+    /// The row will have this value, or none.
+    Row(Option<&'a [u8]>),
 }
 
 /// Decides how long to wait for more batches: only where the disk is slow and batches come in bursts.

@@ -79,6 +79,7 @@ impl Snapshot {
     }
 
     /// The rows of a range, in the order of their keys.
+    #[must_use]
     pub fn scan<K: Key, V: Value>(&self, space: &Keyspace<K, V>, range: KeyRange<K>) -> Scan<K, V> {
         Scan {
             snapshot: self.clone(),

@@ -7,10 +7,7 @@ fn a_deaf_disk_loses_what_was_synced() {
     let bench = Bench::new();
     bench.durable("file", b"old");
     bench.power.deaf(true);
-    append(&bench.path("file"), b" new")
-        .unwrap()
-        .sync_all()
-        .unwrap();
+    append(&bench.path("file"), b" new").unwrap().sync_all().unwrap();
     bench.durable("other", b"");
     bench.cycle(0);
     assert_eq!(bench.read("file").unwrap(), b"old");
@@ -66,9 +63,7 @@ fn a_cut_can_wait_for_any_change() {
         bench.power.cut_after(changes, changes);
         assert!(failed(save(&bench), libc::EIO));
         bench.power.restore();
-        assert!(
-            [b"old", b"new"].contains(&&bench.read("current").unwrap()[..].try_into().unwrap())
-        );
+        assert!([b"old", b"new"].contains(&&bench.read("current").unwrap()[..].try_into().unwrap()));
     }
     let bench = Bench::new();
     bench.power.cut_after(5, 0);

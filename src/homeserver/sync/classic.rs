@@ -31,7 +31,7 @@ const MOST_TO_DEVICE: usize = 100;
 /// The most changes that are looked at before it is cheaper to walk the user's rooms.
 const MOST_CHANGES: usize = 2000;
 /// The longest that a client may wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
 /// What invited users may know of a room: client-server API, "Stripped state".
 const STRIPPED: [&str; 8] = [
@@ -267,11 +267,9 @@ impl Sync {
                     rooms.join.insert(room_id, joined);
                 }
             }
-            Membership::Invite if is_new => {
-                if !self.from_ignored(snapshot, session, &own).await? {
-                    let invite_state = Events { events: stripped(&view, &own).await? };
-                    rooms.invite.insert(room_id, Invited { invite_state });
-                }
+            Membership::Invite if is_new && !self.is_from_ignored(snapshot, session, &own).await? => {
+                let invite_state = Events { events: stripped(&view, &own).await? };
+                rooms.invite.insert(room_id, Invited { invite_state });
             }
             Membership::Knock if is_new => {
                 let knock_state = Events { events: stripped(&view, &own).await? };
@@ -404,7 +402,7 @@ impl Sync {
     }
 
     /// Whether an invite comes from somebody whom the user ignores.
-    async fn from_ignored(&self, snapshot: &Snapshot, session: &Session, own: &UserRoom) -> Result<bool> {
+    async fn is_from_ignored(&self, snapshot: &Snapshot, session: &Session, own: &UserRoom) -> Result<bool> {
         let ignored = self.accounts.ignored(snapshot, session.user).await?;
         if ignored.is_empty() {
             return Ok(false);
