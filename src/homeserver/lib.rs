@@ -80,14 +80,6 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&config),
         ));
-        let lifecycle = Arc::new(Lifecycle::new(
-            Arc::clone(&store),
-            Arc::clone(&ids),
-            clock.clone(),
-            Arc::clone(&config),
-            Arc::clone(&accounts),
-            Arc::clone(&devices),
-        ));
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let rooms = Arc::new(Rooms::new(
@@ -97,6 +89,15 @@ impl Homeserver {
             SigningKey::open(&store).await?,
             Arc::clone(&accounts),
             tasks.clone(),
+        ));
+        let lifecycle = Arc::new(Lifecycle::new(
+            Arc::clone(&store),
+            Arc::clone(&ids),
+            clock.clone(),
+            Arc::clone(&config),
+            Arc::clone(&accounts),
+            Arc::clone(&devices),
+            Arc::clone(&rooms),
         ));
         {
             let (streams, store, stop) = (Arc::clone(&streams), Arc::clone(&store), stop.clone());

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::Devices;
 use crate::ids::Ids;
+use crate::rooms::Rooms;
 
 mod authorize;
 mod deactivate;
@@ -37,6 +38,7 @@ pub struct Lifecycle {
     config: Arc<Config>,
     accounts: Arc<Accounts>,
     devices: Arc<Devices>,
+    rooms: Arc<Rooms>,
     interactive: interactive::Interactive,
     nonces: shared_secret::Nonces,
 }
@@ -75,10 +77,11 @@ impl Lifecycle {
         config: Arc<Config>,
         accounts: Arc<Accounts>,
         devices: Arc<Devices>,
+        rooms: Arc<Rooms>,
     ) -> Self {
         let interactive = interactive::Interactive::new(clock.clone());
         let nonces = shared_secret::Nonces::new(clock.clone());
-        Self { store, ids, clock, config, accounts, devices, interactive, nonces }
+        Self { store, ids, clock, config, accounts, devices, rooms, interactive, nonces }
     }
 }
 
