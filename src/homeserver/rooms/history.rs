@@ -10,8 +10,8 @@ use super::Rooms;
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::{RoomNum, UserNum};
 use crate::schema::rooms::{Arrival, GAPS, ROOM_ORDER, STATES, StoredEvent, TIMELINE};
+use crate::schema::{RoomNum, UserNum};
 use crate::streams::Token;
 
 /// The most events that one page may hold.
@@ -177,7 +177,8 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     let until = if page.forward { now } else { until.min(now) };
     let limit = page.limit.clamp(1, MOST_EVENTS);
     let mut order = order(view, from, to, page.forward).expecting(limit.min(128) + 1);
-    let mut history = History { events: Vec::new(), senders: Vec::new(), start: from.token(until), end: None, last_state: None };
+    let mut history =
+        History { events: Vec::new(), senders: Vec::new(), start: from.token(until), end: None, last_state: None };
     let mut last = from;
     let mut looked = 0;
     let mut more = false;

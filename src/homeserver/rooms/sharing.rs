@@ -159,7 +159,11 @@ impl Rooms {
             }
             let Ok(id) = ruma::UserId::parse(&name.key) else { continue };
             if let Some(user) = self.ids.find_user(&id).await? {
-                if is { came.insert(user) } else { gone.insert(user) };
+                if is {
+                    came.insert(user)
+                } else {
+                    gone.insert(user)
+                };
             }
         }
         Ok(())
