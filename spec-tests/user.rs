@@ -75,9 +75,20 @@ impl User {
 
     /// Logs in on another device.
     pub async fn log_in_again(&self) -> Self {
-        let mut user = Self::stranger(&self.url);
-        let identifier = json!({ "type": "m.id.user", "user": self.id });
-        let body = json!({ "type": "m.login.password", "identifier": identifier, "password": PASSWORD });
+        Self::log_in(&self.url, &self.id, PASSWORD).await
+    }
+
+    /// The same user and device, by connections of their own.
+    #[must_use]
+    pub fn on_its_own_connection(&self) -> Self {
+        Self { http: Self::stranger(&self.url).http, ..self.clone() }
+    }
+
+    /// Logs in by name or whole id.
+    pub async fn log_in(url: &str, name: &str, password: &str) -> Self {
+        let mut user = Self::stranger(url);
+        let identifier = json!({ "type": "m.id.user", "user": name });
+        let body = json!({ "type": "m.login.password", "identifier": identifier, "password": password });
         let session = user.post("/v3/login", body).await.ok();
         user.enter(&session);
         user

@@ -4,15 +4,24 @@ mod account;
 mod account_data;
 mod backup;
 mod capabilities;
+mod create;
 mod device_management;
+mod directory;
 mod discovery;
 mod filter;
+mod history;
 mod keys;
 mod login;
+mod membership;
 mod profile;
 mod push_rules;
 mod register;
+<<<<<<< HEAD
 mod sync;
+=======
+mod send;
+mod state;
+>>>>>>> roomsapi
 mod tags;
 mod to_device;
 
@@ -27,15 +36,24 @@ pub fn routes(routes: &mut Routes) {
     account_data::routes(routes);
     backup::routes(routes);
     capabilities::routes(routes);
+    create::routes(routes);
     device_management::routes(routes);
+    directory::routes(routes);
     discovery::routes(routes);
     filter::routes(routes);
+    history::routes(routes);
     keys::routes(routes);
     login::routes(routes);
+    membership::routes(routes);
     profile::routes(routes);
     push_rules::routes(routes);
     register::routes(routes);
+<<<<<<< HEAD
     sync::routes(routes);
+=======
+    send::routes(routes);
+    state::routes(routes);
+>>>>>>> roomsapi
     tags::routes(routes);
     to_device::routes(routes);
 }

@@ -66,6 +66,7 @@ impl IntoResponse for Error {
         match self.0 {
             DomainError::Matrix(error) => matrix(error),
             DomainError::ServerControlled(error) => matrix_as(StatusCode::METHOD_NOT_ALLOWED, error),
+            DomainError::Taken(error) => matrix_as(StatusCode::CONFLICT, error),
             DomainError::Interactive(info) => json(StatusCode::UNAUTHORIZED, &*info),
             DomainError::Storage(StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_)) => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", "the server cannot write at the moment")

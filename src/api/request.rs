@@ -1,11 +1,17 @@
 //! What a handler gets: who calls, from where, and the parsed request.
 
+use std::fmt::Display;
+use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use http::{HeaderMap, header};
+use matron_homeserver::Homeserver;
+use matron_homeserver::streams::Token;
 use matron_matrix::Error as MatrixError;
-use ruma::api::IncomingRequest;
 use ruma::api::error::{DeserializationError, FromHttpRequestError};
+use ruma::api::{IncomingRequest, Metadata};
+use serde::de::DeserializeOwned;
 
 use crate::authenticate::Authenticate;
 
@@ -36,6 +42,49 @@ impl Client {
     pub fn new(address: Option<IpAddr>, headers: &HeaderMap) -> Self {
         let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self { address, agent: agent.chars().take(256).collect() }
+    }
+}
+
+/// How far a client has read, by the token that it was given.
+pub fn token(homeserver: &Homeserver, text: &str) -> Result<Token, MatrixError> {
+    Ok(Token::parse(text, homeserver.store.epoch())?)
+}
+
+/// The request of an endpoint with a body of another form: where ruma's type refuses what the spec allows.
+pub struct Loose<T, B> {
+    /// The parameters of the path, in their order.
+    pub path: Vec<String>,
+    /// The body.
+    pub body: B,
+    endpoint: PhantomData<fn() -> T>,
+}
+
+impl<T: Metadata, B> Metadata for Loose<T, B> {
+    const METHOD: http::Method = T::METHOD;
+    const RATE_LIMITED: bool = T::RATE_LIMITED;
+    type Authentication = T::Authentication;
+    type PathBuilder = T::PathBuilder;
+    const PATH_BUILDER: T::PathBuilder = T::PATH_BUILDER;
+}
+
+impl<T: IncomingRequest, B: DeserializeOwned> IncomingRequest for Loose<T, B> {
+    type EndpointError = T::EndpointError;
+    type OutgoingResponse = T::OutgoingResponse;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let body = serde_json::from_slice(request.body())?;
+        Ok(Self { path: path_args.iter().map(ToString::to_string).collect(), body, endpoint: PhantomData })
+    }
+}
+
+impl<T, B> Loose<T, B> {
+    /// A parameter of the path as an identifier.
+    pub fn id<I: FromStr<Err: Display>>(&self, nth: usize) -> Result<I, MatrixError> {
+        let text = self.path.get(nth).map_or("", String::as_str);
+        text.parse().map_err(|error| MatrixError::invalid_param(format!("{text}: {error}")))
     }
 }
 

@@ -14,6 +14,9 @@ pub enum Error {
     /// The server alone writes this: the errcode that goes with it, and HTTP status 405.
     #[error("{0}")]
     ServerControlled(matron_matrix::Error),
+    /// Somebody else has it already: HTTP status 409.
+    #[error("{0}")]
+    Taken(matron_matrix::Error),
     /// The store could not read or write.
     #[error("{0}")]
     Storage(#[from] matron_storage::Error),

@@ -84,14 +84,6 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&config),
         ));
-        let lifecycle = Arc::new(Lifecycle::new(
-            Arc::clone(&store),
-            Arc::clone(&ids),
-            clock.clone(),
-            Arc::clone(&config),
-            Arc::clone(&accounts),
-            Arc::clone(&devices),
-        ));
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let rooms = Arc::new(Rooms::new(
@@ -102,8 +94,16 @@ impl Homeserver {
             Arc::clone(&accounts),
             tasks.clone(),
         ));
+<<<<<<< HEAD
         let sync = Arc::new(Sync::new(
             (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
+=======
+        let lifecycle = Arc::new(Lifecycle::new(
+            Arc::clone(&store),
+            Arc::clone(&ids),
+            clock.clone(),
+            Arc::clone(&config),
+>>>>>>> roomsapi
             Arc::clone(&accounts),
             Arc::clone(&devices),
             Arc::clone(&rooms),

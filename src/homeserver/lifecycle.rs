@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::Devices;
 use crate::ids::Ids;
+use crate::rooms::Rooms;
 
 mod authorize;
 mod deactivate;
@@ -38,6 +39,7 @@ pub struct Lifecycle {
     config: Arc<Config>,
     accounts: Arc<Accounts>,
     devices: Arc<Devices>,
+    rooms: Arc<Rooms>,
     interactive: interactive::Interactive,
     nonces: shared_secret::Nonces,
     /// Held while a new name gets its number.
@@ -78,10 +80,15 @@ impl Lifecycle {
         config: Arc<Config>,
         accounts: Arc<Accounts>,
         devices: Arc<Devices>,
+        rooms: Arc<Rooms>,
     ) -> Self {
         let interactive = interactive::Interactive::new(clock.clone());
         let nonces = shared_secret::Nonces::new(clock.clone());
+<<<<<<< HEAD
         Self { store, ids, clock, config, accounts, devices, interactive, nonces, naming: Mutex::new(()) }
+=======
+        Self { store, ids, clock, config, accounts, devices, rooms, interactive, nonces }
+>>>>>>> roomsapi
     }
 }
 

@@ -10,6 +10,7 @@ pub mod membership;
 mod power;
 pub mod resolve;
 pub mod send;
+pub mod sharing;
 pub mod state;
 pub mod tree;
 pub mod view;

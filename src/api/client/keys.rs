@@ -5,18 +5,22 @@ use std::sync::Arc;
 use matron_homeserver::Homeserver;
 use matron_homeserver::devices::{CrossSigningKeys, Published};
 use matron_homeserver::lifecycle::Operation;
+use matron_homeserver::streams::Token;
 use matron_matrix::Error as MatrixError;
 use ruma::api::client::keys::upload_signatures::v3::Failure;
-use ruma::api::client::keys::{claim_keys, get_keys, upload_keys, upload_signatures, upload_signing_keys};
+use ruma::api::client::keys::{
+    claim_keys, get_key_changes, get_keys, upload_keys, upload_signatures, upload_signing_keys,
+};
 
 use crate::error::Result;
-use crate::request::Ruma;
+use crate::request::{Ruma, token};
 use crate::router::Routes;
 
 pub fn routes(routes: &mut Routes) {
     routes.add(upload);
     routes.add(query);
     routes.add(claim);
+    routes.add(changes);
     routes.add(upload_cross_signing);
     routes.add(upload_signed);
 }
@@ -40,6 +44,28 @@ async fn claim(
     request: Ruma<claim_keys::v3::Request>,
 ) -> Result<claim_keys::v3::Response> {
     Ok(homeserver.devices.claim(request.body.one_time_keys).await?)
+}
+
+/// Whose devices changed between two syncs. What changed after the second is told, too: who changed again since would be
+/// missed otherwise.
+async fn changes(
+    homeserver: Arc<Homeserver>,
+    request: Ruma<get_key_changes::v3::Request>,
+) -> Result<get_key_changes::v3::Response> {
+    let (from, to) = (token(&homeserver, &request.body.from)?, token(&homeserver, &request.body.to)?);
+    let (Token::Stream { position: since, .. }, Token::Stream { .. }) = (from, to) else {
+        return Err(MatrixError::invalid_param("these are no tokens of /sync").into());
+    };
+    let snapshot = homeserver.store.snapshot();
+    let changes = homeserver.rooms.device_list_changes(&snapshot, request.identity.user, since).await?;
+    let mut response = get_key_changes::v3::Response::new(Vec::new(), Vec::new());
+    for user in changes.changed {
+        response.changed.push(homeserver.ids.user_id(user).await?);
+    }
+    for user in changes.left {
+        response.left.push(homeserver.ids.user_id(user).await?);
+    }
+    Ok(response)
 }
 
 async fn upload_cross_signing(

@@ -38,7 +38,9 @@ async fn put(
     request: Ruma<set_profile_field::v3::Request>,
 ) -> Result<set_profile_field::v3::Response> {
     let set_profile_field::v3::Request { user_id, value } = request.body;
-    homeserver.accounts.set_profile_field(&request.identity, &user_id, &value).await?;
+    if homeserver.accounts.set_profile_field(&request.identity, &user_id, &value).await? {
+        homeserver.rooms.profile_changed(&request.identity).await?;
+    }
     Ok(set_profile_field::v3::Response::new())
 }
 
@@ -47,6 +49,8 @@ async fn delete(
     request: Ruma<delete_profile_field::v3::Request>,
 ) -> Result<delete_profile_field::v3::Response> {
     let delete_profile_field::v3::Request { user_id, field } = request.body;
-    homeserver.accounts.delete_profile_field(&request.identity, &user_id, &field).await?;
+    if homeserver.accounts.delete_profile_field(&request.identity, &user_id, &field).await? {
+        homeserver.rooms.profile_changed(&request.identity).await?;
+    }
     Ok(delete_profile_field::v3::Response::new())
 }

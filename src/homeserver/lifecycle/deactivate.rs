@@ -1,7 +1,8 @@
 //! Closing an account for good: nobody gets in any more, and nobody else ever gets the name.
 //!
-//! What the user keeps here alone goes in the batch that closes the account. Leaving the user's rooms comes after it, by
-//! the owner of rooms: many batches, each of which may be done again.
+//! What the user keeps here alone goes in the batch that closes the account. Leaving the user's rooms comes before it, by
+//! the owner of rooms: many batches, each of which may be done again, so that a stop halfway leaves an account that is
+//! still open and can be closed again.
 
 use matron_matrix::Error as MatrixError;
 use matron_storage::{Batch, Error as StorageError, Snapshot};
@@ -38,7 +39,14 @@ impl Lifecycle {
     /// # Errors
     /// `M_NOT_FOUND`.
     pub async fn deactivate_user(&self, user: UserNum, erase: bool) -> Result<()> {
+<<<<<<< HEAD
         for _ in 0..TRIES_AT_LOG_INS {
+=======
+        let account = self.accounts.get(&self.store.snapshot(), user).await?;
+        account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
+        self.rooms.leave_all(user).await?;
+        for _ in 0..TRIES {
+>>>>>>> roomsapi
             let snapshot = self.store.snapshot();
             let account = self.accounts.get(&snapshot, user).await?;
             let account = account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
@@ -57,7 +65,8 @@ impl Lifecycle {
                     done?;
                     self.accounts.account_changed(user);
                     self.accounts.revoked(user, &revoked);
-                    return Ok(());
+                    // What a request of theirs joined meanwhile; from now on there is none.
+                    return self.rooms.leave_all(user).await;
                 }
             }
         }

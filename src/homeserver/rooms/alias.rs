@@ -9,17 +9,22 @@ use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::rooms::{ALIASES, Alias, PUBLIC, ROOM_ALIASES, ROOMS};
 
+/// The longest alias, sigil and server name included.
+pub(super) const MAX_ALIAS_BYTES: usize = 255;
+
 fn missing() -> MatrixError {
     MatrixError::not_found("the alias is not known")
 }
 
 impl Rooms {
     fn own_alias(&self, alias: &RoomAliasId) -> Result<()> {
-        if alias.server_name() == self.config.server_name {
-            Ok(())
-        } else {
-            Err(MatrixError::invalid_param("the alias is of another server").into())
+        if alias.as_str().len() > MAX_ALIAS_BYTES {
+            return Err(MatrixError::invalid_param("an alias has 255 bytes at most").into());
         }
+        if alias.server_name() != self.config.server_name {
+            return Err(MatrixError::invalid_param("the alias is of another server").into());
+        }
+        Ok(())
     }
 
     /// Gives a room an alias.
@@ -39,7 +44,7 @@ impl Rooms {
         batch.put(&ROOM_ALIASES, &(room, name), &());
         match self.store.commit(batch).await {
             Ok(_) => Ok(()),
-            Err(StorageError::Conflict) => Err(MatrixError::room_in_use("the alias is taken").into()),
+            Err(StorageError::Conflict) => Err(Error::Taken(MatrixError::unknown("the alias is taken"))),
             Err(error) => Err(error.into()),
         }
     }

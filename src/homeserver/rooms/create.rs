@@ -69,6 +69,10 @@ impl Rooms {
         if request.invite.len() > MOST_INVITES || request.initial_state.len() > MOST_STATE {
             return Err(MatrixError::invalid_param("there are too many invites or state events").into());
         }
+        let presets = [RoomPreset::PrivateChat, RoomPreset::PublicChat, RoomPreset::TrustedPrivateChat];
+        if request.preset.as_ref().is_some_and(|preset| !presets.contains(preset)) {
+            return Err(MatrixError::bad_json("the preset is not known").into());
+        }
         let version = request.room_version.clone().unwrap_or_else(|| self.config.default_room_version.clone());
         let rules = matron_matrix::event::rules(&version)?;
         let alias = request.room_alias_name.as_deref().map(|name| self.alias_of(name)).transpose()?;
@@ -119,6 +123,9 @@ impl Rooms {
     fn alias_of(&self, localpart: &str) -> Result<OwnedRoomAliasId> {
         let alias = format!("#{localpart}:{}", self.config.server_name);
         let alias = RoomAliasId::parse(alias).map_err(|error| MatrixError::invalid_param(error.to_string()))?;
+        if alias.as_str().len() > super::alias::MAX_ALIAS_BYTES {
+            return Err(MatrixError::invalid_param("an alias has 255 bytes at most").into());
+        }
         if localpart.is_empty() || localpart.contains([':', '\0']) || localpart.chars().any(char::is_whitespace) {
             return Err(MatrixError::invalid_param("an alias has no spaces and no colon").into());
         }
@@ -186,6 +193,7 @@ impl Rooms {
             if !invited.insert(user) || *user == session.user_id {
                 continue;
             }
+            super::membership::check_user_id(user)?;
             let num = self.ids.user(user).await?;
             let mut member = self.member_content(num, "invite", None).await?;
             if request.is_direct

@@ -2,7 +2,7 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::filter::{Candidate, Compiled};
-use matron_storage::Position;
+use matron_storage::{Position, Snapshot};
 use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
 
@@ -10,8 +10,8 @@ use super::Rooms;
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::UserNum;
 use crate::schema::rooms::{Arrival, GAPS, ROOM_ORDER, STATES, StoredEvent, TIMELINE};
+use crate::schema::{RoomNum, UserNum};
 use crate::streams::Token;
 
 /// The most events that one page may hold.
@@ -84,12 +84,19 @@ pub struct History {
     pub start: Token,
     /// Where the next one begins; none where there is nothing more.
     pub end: Option<Token>,
+    /// The root of the state after the last of them.
+    pub last_state: Option<u32>,
 }
 
 /// The root of a room's resolved state as of a position.
 pub(crate) async fn state_at(view: &View<'_>, position: Position) -> Result<Option<u32>> {
-    let up_to = STATES.range((view.room, Position::ZERO)..=(view.room, position));
-    let found = view.snapshot.scan(&STATES, up_to).reverse().first().await?;
+    root_at(&view.snapshot, view.room, position).await
+}
+
+/// As [`state_at`], for whoever needs no eyes.
+pub(crate) async fn root_at(snapshot: &Snapshot, room: RoomNum, position: Position) -> Result<Option<u32>> {
+    let up_to = STATES.range((room, Position::ZERO)..=(room, position));
+    let found = snapshot.scan(&STATES, up_to).reverse().first().await?;
     Ok(found.map(|(_, state)| state.state))
 }
 
@@ -113,15 +120,29 @@ async fn place_of(view: &View<'_>, token: Token) -> Result<(Between, Position)> 
 }
 
 impl Rooms {
-    /// A page of a room's history.
+    /// A page of a room's history; where members are loaded lazily, with those of its senders.
     ///
     /// # Errors
     /// `M_FORBIDDEN` where the user may see nothing of the room.
-    pub async fn messages(&self, session: &Session, room_id: &RoomId, page: &Page<'_>) -> Result<History> {
+    pub async fn messages(
+        &self,
+        session: &Session,
+        room_id: &RoomId,
+        page: &Page<'_>,
+        lazy: bool,
+    ) -> Result<(History, Vec<Box<RawValue>>)> {
         let snapshot = self.store.snapshot();
         let mut view = self.view(&snapshot, session, room_id).await?;
-        view.state().await?;
-        walk(&mut view, page).await
+        let root = view.state().await?;
+        let history = walk(&mut view, page).await?;
+        if !lazy {
+            return Ok((history, Vec::new()));
+        }
+        let mut senders = history.senders.clone();
+        senders.sort_unstable();
+        senders.dedup();
+        let members = members_of(&mut view, root, &senders).await?;
+        Ok((history, members))
     }
 
     /// One event.
@@ -156,7 +177,8 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     let until = if page.forward { now } else { until.min(now) };
     let limit = page.limit.clamp(1, MOST_EVENTS);
     let mut order = order(view, from, to, page.forward).expecting(limit.min(128) + 1);
-    let mut history = History { events: Vec::new(), senders: Vec::new(), start: from.token(until), end: None };
+    let mut history =
+        History { events: Vec::new(), senders: Vec::new(), start: from.token(until), end: None, last_state: None };
     let mut last = from;
     let mut looked = 0;
     let mut more = false;
@@ -177,6 +199,7 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
             let event = event.ok_or_else(|| Error::internal("room order names an event that is not there"))?;
             if wanted(view, page.filter, &event).await? && view.sees(&event, Some(arrival)).await? {
                 history.senders.push(event.header.sender);
+                history.last_state = Some(event.header.state_after);
                 history.events.push(view.show(event, true).await?);
             }
         }
@@ -275,15 +298,12 @@ impl Rooms {
         let depth = found.event.header.depth;
         let arrival = found.place.arrival.ok_or_else(|| Error::internal("an event that is seen has a place"))?;
         let until = snapshot.position();
-        let page =
-            |from: Between, forward, limit| Page { from: Some(from.token(until)), to: None, forward, limit, filter };
-        let mut before = walk(&mut view, &page(Between::before(depth, arrival), false, (limit / 2).max(1))).await?;
-        let mut after =
-            walk(&mut view, &page(Between::after(depth, arrival), true, (limit - limit / 2).max(1))).await?;
-        if limit == 0 {
-            (before.events, after.events) = (Vec::new(), Vec::new());
-        }
-        let root = found.event.header.state_after;
+        let older = Between::before(depth, arrival).token(until);
+        let newer = Between::after(depth, arrival).token(until);
+        let page = |from, forward, limit| Page { from: Some(from), to: None, forward, limit, filter };
+        let mut before = around(&mut view, &page(older, false, limit / 2)).await?;
+        let mut after = around(&mut view, &page(newer, true, limit - limit / 2)).await?;
+        let root = after.last_state.unwrap_or(found.event.header.state_after);
         let mut members: Vec<_> = before.senders.iter().chain(&after.senders).copied().collect();
         members.push(found.event.header.sender);
         let state = if lazy {
@@ -291,13 +311,19 @@ impl Rooms {
         } else {
             state_of(&mut view, root, None).await?
         };
-        if before.end.is_none() {
-            before.end = Some(Between::START.token(until));
-        }
-        if after.end.is_none() {
-            after.end = Some(Between::after(depth, arrival).token(until));
-        }
+        before.end = before.end.or_else(|| Some(Between::START.token(until)));
+        after.end = after.end.or(Some(newer));
         Ok(Context { event: view.show(found.event, true).await?, before, after, state })
+    }
+}
+
+/// One side of a context: nothing at all where no events are asked for.
+async fn around(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
+    match page.from {
+        Some(start) if page.limit == 0 => {
+            Ok(History { events: Vec::new(), senders: Vec::new(), start, end: Some(start), last_state: None })
+        }
+        _ => walk(view, page).await,
     }
 }
 

@@ -34,6 +34,9 @@ struct GuestAccess {
 /// The longest reason that is passed on.
 const MAX_REASON_BYTES: usize = 2048;
 
+/// The longest user id.
+const MAX_USER_ID_BYTES: usize = 255;
+
 fn not_known() -> MatrixError {
     MatrixError::not_found("the room is not known here")
 }
@@ -102,13 +105,13 @@ impl Rooms {
 
     async fn move_member(
         self: &Arc<Self>,
-        session: &Session,
+        sender: &UserId,
         room: RoomNum,
         target: &UserId,
         content: Value,
     ) -> Result<Sent> {
         let template = Template {
-            sender: session.user_id.clone(),
+            sender: sender.to_owned(),
             kind: TimelineEventType::RoomMember,
             state_key: Some(target.to_string()),
             content: canonical(content)?,
@@ -152,7 +155,7 @@ impl Rooms {
         if let (Some(signed), Some(content)) = (signed, content.as_object_mut()) {
             content.insert("third_party_signed".to_owned(), signed);
         }
-        self.move_member(session, room, &session.user_id, content).await?;
+        self.move_member(&session.user_id, room, &session.user_id, content).await?;
         Ok(room_id.to_owned())
     }
 
@@ -210,7 +213,7 @@ impl Rooms {
     pub async fn knock(self: &Arc<Self>, session: &Session, room_id: &RoomId, reason: Option<&str>) -> Result<()> {
         let room = self.room_num(&self.store.snapshot(), room_id).await?;
         let content = self.member_content(session.user, "knock", reason).await?;
-        self.move_member(session, room, &session.user_id, content).await.map(drop)
+        self.move_member(&session.user_id, room, &session.user_id, content).await.map(drop)
     }
 
     /// Leaves a room, or turns down its invite, or takes back a knock.
@@ -226,7 +229,7 @@ impl Rooms {
             Some(_) => {}
         }
         let content = bare("leave", reason)?;
-        self.move_member(session, room, &session.user_id, content).await.map(drop)
+        self.move_member(&session.user_id, room, &session.user_id, content).await.map(drop)
     }
 
     /// Invites somebody.
@@ -242,9 +245,10 @@ impl Rooms {
     ) -> Result<()> {
         let snapshot = self.store.snapshot();
         let room = self.joined_room(&snapshot, session, room_id).await?;
+        check_user_id(target)?;
         let user = self.ids.user(target).await?;
         let content = self.member_content(user, "invite", reason).await?;
-        self.move_member(session, room, target, content).await.map(drop)
+        self.move_member(&session.user_id, room, target, content).await.map(drop)
     }
 
     /// Removes somebody.
@@ -264,7 +268,7 @@ impl Rooms {
         if !matches!(membership, Some(Membership::Join | Membership::Invite | Membership::Knock)) {
             return Err(MatrixError::forbidden("they are not in the room").into());
         }
-        self.move_member(session, room, target, bare("leave", reason)?).await.map(drop)
+        self.move_member(&session.user_id, room, target, bare("leave", reason)?).await.map(drop)
     }
 
     /// Bans somebody.
@@ -279,7 +283,7 @@ impl Rooms {
         reason: Option<&str>,
     ) -> Result<()> {
         let room = self.joined_room(&self.store.snapshot(), session, room_id).await?;
-        self.move_member(session, room, target, bare("ban", reason)?).await.map(drop)
+        self.move_member(&session.user_id, room, target, bare("ban", reason)?).await.map(drop)
     }
 
     /// Lifts a ban.
@@ -298,7 +302,7 @@ impl Rooms {
         if self.target_membership(&snapshot, room, target).await? != Some(Membership::Ban) {
             return Err(MatrixError::forbidden("they are not banned").into());
         }
-        self.move_member(session, room, target, bare("leave", reason)?).await.map(drop)
+        self.move_member(&session.user_id, room, target, bare("leave", reason)?).await.map(drop)
     }
 
     async fn target_membership(
@@ -363,7 +367,7 @@ impl Rooms {
         let snapshot = self.store.snapshot();
         for room in self.joined_rooms(&snapshot, session.user).await? {
             let content = self.member_content(session.user, "join", None).await?;
-            match self.move_member(session, room, &session.user_id, content).await {
+            match self.move_member(&session.user_id, room, &session.user_id, content).await {
                 Ok(_) | Err(Error::Matrix(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -375,20 +379,29 @@ impl Rooms {
     ///
     /// # Errors
     /// The store fails.
-    pub async fn leave_all(self: &Arc<Self>, session: &Session) -> Result<()> {
+    pub async fn leave_all(self: &Arc<Self>, user: UserNum) -> Result<()> {
         let snapshot = self.store.snapshot();
-        let mut scan = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(session.user,)));
+        let user_id = self.ids.user_id(user).await?;
+        let mut scan = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(user,)));
         while let Some(((_, room), own)) = scan.next().await? {
             if !matches!(own.membership, Membership::Join | Membership::Invite | Membership::Knock) {
                 continue;
             }
-            match self.move_member(session, room, &session.user_id, bare("leave", None)?).await {
+            match self.move_member(&user_id, room, &user_id, bare("leave", None)?).await {
                 Ok(_) | Err(Error::Matrix(_)) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
+}
+
+/// Nobody gets a number whose id could be no state key.
+pub(super) fn check_user_id(user_id: &UserId) -> Result<()> {
+    if user_id.as_str().len() > MAX_USER_ID_BYTES {
+        return Err(MatrixError::invalid_param("a user id has 255 bytes at most").into());
+    }
+    Ok(())
 }
 
 /// A member event's content that tells nothing of the profile.

@@ -2,6 +2,7 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::client_event::content;
+use matron_storage::Position;
 use ruma::RoomId;
 use serde_json::value::RawValue;
 
@@ -10,7 +11,8 @@ use super::event::{by_nums, readable};
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::Result;
-use crate::schema::rooms::{Membership, StoredEvent};
+use crate::schema::rooms::{Arrival, Membership, StoredEvent, TIMELINE};
+use crate::streams::Token;
 
 /// Which members a client asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,14 +69,14 @@ impl Rooms {
         &self,
         session: &Session,
         room_id: &RoomId,
-        at: Option<crate::streams::Token>,
+        at: Option<Token>,
         filter: MemberFilter,
     ) -> Result<Vec<Box<RawValue>>> {
         let snapshot = self.store.snapshot();
         let mut view = self.view(&snapshot, session, room_id).await?;
         let mut root = view.state().await?;
-        if let Some(crate::streams::Token::Stream { position, .. }) = at {
-            root = super::history::state_at(&view, position).await?.unwrap_or(root);
+        if let Some(at) = at {
+            root = self.root_seen(&mut view, at).await?.unwrap_or(root);
         }
         let mut shown = Vec::new();
         for event in members_in(&view, root).await? {
@@ -87,6 +89,23 @@ impl Rooms {
             shown.push(view.show(event, true).await?);
         }
         Ok(shown)
+    }
+
+    /// The root of the state at a token, if the user may see what came last before it.
+    async fn root_seen(&self, view: &mut View<'_>, at: Token) -> Result<Option<u32>> {
+        let position = match at {
+            Token::Stream { position, .. } | Token::Room { arrival: Arrival::Live(position), .. } => position,
+            Token::Room { arrival: Arrival::Backfilled(_), .. } => Position::ZERO,
+        };
+        let position = view.until().map_or(position, |until| until.min(position));
+        let up_to = TIMELINE.range((view.room, Arrival::Live(Position::ZERO))..=(view.room, Arrival::Live(position)));
+        let last = view.snapshot.scan(&TIMELINE, up_to).reverse().first().await?;
+        if let Some(((_, arrival), event)) = last
+            && !view.sees(&event, Some(arrival)).await?
+        {
+            return Err(MatrixError::forbidden("you may not see the room as it was then").into());
+        }
+        super::history::state_at(view, position).await
     }
 
     /// Who is joined, with the names that they have in the room: (user id, display name, avatar).

@@ -1,0 +1,188 @@
+//! Who shares a room with whom: whose devices somebody has to know of.
+//!
+//! Client-server API, "Tracking the device list for a user".
+
+use std::collections::HashSet;
+
+use matron_storage::{Position, Snapshot};
+use ruma::{OwnedRoomId, RoomId};
+
+use super::Rooms;
+use super::history::root_at;
+use super::tree::{EMPTY, NodeNum, Reader, diff};
+use crate::devices::{changed_users, signed_users};
+use crate::error::{Error, Result};
+use crate::schema::rooms::{HEADS, Membership, ROOMS, USER_ROOMS};
+use crate::schema::{EventNum, RoomNum, UserNum};
+
+/// Whose devices a user has to look at anew, and whose no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceListChanges {
+    /// Devices or keys changed, or a room is shared that was not before.
+    pub changed: HashSet<UserNum>,
+    /// No room is shared any more.
+    pub left: HashSet<UserNum>,
+}
+
+impl Rooms {
+    /// Whether two users are joined to a room together; everybody shares with themselves.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn shares(&self, snapshot: &Snapshot, one: UserNum, other: UserNum) -> Result<bool> {
+        if one == other {
+            return Ok(true);
+        }
+        for room in self.joined_rooms(snapshot, one).await? {
+            if self.streams.joined(snapshot, room).await?.contains(&other) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// All who are joined to a room together with a user, and the user.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn sharing(&self, snapshot: &Snapshot, user: UserNum) -> Result<HashSet<UserNum>> {
+        let mut sharing = HashSet::from([user]);
+        for room in self.joined_rooms(snapshot, user).await? {
+            sharing.extend(self.streams.joined(snapshot, room).await?.iter());
+        }
+        Ok(sharing)
+    }
+
+    /// Those of `users` who share a room with `user`: costs the user's rooms, and nothing where there is nobody to ask for.
+    async fn who_shares(
+        &self,
+        snapshot: &Snapshot,
+        rooms: &[RoomNum],
+        user: UserNum,
+        mut users: HashSet<UserNum>,
+    ) -> Result<HashSet<UserNum>> {
+        let mut sharing = HashSet::new();
+        if users.remove(&user) {
+            sharing.insert(user);
+        }
+        for room in rooms {
+            if users.is_empty() {
+                break;
+            }
+            let joined = self.streams.joined(snapshot, *room).await?;
+            users.retain(|user| !joined.contains(user) || !sharing.insert(*user));
+        }
+        Ok(sharing)
+    }
+
+    /// What a user's clients have to know of others' devices that they did not know at `since`. Costs what changed: rooms
+    /// where nobody came or went are not looked into.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn device_list_changes(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNum,
+        since: Position,
+    ) -> Result<DeviceListChanges> {
+        let now = snapshot.position();
+        if since >= now {
+            return Ok(DeviceListChanges::default());
+        }
+        let mut changed = HashSet::new();
+        if self.streams.device_lists_changed(since) {
+            changed.extend(changed_users(snapshot, since, now).await?);
+            changed.extend(signed_users(snapshot, user, since, now).await?);
+        }
+        let (mut gone, mut rooms) = (HashSet::new(), Vec::new());
+        let own_key = self.ids.find_state_key("m.room.member", self.ids.user_id(user).await?.as_str()).await?;
+        let mut scan = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(user,)));
+        while let Some(((_, room), own)) = scan.next().await? {
+            let is_joined = own.membership == Membership::Join;
+            if is_joined {
+                rooms.push(room);
+            }
+            if !self.streams.room_changed(room, since) || !(is_joined || own.left.is_some_and(|left| left > since)) {
+                continue;
+            }
+            let Some(head) = snapshot.get(&HEADS, &room).await? else { continue };
+            let before = root_at(snapshot, room, since).await?.unwrap_or(EMPTY);
+            let states = self.states(snapshot, room);
+            let was_joined = match own_key {
+                Some(key) => self.is_join(snapshot, states.get(before, key).await?).await?,
+                None => false,
+            };
+            match (was_joined, is_joined) {
+                (true, true) => {
+                    self.moved(snapshot, &states, (before, head.state), &mut changed, &mut gone).await?;
+                }
+                (false, true) => changed.extend(self.streams.joined(snapshot, room).await?.iter()),
+                (true, false) => {
+                    gone.extend(self.streams.joined(snapshot, room).await?.iter());
+                    let mut came = HashSet::new();
+                    self.moved(snapshot, &states, (before, head.state), &mut came, &mut gone).await?;
+                }
+                (false, false) => {}
+            }
+        }
+        gone.remove(&user);
+        // Who changed and shares nothing is nobody's business, but who went is told of as having gone.
+        let shared = self.who_shares(snapshot, &rooms, user, changed.union(&gone).copied().collect()).await?;
+        changed.retain(|user| shared.contains(user));
+        gone.retain(|user| !shared.contains(user));
+        Ok(DeviceListChanges { changed, left: gone })
+    }
+
+    /// Who joined and who is joined no more between two states of a room.
+    async fn moved(
+        &self,
+        snapshot: &Snapshot,
+        states: &Reader,
+        (before, after): (NodeNum, NodeNum),
+        came: &mut HashSet<UserNum>,
+        gone: &mut HashSet<UserNum>,
+    ) -> Result<()> {
+        if before == after {
+            return Ok(());
+        }
+        let member = self.ids.kind("m.room.member").await?;
+        for change in diff(states, before, after).await? {
+            let name = self.ids.state_key_name(change.key).await?;
+            if name.kind != member {
+                continue;
+            }
+            let was = self.is_join(snapshot, change.old).await?;
+            let is = self.is_join(snapshot, change.new).await?;
+            if was == is {
+                continue;
+            }
+            let Ok(id) = ruma::UserId::parse(&name.key) else { continue };
+            if let Some(user) = self.ids.find_user(&id).await? {
+                if is {
+                    came.insert(user)
+                } else {
+                    gone.insert(user)
+                };
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_join(&self, snapshot: &Snapshot, event: Option<EventNum>) -> Result<bool> {
+        let Some(event) = event else { return Ok(false) };
+        let pdu = self.authority(snapshot, event).await?;
+        Ok(super::append::membership_of(&pdu.content) == Membership::Join)
+    }
+
+    /// The ids of the rooms that a user is joined to.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn joined_room_ids(&self, user: UserNum) -> Result<Vec<OwnedRoomId>> {
+        let snapshot = self.store.snapshot();
+        let rooms = self.joined_rooms(&snapshot, user).await?;
+        let rows = snapshot.get_many(&ROOMS, &rooms).await?;
+        rows.into_iter().flatten().map(|row| RoomId::parse(&row.id).map_err(Error::internal)).collect()
+    }
+}
