@@ -16,12 +16,9 @@ mod membership;
 mod profile;
 mod push_rules;
 mod register;
-<<<<<<< HEAD
-mod sync;
-=======
 mod send;
 mod state;
->>>>>>> roomsapi
+mod sync;
 mod tags;
 mod to_device;
 
@@ -48,12 +45,9 @@ pub fn routes(routes: &mut Routes) {
     profile::routes(routes);
     push_rules::routes(routes);
     register::routes(routes);
-<<<<<<< HEAD
-    sync::routes(routes);
-=======
     send::routes(routes);
     state::routes(routes);
->>>>>>> roomsapi
+    sync::routes(routes);
     tags::routes(routes);
     to_device::routes(routes);
 }

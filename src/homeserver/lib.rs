@@ -94,16 +94,17 @@ impl Homeserver {
             Arc::clone(&accounts),
             tasks.clone(),
         ));
-<<<<<<< HEAD
         let sync = Arc::new(Sync::new(
             (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
-=======
+            Arc::clone(&accounts),
+            Arc::clone(&devices),
+            Arc::clone(&rooms),
+        ));
         let lifecycle = Arc::new(Lifecycle::new(
             Arc::clone(&store),
             Arc::clone(&ids),
             clock.clone(),
             Arc::clone(&config),
->>>>>>> roomsapi
             Arc::clone(&accounts),
             Arc::clone(&devices),
             Arc::clone(&rooms),

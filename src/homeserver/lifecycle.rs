@@ -84,11 +84,7 @@ impl Lifecycle {
     ) -> Self {
         let interactive = interactive::Interactive::new(clock.clone());
         let nonces = shared_secret::Nonces::new(clock.clone());
-<<<<<<< HEAD
-        Self { store, ids, clock, config, accounts, devices, interactive, nonces, naming: Mutex::new(()) }
-=======
-        Self { store, ids, clock, config, accounts, devices, rooms, interactive, nonces }
->>>>>>> roomsapi
+        Self { store, ids, clock, config, accounts, devices, rooms, interactive, nonces, naming: Mutex::new(()) }
     }
 }
 

@@ -39,14 +39,10 @@ impl Lifecycle {
     /// # Errors
     /// `M_NOT_FOUND`.
     pub async fn deactivate_user(&self, user: UserNum, erase: bool) -> Result<()> {
-<<<<<<< HEAD
-        for _ in 0..TRIES_AT_LOG_INS {
-=======
         let account = self.accounts.get(&self.store.snapshot(), user).await?;
         account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
         self.rooms.leave_all(user).await?;
-        for _ in 0..TRIES {
->>>>>>> roomsapi
+        for _ in 0..TRIES_AT_LOG_INS {
             let snapshot = self.store.snapshot();
             let account = self.accounts.get(&snapshot, user).await?;
             let account = account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
