@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod clock;
 pub mod config;
 pub mod devices;
+pub mod ephemeral;
 pub mod error;
 pub mod ids;
 pub mod lifecycle;
@@ -23,6 +24,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::Devices;
+use crate::ephemeral::Ephemeral;
 pub use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
@@ -49,6 +51,8 @@ pub struct Homeserver {
     pub devices: Arc<Devices>,
     /// Rooms.
     pub rooms: Arc<Rooms>,
+    /// Typing notices and receipts.
+    pub ephemeral: Arc<Ephemeral>,
     /// Registering, logging in and out, closing accounts.
     pub lifecycle: Arc<Lifecycle>,
     stop: CancellationToken,
@@ -90,6 +94,14 @@ impl Homeserver {
             Arc::clone(&accounts),
             tasks.clone(),
         ));
+        let ephemeral = Arc::new(Ephemeral::new(
+            Arc::clone(&store),
+            Arc::clone(&streams),
+            Arc::clone(&ids),
+            clock.clone(),
+            Arc::clone(&rooms),
+            Arc::clone(&accounts),
+        ));
         let lifecycle = Arc::new(Lifecycle::new(
             Arc::clone(&store),
             Arc::clone(&ids),
@@ -108,7 +120,29 @@ impl Homeserver {
                 }
             });
         }
-        Ok(Arc::new(Self { config, clock, store, ids, streams, accounts, devices, rooms, lifecycle, stop, tasks }))
+        {
+            let (ephemeral, stop) = (Arc::clone(&ephemeral), stop.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = ephemeral.watch_typing() => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            store,
+            ids,
+            streams,
+            accounts,
+            devices,
+            rooms,
+            ephemeral,
+            lifecycle,
+            stop,
+            tasks,
+        }))
     }
 
     /// Cancelled when the server is to stop: whoever waits long looks at it.
