@@ -6,7 +6,7 @@
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build setup lint test bench crash clients complement-image clean
+.PHONY: run build setup lint test bench crash power clients complement-image clean
 
 run: build
 	$(TARGET)/release/matron
@@ -31,7 +31,13 @@ bench: setup
 
 # kill -9 under load, 50 times.
 crash: setup
+	tools/cargo dev build --locked -p matron-server
 	tools/cargo dev run --locked -p spec-tests --bin crash
+
+# The power fails under load, 200 times; needs root and /dev/fuse.
+power: setup
+	tools/cargo dev build --locked -p matron-server
+	tools/cargo dev run --locked -p spec-tests --bin power
 
 # A real client's journey, against the build that the tests use.
 clients:

@@ -15,12 +15,14 @@ mod login;
 mod membership;
 mod profile;
 mod push_rules;
+mod receipts;
 mod register;
 mod send;
 mod state;
 mod sync;
 mod tags;
 mod to_device;
+mod typing;
 
 #[cfg(test)]
 mod tests;
@@ -44,10 +46,12 @@ pub fn routes(routes: &mut Routes) {
     membership::routes(routes);
     profile::routes(routes);
     push_rules::routes(routes);
+    receipts::routes(routes);
     register::routes(routes);
     send::routes(routes);
     state::routes(routes);
     sync::routes(routes);
     tags::routes(routes);
     to_device::routes(routes);
+    typing::routes(routes);
 }

@@ -199,6 +199,9 @@ pub async fn read_body(body: axum::body::Body) -> Result<Bytes> {
         }
     })?;
     let bytes = bytes.to_bytes();
+    if std::str::from_utf8(&bytes).is_err() {
+        return Err(MatrixError::not_json("the body is not UTF-8").into());
+    }
     canonical::check_depth(&bytes)?;
     Ok(bytes)
 }

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod clock;
 pub mod config;
 pub mod devices;
+pub mod ephemeral;
 pub mod error;
 pub mod ids;
 pub mod lifecycle;
@@ -24,6 +25,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::Devices;
+use crate::ephemeral::Ephemeral;
 pub use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
@@ -51,6 +53,8 @@ pub struct Homeserver {
     pub devices: Arc<Devices>,
     /// Rooms.
     pub rooms: Arc<Rooms>,
+    /// Typing notices and receipts.
+    pub ephemeral: Arc<Ephemeral>,
     /// Registering, logging in and out, closing accounts.
     pub lifecycle: Arc<Lifecycle>,
     /// Sync.
@@ -94,11 +98,19 @@ impl Homeserver {
             Arc::clone(&accounts),
             tasks.clone(),
         ));
+        let ephemeral = Arc::new(Ephemeral::new(
+            Arc::clone(&store),
+            Arc::clone(&streams),
+            Arc::clone(&ids),
+            clock.clone(),
+            Arc::clone(&rooms),
+            Arc::clone(&accounts),
+        ));
         let sync = Arc::new(Sync::new(
             (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
             Arc::clone(&accounts),
-            Arc::clone(&devices),
             Arc::clone(&rooms),
+            Arc::clone(&ephemeral),
         ));
         let lifecycle = Arc::new(Lifecycle::new(
             Arc::clone(&store),
@@ -118,6 +130,15 @@ impl Homeserver {
                 }
             });
         }
+        {
+            let (ephemeral, stop) = (Arc::clone(&ephemeral), stop.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = ephemeral.watch_typing() => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
         Ok(Arc::new(Self {
             config,
             clock,
@@ -127,6 +148,7 @@ impl Homeserver {
             accounts,
             devices,
             rooms,
+            ephemeral,
             lifecycle,
             sync,
             stop,

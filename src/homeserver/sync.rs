@@ -8,7 +8,7 @@ use std::sync::Arc;
 use matron_storage::Store;
 
 use crate::accounts::Accounts;
-use crate::devices::Devices;
+use crate::ephemeral::Ephemeral;
 use crate::ids::Ids;
 use crate::rooms::Rooms;
 use crate::streams::Streams;
@@ -32,8 +32,8 @@ pub struct Sync {
     streams: Arc<Streams>,
     ids: Arc<Ids>,
     accounts: Arc<Accounts>,
-    devices: Arc<Devices>,
     rooms: Arc<Rooms>,
+    ephemeral: Arc<Ephemeral>,
     sent: room::SentMembers,
 }
 
@@ -43,9 +43,9 @@ impl Sync {
     pub fn new(
         (store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>),
         accounts: Arc<Accounts>,
-        devices: Arc<Devices>,
         rooms: Arc<Rooms>,
+        ephemeral: Arc<Ephemeral>,
     ) -> Self {
-        Self { store, streams, ids, accounts, devices, rooms, sent: room::SentMembers::new() }
+        Self { store, streams, ids, accounts, rooms, ephemeral, sent: room::SentMembers::new() }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use ruma::api::error::ErrorKind;
 use ruma::events::TimelineEventType;
 use ruma::room_version_rules::RoomVersionRules;
-use ruma::signatures::{KeyPair, hash_and_sign_event, reference_hash};
+use ruma::signatures::{JsonError, KeyPair, hash_and_sign_event, reference_hash};
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId,
     OwnedUserId, RoomId, RoomVersionId, ServerName, UInt, UserId,
@@ -275,11 +274,18 @@ pub fn build<K: KeyPair>(
     object.insert("type".to_owned(), text(&template.kind.to_string()));
 
     hash_and_sign_event(server.as_str(), key, &mut object, &setting.rules.redaction)
-        .map_err(|error| Error { kind: ErrorKind::BadJson, message: error.to_string() })?;
+        .map_err(unbuildable)?;
     let json = to_event_json(&object)?;
     let event_id = event_id(&object, setting.rules)?;
     let pdu = Pdu::parse(event_id, &json)?;
     Ok((Arc::new(pdu), json))
+}
+
+fn unbuildable(error: JsonError) -> Error {
+    match error {
+        JsonError::PduTooLarge => Error::too_large(error.to_string()),
+        _ => Error::bad_json(error.to_string()),
+    }
 }
 
 /// The id of an event: its reference hash.
@@ -287,7 +293,7 @@ pub fn build<K: KeyPair>(
 /// # Errors
 /// `M_TOO_LARGE` or `M_BAD_JSON` where the object is no event.
 pub fn event_id(object: &CanonicalJsonObject, rules: &RoomVersionRules) -> Result<OwnedEventId> {
-    let hash = reference_hash(object, rules).map_err(|error| Error::bad_json(error.to_string()))?;
+    let hash = reference_hash(object, rules).map_err(unbuildable)?;
     EventId::parse(format!("${hash}")).map_err(|error| Error::bad_json(error.to_string()))
 }
 

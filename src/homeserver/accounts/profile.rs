@@ -162,6 +162,14 @@ impl Accounts {
     }
 }
 
+/// Puts a new account's display name into the batch that makes it.
+pub(crate) fn put_first_name(batch: &mut Batch, user: UserNum, name: &str) {
+    let json = Value::from(name).to_string();
+    let size = weight(Some(&json));
+    batch.put(&PROFILES, &row(user, &ProfileFieldName::DisplayName), &json);
+    batch.put(&PROFILES, &(user, SIZE.to_owned()), &size.to_string());
+}
+
 fn row(user: UserNum, name: &ProfileFieldName) -> (UserNum, String) {
     (user, name.as_str().to_owned())
 }

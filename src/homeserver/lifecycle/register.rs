@@ -15,7 +15,7 @@ use crate::accounts::{check_password, random_localpart};
 use crate::config;
 use crate::error::Result;
 use crate::schema::UserNum;
-use crate::schema::accounts::{ACCOUNTS, Account, AccountKind, PROFILES};
+use crate::schema::accounts::{ACCOUNTS, Account, AccountKind};
 
 /// What somebody says who wants an account.
 #[derive(Debug, Clone, Default)]
@@ -44,8 +44,7 @@ pub(super) fn put_account(batch: &mut Batch, user: UserNum, account: &Account, d
     batch.expect_absent(&ACCOUNTS, &user);
     batch.put(&ACCOUNTS, &user, account);
     if let Some(name) = display_name {
-        let json = serde_json::Value::from(name).to_string();
-        batch.put(&PROFILES, &(user, "displayname".to_owned()), &json);
+        put_first_name(batch, user, name);
     }
 }
 
@@ -123,6 +122,8 @@ impl Lifecycle {
             None => None,
         };
         let account = self.row(AccountKind::User, hash, admin);
+        // Who gives no name is known by their user name, until they do.
+        let display_name = Some(display_name.unwrap_or_else(|| user_id.localpart()));
         let device = if let Some(device) = device {
             let right = Right::New(&account, display_name);
             Some(self.open(right, Some((user, user_id.clone())), device).await?)

@@ -198,12 +198,14 @@ impl View<'_> {
         let mut at = self.standing_at(before).await?;
         if after != before {
             let later = self.standing_at(after).await?;
-            // One's own member event and a change of visibility are seen if before or after allows it.
+            // A change of visibility is seen if before or after allows it. What moves the reader themselves is theirs
+            // to know: a turned-down invite is gone from their clients by it.
             let is_own = event.header.state_key.is_some() && event.header.state_key == self.keys.1;
-            if is_own || event.header.kind == "m.room.history_visibility" {
+            if event.header.kind == "m.room.history_visibility" {
                 at.if_joined_since |= later.if_joined_since;
                 at.anyway |= later.anyway;
             }
+            at.anyway |= is_own;
             at.membership = later.membership;
         }
         self.seen = Some(Seen { before, after, standing: at });

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Sync;
 use super::answer::{Answer, DeviceLists, Events, Invited, Joined, Knocked, Left, Rooms};
 use super::device_lists::Sharing;
+use super::ephemeral::Known;
 use super::filter::SyncFilter;
 use super::room::{Span, named_state, news};
 use super::summary::summary;
@@ -275,10 +276,10 @@ impl Sync {
                 let knock_state = Events { events: stripped(&view, &own).await? };
                 rooms.knock.insert(room_id, Knocked { knock_state });
             }
-            Membership::Leave | Membership::Ban if is_new && !own.forgotten => {
+            Membership::Leave | Membership::Ban if is_new => {
                 let shown = match since {
                     Some(_) => true,
-                    None => request.filter.include_leave || request.mends,
+                    None => !own.forgotten && (request.filter.include_leave || request.mends),
                 };
                 if shown {
                     let left = self.left(request, since, &mut view, session, &own, account_data, sharing).await?;
@@ -321,18 +322,16 @@ impl Sync {
         if since.is_some() && known.is_some() && !request.full_state {
             self.note_members(&snapshot, view.room, &news.changes, sharing).await?;
         }
-        let ephemeral =
-            self.ephemeral_of(session, request, known.map(|since| (since.position, since.typing)), view).await?;
+        let passing_known = known.map(|known| Known { position: known.position, typing: known.typing });
+        let passing = self.passing(session, &request.filter, passing_known, view).await?;
         let members_changed = known.is_none() || request.full_state || self.touches_members(&news.changes).await?;
-        let quiet = news.timeline.events.is_empty() && news.state.is_empty() && !news.timeline.limited;
-        let receipts_moved = !ephemeral.is_empty();
-        if quiet
-            && !receipts_moved
-            && account_data.is_empty()
-            && known.is_some()
-            && !request.full_state
-            && !self.own_receipts_moved(view, session, known.map(|since| since.position)).await?
-        {
+        let quiet = news.timeline.events.is_empty()
+            && news.state.is_empty()
+            && !news.timeline.limited
+            && passing.events.is_empty()
+            && !passing.own_moved
+            && account_data.is_empty();
+        if quiet && known.is_some() && !request.full_state {
             return Ok(None);
         }
         let counts = self.unread(view, session, own).await?;
@@ -343,7 +342,7 @@ impl Sync {
             unstable_state_after: None,
             state_after,
             timeline: news.timeline,
-            ephemeral,
+            ephemeral: passing.events,
             account_data,
             unread_notifications: None,
             unread_thread_notifications: BTreeMap::new(),
