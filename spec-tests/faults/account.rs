@@ -37,9 +37,8 @@ pub struct Account {
 
 impl Account {
     pub fn new(person: Person) -> Self {
-        let counter = |path: &str, field| {
-            Counter { path: path.replace("ME", &person.id), field, acknowledged: 0, tried: 0 }
-        };
+        let counter =
+            |path: &str, field| Counter { path: path.replace("ME", &person.id), field, acknowledged: 0, tried: 0 };
         let counters = vec![
             counter("/v3/user/ME/account_data/org.example.count", "count"),
             counter("/v3/profile/ME/displayname", "displayname"),

@@ -161,5 +161,9 @@ pub fn difference<T: PartialEq + std::fmt::Debug>(what: &str, got: &[T], wanted:
     let at = got.iter().zip(wanted).take_while(|(got, wanted)| got == wanted).count();
     let ahead = |list: &[T]| format!("{:?}", list.iter().skip(at).take(3).collect::<Vec<_>>());
     let (got_len, wanted_len) = (got.len(), wanted.len());
-    format!("{what}: {got_len} things, not {wanted_len}; from number {at}: {} in place of {}", ahead(got), ahead(wanted))
+    format!(
+        "{what}: {got_len} things, not {wanted_len}; from number {at}: {} in place of {}",
+        ahead(got),
+        ahead(wanted)
+    )
 }

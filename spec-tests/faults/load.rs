@@ -56,9 +56,7 @@ impl Load {
             Listener::new(door, member(door, "swift", &rooms).await, 100).await,
             Listener::new(door, member(door, "short", &rooms).await, 5).await,
         ];
-        let talker = async |room: &String| {
-            Talker::new(member(door, "talker", &rooms).await, Ear::Room(room.clone()))
-        };
+        let talker = async |room: &String| Talker::new(member(door, "talker", &rooms).await, Ear::Room(room.clone()));
         let courier = async |to: &Listener| {
             let ear = Ear::Device { user: to.person.id.clone(), device: to.person.device.clone() };
             Talker::new(door.person("courier").await, ear)

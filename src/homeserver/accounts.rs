@@ -26,6 +26,7 @@ mod fixture;
 pub use account_data::{FULLY_READ, PUSH_RULES, Piece};
 pub use ignored::IGNORED_USER_LIST;
 pub use profile::Profile;
+pub(crate) use profile::put_first_name;
 pub use tags::TAG;
 mod attempts;
 mod devices;

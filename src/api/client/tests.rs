@@ -9,6 +9,11 @@ use matron_storage::Options;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+mod ephemeral;
+mod room_kinds;
+mod rooms;
+mod visibility;
+
 const CLIENT: &str = "/_matrix/client/v3";
 const PASSWORD: &str = "correct horse";
 
@@ -25,6 +30,12 @@ struct Answer {
 }
 
 impl Answer {
+    #[track_caller]
+    fn done(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.body
+    }
+
     fn text(&self, field: &str) -> &str {
         self.body[field].as_str().unwrap_or_default()
     }
@@ -68,6 +79,33 @@ impl House {
 
     async fn get(&self, path: &str, token: &str) -> Answer {
         self.call_raw(Method::GET, &format!("{CLIENT}{path}"), token, Body::empty()).await
+    }
+
+    async fn put(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.call(Method::PUT, &format!("{CLIENT}{path}"), token, &body).await
+    }
+
+    /// Makes a room and answers its id, ready for a path.
+    async fn room(&self, token: &str, body: Value) -> String {
+        let answer = self.post("/createRoom", token, body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.text("room_id").to_owned()
+    }
+
+    /// Says something and answers the event's id.
+    async fn say(&self, token: &str, room: &str, text: &str) -> String {
+        let body = json!({ "msgtype": "m.text", "body": text });
+        let answer = self.put(&format!("/rooms/{room}/send/m.room.message/{text}"), token, body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.text("event_id").to_owned()
+    }
+
+    /// The messages that somebody can read in a room, newest first.
+    async fn heard(&self, token: &str, room: &str) -> Vec<String> {
+        let page = self.get(&format!("/rooms/{room}/messages?dir=b&limit=100"), token).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let chunk = page.body["chunk"].as_array().unwrap();
+        chunk.iter().filter_map(|event| event["content"]["body"].as_str()).map(ToOwned::to_owned).collect()
     }
 
     async fn register(&self, name: &str) -> String {

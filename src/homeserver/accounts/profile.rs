@@ -122,7 +122,6 @@ impl Accounts {
     /// Writes a field under the condition that the profile still has the size that was read.
     async fn write_field(&self, user: UserNum, name: &ProfileFieldName, new: Option<String>) -> Result<bool> {
         let (size_row, row) = ((user, SIZE.to_owned()), row(user, name));
-        let weight = |json: Option<&String>| json.map_or(0, |json| (json.len() + name.as_str().len()) as u64);
         for _ in 0..TRIES {
             let snapshot = self.store.snapshot();
             let old_size = snapshot.get(&PROFILES, &size_row).await?;
@@ -131,7 +130,7 @@ impl Accounts {
                 return Ok(false);
             }
             let size = old_size.as_deref().and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
-            let size = size.saturating_sub(weight(old.as_ref())) + weight(new.as_ref());
+            let size = size.saturating_sub(weight(name, old.as_ref())) + weight(name, new.as_ref());
             if new.is_some() && size > MAX_PROFILE_BYTES {
                 return Err(profile_too_large(format!("a profile has {MAX_PROFILE_BYTES} bytes at most")).into());
             }
@@ -165,9 +164,14 @@ impl Accounts {
 /// Puts a new account's display name into the batch that makes it.
 pub(crate) fn put_first_name(batch: &mut Batch, user: UserNum, name: &str) {
     let json = Value::from(name).to_string();
-    let size = weight(Some(&json));
+    let size = weight(&ProfileFieldName::DisplayName, Some(&json));
     batch.put(&PROFILES, &row(user, &ProfileFieldName::DisplayName), &json);
     batch.put(&PROFILES, &(user, SIZE.to_owned()), &size.to_string());
+}
+
+/// What a field adds to a profile's size.
+fn weight(name: &ProfileFieldName, json: Option<&String>) -> u64 {
+    json.map_or(0, |json| (json.len() + name.as_str().len()) as u64)
 }
 
 fn row(user: UserNum, name: &ProfileFieldName) -> (UserNum, String) {

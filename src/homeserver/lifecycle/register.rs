@@ -11,7 +11,7 @@ use subtle::{Choice, ConstantTimeEq};
 use super::authorize::Operation;
 use super::login::Right;
 use super::{Lifecycle, LoggedIn, NewDevice};
-use crate::accounts::{check_password, random_localpart};
+use crate::accounts::{check_password, put_first_name, random_localpart};
 use crate::config;
 use crate::error::Result;
 use crate::schema::UserNum;

@@ -5,10 +5,12 @@ use matron_matrix::event::Template;
 use matron_storage::{Batch, Error as StorageError};
 use ruma::api::client::room::Visibility;
 use ruma::api::client::room::create_room::v3::{Request, RoomPreset};
+use ruma::api::error::ErrorKind;
 use ruma::events::TimelineEventType;
+use ruma::room_version_rules::RoomVersionRules;
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomId,
-    RoomVersionId, UserId,
+    CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedRoomAliasId, OwnedRoomId, OwnedUserId,
+    RoomAliasId, RoomId, RoomVersionId, UInt, UserId,
 };
 use serde_json::{Value, json};
 
@@ -23,6 +25,8 @@ use crate::schema::rooms::{ALIASES, Alias, PUBLIC, ROOM_ALIASES};
 /// The most invites and state events that one request may bring.
 const MOST_INVITES: usize = 1000;
 const MOST_STATE: usize = 1000;
+/// How often a room is tried to be made whose id is taken.
+const TRIES: u32 = 32;
 
 /// Content that clients gave, as canonical JSON.
 pub(super) fn canonical(value: Value) -> Result<CanonicalJsonObject> {
@@ -36,7 +40,7 @@ pub(super) fn canonical(value: Value) -> Result<CanonicalJsonObject> {
 /// The events of a room to be, in order.
 struct Plan<'a> {
     creator: &'a UserId,
-    now: ruma::MilliSecondsSinceUnixEpoch,
+    now: MilliSecondsSinceUnixEpoch,
     events: Vec<Template>,
 }
 
@@ -81,16 +85,45 @@ impl Rooms {
         {
             return Err(MatrixError::room_in_use("the alias is taken").into());
         }
+        // In version 12 the room's id is the create event's, which two like requests of one millisecond would share.
+        for later in 0..TRIES {
+            let now = MilliSecondsSinceUnixEpoch(self.clock.now().get() + UInt::from(later));
+            let plan = self.plan(session, &request, &version, (&rules, alias.as_ref()), now).await?;
+            match self.found(session, &request, &version, alias.as_ref(), plan).await {
+                Err(Error::Storage(StorageError::Conflict)) => {}
+                done => return done,
+            }
+            if let Some(alias) = &alias
+                && self.store.snapshot().get(&ALIASES, &alias.to_string()).await?.is_some()
+            {
+                return Err(MatrixError::room_in_use("the alias is taken").into());
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    /// Builds and writes the events of a new room, unless its id or its alias is taken meanwhile: then it is a conflict.
+    async fn found(
+        &self,
+        session: &Session,
+        request: &Request,
+        version: &RoomVersionId,
+        alias: Option<&OwnedRoomAliasId>,
+        plan: Vec<Template>,
+    ) -> Result<OwnedRoomId> {
         let num = self.ids.new_room().await?;
         let random = RoomId::new_v1(&self.config.server_name);
-        let mut working = Working::new(self, num, random, &version)?;
+        let mut working = Working::new(self, num, random, version)?;
         let mut batch = Batch::new();
-        let plan = self.plan(session, &request, &version, &rules, alias.as_ref()).await?;
         let mut append = Append::new(self, &mut working, &mut batch);
         for (nth, template) in plan.into_iter().enumerate() {
             let built = match build(self, append.working, &template, &From::Ends).await {
                 Ok(built) => built,
-                Err(Error::Matrix(error)) if nth > 2 && template.kind != TimelineEventType::RoomMember => {
+                Err(Error::Matrix(error))
+                    if nth >= 2
+                        && template.kind != TimelineEventType::RoomMember
+                        && matches!(error.kind, ErrorKind::Forbidden) =>
+                {
                     // What the client asked for contradicts itself: it is no matter of rights.
                     return Err(MatrixError::invalid_room_state(error.message).into());
                 }
@@ -104,7 +137,7 @@ impl Rooms {
             append.live(built, None).await?;
         }
         append.finish();
-        if let Some(alias) = &alias {
+        if let Some(alias) = alias {
             let alias = alias.to_string();
             batch.expect_absent(&ALIASES, &alias);
             batch.put(&ALIASES, &alias, &Alias { room: num, creator: session.user });
@@ -113,11 +146,8 @@ impl Rooms {
         if request.visibility == Visibility::Public {
             batch.put(&PUBLIC, &num, &());
         }
-        match self.store.commit(batch).await {
-            Ok(_) => Ok(working.id),
-            Err(StorageError::Conflict) => Err(MatrixError::room_in_use("the alias is taken").into()),
-            Err(error) => Err(error.into()),
-        }
+        self.store.commit(batch).await?;
+        Ok(working.id)
     }
 
     fn alias_of(&self, localpart: &str) -> Result<OwnedRoomAliasId> {
@@ -137,8 +167,8 @@ impl Rooms {
         session: &Session,
         request: &Request,
         version: &RoomVersionId,
-        rules: &ruma::room_version_rules::RoomVersionRules,
-        alias: Option<&OwnedRoomAliasId>,
+        (rules, alias): (&RoomVersionRules, Option<&OwnedRoomAliasId>),
+        now: MilliSecondsSinceUnixEpoch,
     ) -> Result<Vec<Template>> {
         let preset = request.preset.clone().unwrap_or(match request.visibility {
             Visibility::Public => RoomPreset::PublicChat,
@@ -146,7 +176,7 @@ impl Rooms {
         });
         let privileged = rules.authorization.explicitly_privilege_room_creators;
         let equals: &[OwnedUserId] = if preset == RoomPreset::TrustedPrivateChat { &request.invite } else { &[] };
-        let mut plan = Plan { creator: &session.user_id, now: self.clock.now(), events: Vec::new() };
+        let mut plan = Plan { creator: &session.user_id, now, events: Vec::new() };
 
         let mut create = creation_content(request)?;
         create.insert("room_version".to_owned(), version.as_str().into());

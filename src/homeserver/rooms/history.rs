@@ -163,7 +163,7 @@ impl Rooms {
 /// # Errors
 /// The store cannot be read.
 pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
-    let now = view.until().unwrap_or_else(|| view.snapshot.position());
+    let now = view.reach().await?.unwrap_or_else(|| view.snapshot.position());
     let (from, until) = match page.from {
         Some(token) => place_of(view, token).await?,
         None if page.forward => (Between::START, Position::MAX),

@@ -21,12 +21,6 @@ use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
 #[derive(Deserialize)]
-struct JoinRules {
-    #[serde(flatten)]
-    rule: JoinRule,
-}
-
-#[derive(Deserialize)]
 struct GuestAccess {
     guest_access: String,
 }
@@ -163,10 +157,8 @@ impl Rooms {
     ///
     /// Client-server API, "Restricted rooms".
     async fn authorizer(&self, snapshot: &Snapshot, session: &Session, room: RoomNum) -> Result<Option<OwnedUserId>> {
-        let rules: Option<JoinRules> = self.current(snapshot, room, "m.room.join_rules").await?;
-        let Some(JoinRule::Restricted(restricted) | JoinRule::KnockRestricted(restricted)) =
-            rules.map(|rules| rules.rule)
-        else {
+        let rule: Option<JoinRule> = self.current(snapshot, room, "m.room.join_rules").await?;
+        let Some(JoinRule::Restricted(restricted) | JoinRule::KnockRestricted(restricted)) = rule else {
             return Ok(None);
         };
         let mut allowed = false;

@@ -97,7 +97,7 @@ impl Rooms {
             Token::Stream { position, .. } | Token::Room { arrival: Arrival::Live(position), .. } => position,
             Token::Room { arrival: Arrival::Backfilled(_), .. } => Position::ZERO,
         };
-        let position = view.until().map_or(position, |until| until.min(position));
+        let position = view.reach().await?.map_or(position, |until| until.min(position));
         let up_to = TIMELINE.range((view.room, Arrival::Live(Position::ZERO))..=(view.room, Arrival::Live(position)));
         let last = view.snapshot.scan(&TIMELINE, up_to).reverse().first().await?;
         if let Some(((_, arrival), event)) = last

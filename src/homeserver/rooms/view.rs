@@ -171,6 +171,14 @@ impl View<'_> {
         self.own.as_ref().and_then(|own| own.left)
     }
 
+    /// As [`Self::until`], but without limit where everybody may read the room now.
+    pub(crate) async fn reach(&self) -> Result<Option<Position>> {
+        match self.until() {
+            Some(_) if self.visibility(self.head.state).await? == HistoryVisibility::WorldReadable => Ok(None),
+            until => Ok(until),
+        }
+    }
+
     async fn visibility(&self, root: NodeNum) -> Result<HistoryVisibility> {
         let Some(key) = self.keys.0 else { return Ok(HistoryVisibility::Shared) };
         let Some(num) = self.states.get(root, key).await? else { return Ok(HistoryVisibility::Shared) };
