@@ -11,7 +11,6 @@ mod verdict;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -43,7 +42,7 @@ pub struct Load {
 /// Lets somebody act until all is over.
 macro_rules! drive {
     ($over:expr, $door:expr, $($who:expr),+) => {
-        tokio::join!($(async { while !$over.load(Ordering::Relaxed) { $who.act($door).await; } }),+)
+        tokio::join!($(Box::pin(async { while !$over.load(Ordering::Relaxed) { $who.act($door).await; } })),+)
     };
 }
 

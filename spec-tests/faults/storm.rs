@@ -25,8 +25,8 @@ impl Storm {
     }
 
     async fn gust(&mut self, door: &Door) -> Option<()> {
-        let Self { person: Person { id, token, .. }, room, .. } = &self;
         self.typing = !self.typing;
+        let Self { person: Person { id, token, .. }, room, .. } = &self;
         let typing = json!({ "typing": self.typing, "timeout": 20_000 });
         door.put(token, &format!("/v3/rooms/{room}/typing/{id}"), &typing).await?;
         let newest = door.get(token, &format!("/v3/rooms/{room}/messages?dir=b&limit=1")).await?;

@@ -17,6 +17,7 @@ mod profile;
 mod push_rules;
 mod receipts;
 mod register;
+mod relations;
 mod send;
 mod state;
 mod sync;
@@ -48,6 +49,7 @@ pub fn routes(routes: &mut Routes) {
     push_rules::routes(routes);
     receipts::routes(routes);
     register::routes(routes);
+    relations::routes(routes);
     send::routes(routes);
     state::routes(routes);
     sync::routes(routes);

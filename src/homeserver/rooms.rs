@@ -8,6 +8,7 @@ pub mod event;
 pub mod history;
 pub mod membership;
 mod power;
+pub mod relations;
 pub mod resolve;
 pub mod send;
 pub mod sharing;

@@ -155,7 +155,7 @@ pub const KEYS: &[Key] = &[
     Key::text("log.format", Some("\"text\""), "\"json\"", "`text` for people, `json` for programs."),
     Key::text(
         "log.filter",
-        Some("\"info\""),
+        Some("\"info,ruma_state_res=warn\""),
         "\"info,matron_homeserver=debug\"",
         "What is logged: `error`, `warn`, `info`, `debug`, `trace`, for all or by part. At `info` every request is one \
          line; `warn` leaves those out.",
