@@ -1,7 +1,7 @@
 //! Reading a room's state: client-server API, "Getting events for a room".
 
 use matron_matrix::Error as MatrixError;
-use matron_matrix::client_event::{content, show};
+use matron_matrix::client_event::content;
 use matron_storage::Position;
 use ruma::RoomId;
 use serde_json::value::RawValue;
@@ -139,7 +139,7 @@ impl Rooms {
 }
 
 fn membership_of_event(event: &StoredEvent) -> Result<Membership> {
-    Ok(super::append::membership_of(&*content(&event.json)?))
+    Ok(super::append::membership_of(&content(&event.json)?))
 }
 
 /// The member events of a state.
@@ -152,10 +152,4 @@ pub(crate) async fn members_in(view: &View<'_>, root: u32) -> Result<Vec<StoredE
         }
     }
     by_nums(&view.snapshot, &nums).await
-}
-
-/// An event of the room for those who are not in it: whole, since its sender is shown.
-pub(crate) fn show_plain(view: &View<'_>, event: StoredEvent) -> Result<Box<RawValue>> {
-    let id = event.header.event_id();
-    Ok(show(&readable(event, &view.rules)?, &id, Some(&view.room_id), None)?)
 }
