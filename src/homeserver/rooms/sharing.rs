@@ -96,6 +96,8 @@ impl Rooms {
         let mut changed = HashSet::new();
         if self.streams.device_lists_changed(since) {
             changed.extend(changed_users(snapshot, since, now).await?);
+        }
+        if self.streams.user_changed(user, since) {
             changed.extend(signed_users(snapshot, user, since, now).await?);
         }
         let mut gone = HashSet::new();
