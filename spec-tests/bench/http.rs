@@ -71,7 +71,8 @@ impl Bench<'_> {
         let latencies = std::sync::Mutex::new(Vec::new());
         let talk = |senders: &[(User, String)], each: usize| {
             let mut tasks = JoinSet::new();
-            for (user, room) in senders.to_vec() {
+            for (user, room) in senders {
+                let (user, room) = (user.clone(), room.clone());
                 tasks.spawn(async move {
                     let mut took = Vec::with_capacity(each);
                     for _ in 0..each {
@@ -149,7 +150,7 @@ impl Bench<'_> {
                 speaker.say(room, "bed 3 is free").await;
                 let news = reader.sync(Some(&since)).await;
                 assert!(news["rooms"]["join"][room].is_object(), "{news}");
-                news["next_batch"].as_str().unwrap().clone_into(&mut since);
+                since = news["next_batch"].as_str().unwrap().to_owned();
             }
             runs.push((cpu_seconds(process) - begun - alone) * 1000.0 / ROUNDS as f64);
         }

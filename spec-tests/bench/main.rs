@@ -3,7 +3,7 @@
 //! A store is filled once by the domain itself and kept (`target/bench`), the server is started over it, then measured.
 //! `BENCH_SCALE=10` fills a tenth of everything: for a quick look while working.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
-#![allow(clippy::cast_precision_loss, reason = "figures for people")]
+#![allow(clippy::assigning_clones, clippy::cast_precision_loss, reason = "figures for people, plain code")]
 
 mod door;
 mod fill;

@@ -277,14 +277,15 @@ pub fn build<K: KeyPair>(
     }
     object.insert("type".to_owned(), text(&template.kind.to_string()));
 
-    hash_and_sign_event(server.as_str(), key, &mut object, &setting.rules.redaction).map_err(unbuildable)?;
+    hash_and_sign_event(server.as_str(), key, &mut object, &setting.rules.redaction)
+        .map_err(|error| unbuildable(&error))?;
     let json = to_event_json(&object)?;
     let event_id = event_id(&object, setting.rules)?;
     let pdu = Pdu::parse(event_id, &json)?;
     Ok((Arc::new(pdu), json))
 }
 
-fn unbuildable(error: JsonError) -> Error {
+fn unbuildable(error: &JsonError) -> Error {
     match error {
         JsonError::PduTooLarge => Error::too_large(error.to_string()),
         _ => Error::bad_json(error.to_string()),
@@ -296,7 +297,7 @@ fn unbuildable(error: JsonError) -> Error {
 /// # Errors
 /// `M_TOO_LARGE` or `M_BAD_JSON` where the object is no event.
 pub fn event_id(object: &CanonicalJsonObject, rules: &RoomVersionRules) -> Result<OwnedEventId> {
-    let hash = reference_hash(object, rules).map_err(unbuildable)?;
+    let hash = reference_hash(object, rules).map_err(|error| unbuildable(&error))?;
     EventId::parse(format!("${hash}")).map_err(|error| Error::bad_json(error.to_string()))
 }
 

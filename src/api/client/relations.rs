@@ -8,10 +8,10 @@ use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
 use matron_homeserver::rooms::relations::Asked;
 use matron_homeserver::streams::Token;
-use ruma::api::path_builder::PathBuilder;
 use ruma::api::client::relations::{
     get_relating_events, get_relating_events_with_rel_type, get_relating_events_with_rel_type_and_event_type,
 };
+use ruma::api::path_builder::PathBuilder;
 use ruma::api::{Direction, Metadata};
 use ruma::{EventId, RoomId, UInt};
 use serde::Serialize;

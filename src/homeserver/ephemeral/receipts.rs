@@ -155,9 +155,8 @@ impl Ephemeral {
             let receipt = Receipt { event_id: event_id.to_string(), read: Some(read), at, position };
             batch.put(&RECEIPTS, &row, &receipt);
             batch.put(&RECEIPT_STREAM, &(room, position), &key);
-            if kind == ReceiptKind::Public {
-                batch.announce(Subject::Room(room).into());
-            }
+            // Sync looks into the rooms that changed: also for a private one, which only its user is then shown.
+            batch.announce(Subject::Room(room).into());
             // Their counts change, on all of their devices.
             batch.announce(Subject::User(user).into());
             batch.unsynced();

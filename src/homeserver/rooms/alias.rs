@@ -1,12 +1,20 @@
 //! Room aliases of this server: client-server API, "Room aliases".
 
+use std::sync::Arc;
+
 use matron_matrix::Error as MatrixError;
+use matron_matrix::event::Template;
 use matron_storage::{Batch, Error as StorageError};
+use ruma::events::TimelineEventType;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
+use serde_json::Value;
 
 use super::Rooms;
+use super::create::canonical;
+use super::writer::Intent;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
+use crate::schema::RoomNum;
 use crate::schema::rooms::{ALIASES, Alias, PUBLIC, ROOM_ALIASES, ROOMS};
 
 /// The longest alias, sigil and server name included.
@@ -64,7 +72,7 @@ impl Rooms {
     ///
     /// # Errors
     /// `M_NOT_FOUND`, `M_FORBIDDEN`.
-    pub async fn remove_alias(&self, session: &Session, alias: &RoomAliasId) -> Result<()> {
+    pub async fn remove_alias(self: &Arc<Self>, session: &Session, alias: &RoomAliasId) -> Result<()> {
         self.own_alias(alias)?;
         let snapshot = self.store.snapshot();
         let name = alias.to_string();
@@ -81,7 +89,41 @@ impl Rooms {
         batch.delete(&ALIASES, &name);
         batch.delete(&ROOM_ALIASES, &(row.room, name));
         self.store.commit(batch).await?;
-        Ok(())
+        self.uncanonize(session, row.room, alias).await
+    }
+
+    /// Takes a removed alias out of the room's canonical alias event, where its remover may change that.
+    async fn uncanonize(self: &Arc<Self>, session: &Session, room: RoomNum, alias: &RoomAliasId) -> Result<()> {
+        let snapshot = self.store.snapshot();
+        let content = self.current::<serde_json::Map<String, Value>>(&snapshot, room, "m.room.canonical_alias").await?;
+        let Some(mut content) = content else { return Ok(()) };
+        let is_alias = |value: &Value| value.as_str() == Some(alias.as_str());
+        let was_main = content.get("alias").is_some_and(is_alias);
+        let mut was_other = false;
+        if let Some(others) = content.get_mut("alt_aliases").and_then(Value::as_array_mut) {
+            let before = others.len();
+            others.retain(|other| !is_alias(other));
+            was_other = others.len() != before;
+        }
+        if !was_main && !was_other {
+            return Ok(());
+        }
+        if was_main {
+            content.remove("alias");
+        }
+        let template = Template {
+            sender: session.user_id.clone(),
+            kind: TimelineEventType::RoomCanonicalAlias,
+            state_key: Some(String::new()),
+            content: canonical(Value::Object(content))?,
+            redacts: None,
+            origin_server_ts: self.clock.now(),
+        };
+        match self.submit(room, Intent::new(template)).await {
+            // Who may not change the event has still taken the alias away.
+            Ok(_) | Err(Error::Matrix(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A room's aliases on this server.

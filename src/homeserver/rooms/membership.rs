@@ -85,7 +85,7 @@ impl Rooms {
     }
 
     /// The content of a state event of a room now.
-    async fn current<T: for<'a> Deserialize<'a>>(
+    pub(super) async fn current<T: for<'a> Deserialize<'a>>(
         &self,
         snapshot: &Snapshot,
         room: RoomNum,

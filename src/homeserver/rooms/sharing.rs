@@ -12,8 +12,11 @@ use super::history::root_at;
 use super::tree::{EMPTY, NodeNum, Reader, diff};
 use crate::devices::{changed_users, signed_users};
 use crate::error::{Error, Result};
-use crate::schema::rooms::{HEADS, Membership, ROOMS, USER_ROOMS};
+use crate::schema::rooms::{HEADS, Membership, ROOMS, USER_ROOMS, UserRoom};
 use crate::schema::{EventNum, RoomNum, UserNum};
+
+/// How many changes of rooms are looked at in memory before the user's own rooms are.
+const MOST_CHANGES: usize = 4096;
 
 /// Whose devices a user has to look at anew, and whose no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,17 +96,15 @@ impl Rooms {
         let mut changed = HashSet::new();
         if self.streams.device_lists_changed(since) {
             changed.extend(changed_users(snapshot, since, now).await?);
+        }
+        if self.streams.user_changed(user, since) {
             changed.extend(signed_users(snapshot, user, since, now).await?);
         }
-        let (mut gone, mut rooms) = (HashSet::new(), Vec::new());
+        let mut gone = HashSet::new();
         let own_key = self.ids.find_state_key("m.room.member", self.ids.user_id(user).await?.as_str()).await?;
-        let mut scan = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(user,)));
-        while let Some(((_, room), own)) = scan.next().await? {
+        for (room, own) in self.rooms_that_moved(snapshot, user, since).await? {
             let is_joined = own.membership == Membership::Join;
-            if is_joined {
-                rooms.push(room);
-            }
-            if !self.streams.room_changed(room, since) || !(is_joined || own.left.is_some_and(|left| left > since)) {
+            if !is_joined && own.left.is_none_or(|left| left <= since) {
                 continue;
             }
             let Some(head) = snapshot.get(&HEADS, &room).await? else { continue };
@@ -127,11 +128,33 @@ impl Rooms {
             }
         }
         gone.remove(&user);
+        if changed.is_empty() && gone.is_empty() {
+            return Ok(DeviceListChanges::default());
+        }
         // Who changed and shares nothing is nobody's business, but who went is told of as having gone.
+        let rooms = self.joined_rooms(snapshot, user).await?;
         let shared = self.who_shares(snapshot, &rooms, user, changed.union(&gone).copied().collect()).await?;
         changed.retain(|user| shared.contains(user));
         gone.retain(|user| !shared.contains(user));
         Ok(DeviceListChanges { changed, left: gone })
+    }
+
+    /// The user's rooms where somebody may have come or gone after `since`: by memory where that reaches back so far.
+    async fn rooms_that_moved(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNum,
+        since: Position,
+    ) -> Result<Vec<(RoomNum, UserRoom)>> {
+        let Some(mut changed) = self.streams.rooms_since(since, MOST_CHANGES) else {
+            let rows = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(user,))).collect().await?;
+            let rooms = rows.into_iter().map(|((_, room), own)| (room, own));
+            return Ok(rooms.filter(|(room, _)| self.streams.room_changed(*room, since)).collect());
+        };
+        changed.retain(|room| self.streams.members_changed_at(*room) > since);
+        let keys: Vec<_> = changed.iter().map(|room| (user, *room)).collect();
+        let rows = snapshot.get_many(&USER_ROOMS, &keys).await?;
+        Ok(changed.into_iter().zip(rows).filter_map(|(room, own)| Some((room, own?))).collect())
     }
 
     /// Who joined and who is joined no more between two states of a room.

@@ -139,7 +139,7 @@ impl Rooms {
 }
 
 fn membership_of_event(event: &StoredEvent) -> Result<Membership> {
-    Ok(super::append::membership_of(content(&event.json)?.as_ref()))
+    Ok(super::append::membership_of(&content(&event.json)?))
 }
 
 /// The member events of a state.

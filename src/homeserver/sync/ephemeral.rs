@@ -55,7 +55,7 @@ impl Sync {
         let typing = self.ephemeral.typing_since(view.room, typing_known.unwrap_or(0));
         // Where nobody types, who knows of nobody typing is told nothing.
         if let Some(users) = typing.filter(|users| !users.is_empty() || typing_known.is_some()) {
-            add(&mut passing.events, filter, view, "m.typing", json!({ "user_ids": users }))?;
+            add(&mut passing.events, filter, view, "m.typing", &json!({ "user_ids": users }))?;
         }
         let receipts = match known {
             Some(known) => {
@@ -65,13 +65,13 @@ impl Sync {
         };
         if !receipts.is_empty() {
             passing.own_moved = receipts.iter().any(|receipt| receipt.user_id == session.user_id);
-            add(&mut passing.events, filter, view, "m.receipt", content(receipts))?;
+            add(&mut passing.events, filter, view, "m.receipt", &content(receipts))?;
         }
         Ok(passing)
     }
 }
 
-fn add(events: &mut Events, filter: &SyncFilter, view: &View<'_>, kind: &str, content: Value) -> Result<()> {
+fn add(events: &mut Events, filter: &SyncFilter, view: &View<'_>, kind: &str, content: &Value) -> Result<()> {
     if filter.ephemeral.wants(&Candidate { kind, sender: "", room_id: &view.room_id, json: None }) {
         let event = json!({ "type": kind, "content": content });
         events.events.push(serde_json::value::to_raw_value(&event).map_err(Error::internal)?);

@@ -1,7 +1,7 @@
 //! A sync filter, made ready once for many rooms.
 
 use matron_matrix::filter::Compiled;
-use ruma::api::client::filter::{EventFormat, FilterDefinition, LazyLoadOptions};
+use ruma::api::client::filter::{FilterDefinition, LazyLoadOptions};
 
 /// The most events of a room's timeline in one answer.
 const MOST_TIMELINE: usize = 100;
@@ -21,8 +21,6 @@ pub struct SyncFilter {
     pub(super) threads: bool,
     pub(super) rooms: Rooms,
     pub(super) event_fields: Option<Vec<String>>,
-    /// Whether the whole PDU is asked for.
-    pub(super) federation_format: bool,
 }
 
 /// Which rooms.
@@ -59,7 +57,6 @@ impl From<&FilterDefinition> for SyncFilter {
             threads: room.timeline.unread_thread_notifications,
             rooms: Rooms { only: room.rooms.as_deref().map(strings), not: strings(&room.not_rooms) },
             event_fields: definition.event_fields.clone(),
-            federation_format: definition.event_format == EventFormat::Federation,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Room summaries: how many members, and heroes to name a nameless room by. Client-server API, "RoomSummary".
+//! Room summaries: how many members, and heroes to name a nameless room by. Client-server API, `RoomSummary`.
 
 use super::answer::Summary;
 use crate::error::Result;

@@ -253,3 +253,83 @@ async fn whose_devices_to_follow() {
     assert_eq!(changes(&later).await.1, "@bob:localhost");
     house.get("/keys/changes?from=x&to=y", &ann).await.refused(400, "M_INVALID_PARAM");
 }
+
+#[tokio::test]
+async fn one_transaction_at_once() {
+    let house = House::with(|_| {}).await;
+    let ann = house.register("ann").await;
+    let room = house.room(&ann, json!({})).await;
+    let other = format!("/rooms/{room}/send/org.example%2Fx/once");
+    let say = || house.say(&ann, &room, "once");
+    let (one, two, three, other) =
+        tokio::join!(say(), say(), say(), house.put(&other, &ann, json!({ "body": "other" })));
+    assert_eq!((&one, &one), (&two, &three));
+    assert_ne!(other.done()["event_id"], json!(one));
+    assert_eq!(house.heard(&ann, &room).await.len(), 2);
+}
+
+#[tokio::test]
+async fn tokens_of_sync_lead_into_history() {
+    let house = House::with(|_| {}).await;
+    let (ann, bob) = (house.register("ann").await, house.register("bob").await);
+    let state = json!([{ "type": "m.room.history_visibility", "content": { "history_visibility": "joined" } }]);
+    let room = house.room(&ann, json!({ "preset": "public_chat", "initial_state": state })).await;
+    house.say(&ann, &room, "one").await;
+    let token = || {
+        let position = house.server.store.snapshot().position();
+        let token = matron_homeserver::streams::Token::Stream { position, to_device: position, boot: 0, typing: 0 };
+        token.render(house.server.store.epoch())
+    };
+    let early = token();
+    house.post(&format!("/join/{room}"), &bob, json!({})).await.done();
+    house.say(&ann, &room, "two").await;
+    let late = token();
+    house.say(&ann, &room, "three").await;
+    let read = async |query: String| {
+        let page = house.get(&format!("/rooms/{room}/messages?{query}"), &ann).await.done();
+        let chunk = page["chunk"].as_array().unwrap().clone();
+        chunk.iter().filter_map(|event| event["content"]["body"].as_str()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(read(format!("dir=b&from={late}")).await, "two one");
+    assert_eq!(read(format!("dir=b&from={late}&to={early}")).await, "two");
+    assert_eq!(read(format!("dir=f&from={late}")).await, "three");
+    assert_eq!(read(format!("dir=f&from={early}&to={late}")).await, "two");
+    let members = format!("/rooms/{room}/members?at={early}");
+    assert_eq!(house.get(&members, &ann).await.done()["chunk"].as_array().unwrap().len(), 1);
+    house.get(&members, &bob).await.refused(403, "M_FORBIDDEN");
+    let old = early.replacen("s1_", "s1_f", 1);
+    house.get(&format!("/rooms/{room}/messages?dir=b&from={old}"), &ann).await.refused(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
+async fn strangers_get_nowhere() {
+    let house = House::with(|_| {}).await;
+    let (ann, bob) = (house.register("ann").await, house.register("bob").await);
+    let room = house.room(&ann, json!({ "preset": "public_chat" })).await;
+    let event = house.say(&ann, &room, "one").await;
+    let banned = json!({ "user_id": "@bob:localhost", "reason": "spam" });
+    house.post(&format!("/rooms/{room}/ban"), &ann, banned).await.done();
+    for path in ["messages?dir=b", "state", "state/m.room.name", "members", "joined_members", "aliases"] {
+        let path = format!("/rooms/{room}/{path}");
+        house.get(&path, "").await.refused(401, "M_MISSING_TOKEN");
+        house.get(&path, "x").await.refused(401, "M_UNKNOWN_TOKEN");
+        house.get(&path, &bob).await.refused(403, "M_FORBIDDEN");
+    }
+    house.get(&format!("/rooms/{room}/event/{event}"), &bob).await.refused(404, "M_NOT_FOUND");
+    house.get(&format!("/rooms/{room}/context/{event}"), &bob).await.refused(403, "M_FORBIDDEN");
+    for path in ["join", "leave", "knock", "invite", "kick", "ban", "unban"] {
+        let (path, body) = match path {
+            "knock" => (format!("/knock/{room}"), json!({})),
+            path => (format!("/rooms/{room}/{path}"), json!({ "user_id": "@ann:localhost" })),
+        };
+        house.post(&path, &bob, body.clone()).await.refused(403, "M_FORBIDDEN");
+        house.post(&path, "", body).await.refused(401, "M_MISSING_TOKEN");
+    }
+    for path in ["send/m.room.message/1", "state/m.room.name", "state/m.room.member/@bob:localhost"] {
+        let body = json!({ "membership": "join", "name": "x", "body": "x" });
+        house.put(&format!("/rooms/{room}/{path}"), &bob, body).await.refused(403, "M_FORBIDDEN");
+    }
+    house.put(&format!("/rooms/{room}/redact/{event}/1"), &bob, json!({})).await.refused(403, "M_FORBIDDEN");
+    let marks = json!({ "m.read": event });
+    house.post(&format!("/rooms/{room}/read_markers"), &bob, marks).await.refused(403, "M_FORBIDDEN");
+}
