@@ -8,7 +8,9 @@
     missing_docs
 )]
 
+mod bad_input;
 mod syncing;
+mod who_may_what;
 
 use spec_tests::Server;
 use tokio::sync::OnceCell;

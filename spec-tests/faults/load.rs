@@ -60,7 +60,10 @@ impl Load {
             let ear = Ear::Device { user: to.person.id.clone(), device: to.person.device.clone() };
             Talker::new(door.person("courier").await, ear)
         };
-        let locksmith = Locksmith::new(door.person("locksmith").await);
+        let mut locksmith = Locksmith::new(door.person("locksmith").await);
+        for _ in 0..8 {
+            locksmith.act(door).await;
+        }
         let claimer = async || Claimer::new(door.person("claimer").await, locksmith.person.clone());
         let storm = async |room: &String| Storm::new(member(door, "storm", &rooms).await, room.clone());
         Self {

@@ -20,6 +20,8 @@ mod ephemeral;
 mod filter;
 mod room;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod unread;
 
 pub use classic::Request;
