@@ -29,15 +29,16 @@ test: lint
 bench: setup
 	tools/cargo release run --locked --profile bench -p spec-tests --bin bench
 
-# kill -9 under load, 50 times.
+# kill -9 under load, 50 times (or ARGS=20).
 crash: setup
 	tools/cargo dev build --locked -p matron-server
-	tools/cargo dev run --locked -p spec-tests --bin crash
+	tools/cargo dev run --locked -p spec-tests --bin crash -- $(ARGS)
 
-# The power fails under load, 200 times; needs root and /dev/fuse.
+# The power fails under load, 200 times (or ARGS=20); needs root and /dev/fuse.
+# ARGS=--deaf: syncs do nothing, and the losses must be found.
 power: setup
 	tools/cargo dev build --locked -p matron-server
-	tools/cargo dev run --locked -p spec-tests --bin power
+	tools/cargo dev run --locked -p spec-tests --bin power -- $(ARGS)
 
 # A real client's journey, against the build that the tests use.
 clients:

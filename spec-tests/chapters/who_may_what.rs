@@ -168,7 +168,7 @@ fn a_closed_account_opens_nothing() {
         let gone = server().await.user("gone").await;
         let asked = gone.post("/v3/account/deactivate", json!({})).await;
         let proof = gone.proof(&asked.body["session"]);
-        gone.post("/v3/account/deactivate", json!({ "auth": proof })).await.ok();
+        let _ = gone.post("/v3/account/deactivate", json!({ "auth": proof })).await.ok();
         for (method, path) in all() {
             let answer = place.call(&gone, method, path, "{}").await;
             assert_eq!(answer.status, 401, "{method} {path}: {}", answer.body);
@@ -203,7 +203,7 @@ fn who_is_banned_reaches_nothing_of_a_room() {
     run(async {
         let place = Place::new().await;
         let banned = server().await.user("banned").await;
-        place.owner.post(&format!("/v3/rooms/{}/ban", place.room), json!({ "user_id": banned.id })).await.ok();
+        let _ = place.owner.post(&format!("/v3/rooms/{}/ban", place.room), json!({ "user_id": banned.id })).await.ok();
         for (method, path, body) in ROOM {
             let answer = place.call(&banned, method, path, body).await;
             assert!(matches!(answer.status, 403 | 404), "{method} {path}: {} {}", answer.status, answer.body);
@@ -219,7 +219,8 @@ fn what_is_one_users_own_is_no_other_users() {
         let (ann, bob) = (server().await.user("ann").await, server().await.user("bob").await);
         for (method, path) in OWN.into_iter().filter(|(_, path)| path.contains("{me}")) {
             let path = path.replace("{me}", &bob.id);
-            let body = if path.contains("avatar_url") { r#"{"avatar_url":"mxc://a/b"}"# } else { r#"{"displayname":"x"}"# };
+            let body =
+                if path.contains("avatar_url") { r#"{"avatar_url":"mxc://a/b"}"# } else { r#"{"displayname":"x"}"# };
             let answer = place.call(&ann, method, &path, body).await;
             assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
         }

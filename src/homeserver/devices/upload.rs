@@ -92,9 +92,15 @@ impl Devices {
                 return Err(MatrixError::forbidden("the device's id is the public key of a cross-signing key").into());
             }
         }
+        let key_id = format!("ed25519:{}", session.device_id);
+        let is_signed = |keys: &CanonicalJsonObject| {
+            signed::signatures_of(keys, session.user_id.as_str()).iter().any(|(id, _)| *id == key_id)
+        };
+        // A signature that was missing is news.
+        let is_known = |old: &CanonicalJsonObject| signed::same(old, new) && (is_signed(old) || !is_signed(new));
         let stored = keys.devices.iter_mut().find(|device| device.device_id == session.device_id.as_str());
         match stored {
-            Some(stored) if signed::same(&object(&stored.json)?, new) => return Ok(()),
+            Some(stored) if is_known(&object(&stored.json)?) => return Ok(()),
             Some(stored) => stored.json = signed::to_json(new)?,
             None => {
                 keys.devices.push(StoredKeys { device_id: session.device_id.to_string(), json: signed::to_json(new)? });

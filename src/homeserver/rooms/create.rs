@@ -29,7 +29,7 @@ const MOST_STATE: usize = 1000;
 const TRIES: u32 = 32;
 
 /// Content that clients gave, as canonical JSON.
-pub(super) fn canonical(value: Value) -> Result<CanonicalJsonObject> {
+pub(crate) fn canonical(value: Value) -> Result<CanonicalJsonObject> {
     match CanonicalJsonValue::try_from(value) {
         Ok(CanonicalJsonValue::Object(object)) => Ok(object),
         Ok(_) => Err(MatrixError::bad_json("a content is a JSON object").into()),

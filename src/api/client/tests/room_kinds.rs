@@ -126,7 +126,10 @@ async fn knocking() {
     let knocked = house.post("/knock/%23door:localhost", &bob, json!({ "reason": "please" })).await.done();
     assert_eq!(knocked, json!({ "room_id": room }));
     let member = format!("/rooms/{room}/state/m.room.member/@bob:localhost");
-    assert_eq!(house.get(&member, &ann).await.done(), json!({ "membership": "knock", "reason": "please" }));
+    assert_eq!(
+        house.get(&member, &ann).await.done(),
+        json!({ "displayname": "bob", "membership": "knock", "reason": "please" })
+    );
     house.get(&member, &bob).await.refused(403, "M_FORBIDDEN");
     house.post(&format!("/join/{room}"), &bob, json!({})).await.refused(403, "M_FORBIDDEN");
     house.post(&format!("/rooms/{room}/leave"), &bob, json!({})).await.done();

@@ -13,8 +13,8 @@ use crate::rooms::event::by_num;
 use crate::rooms::power;
 use crate::schema::EventNum;
 use crate::schema::rooms::{
-    Arrival, EARLY_REDACTIONS, EventHeader, Mark, OUTLIERS, Place, RELATIONS, StoredEvent, THREAD_ORDER, THREADS,
-    TIMELINE, VOIDED,
+    Arrival, EARLY_REDACTIONS, EventHeader, Mark, OUTLIERS, Place, RELATIONS, StoredEvent, THREAD_ORDER, TIMELINE,
+    VOIDED,
 };
 
 impl Append<'_> {
@@ -78,12 +78,11 @@ impl Append<'_> {
         Ok(())
     }
 
-    /// A thread without one of its events: another one may be its latest now, or it is no thread any more.
+    /// A thread without one of its events: another one may be its latest now.
     async fn leave_thread(&mut self, root: EventNum, gone: &EventHeader, target: [u8; 32]) -> Result<()> {
         let Some(mut thread) = self.thread(root).await? else { return Ok(()) };
         thread.events = thread.events.saturating_sub(1);
         if thread.latest == gone.num {
-            self.batch.delete(&THREAD_ORDER, &(self.working.num, thread.position));
             let under = RELATIONS.under(&(self.working.num, target));
             let mut relations = self.working.snapshot.scan(&RELATIONS, under).reverse();
             let latest = loop {
@@ -97,13 +96,12 @@ impl Append<'_> {
                     None => break None,
                 }
             };
-            let Some((latest, position)) = latest else {
-                self.batch.delete(&THREADS, &(self.working.num, root));
-                self.working.touched.threads.remove(&root);
-                return Ok(());
-            };
-            thread.latest = latest;
-            thread.position = position;
+            // Without any event left it is no thread to be listed, but its counters go on: the room's hold its events too.
+            if let Some((latest, position)) = latest {
+                self.batch.delete(&THREAD_ORDER, &(self.working.num, thread.position));
+                thread.latest = latest;
+                thread.position = position;
+            }
         }
         self.put_thread(root, thread);
         Ok(())
