@@ -10,6 +10,7 @@ pub mod membership;
 mod power;
 pub mod relations;
 pub mod resolve;
+pub mod roots;
 pub mod send;
 pub mod sharing;
 pub mod state;

@@ -25,6 +25,18 @@ pub fn parse_object(bytes: &[u8]) -> Result<CanonicalJsonObject> {
     }
 }
 
+/// A JSON object that clients gave, as canonical JSON.
+///
+/// # Errors
+/// `M_BAD_JSON` where it is no object or breaks canonical JSON's rules.
+pub fn object(value: serde_json::Value) -> Result<CanonicalJsonObject> {
+    match CanonicalJsonValue::try_from(value) {
+        Ok(CanonicalJsonValue::Object(object)) => Ok(object),
+        Ok(_) => Err(Error::bad_json("a content is a JSON object")),
+        Err(error) => Err(Error::bad_json(error.to_string())),
+    }
+}
+
 /// Refuses JSON that nests deeper than [`MAX_DEPTH`], without recursion.
 ///
 /// # Errors

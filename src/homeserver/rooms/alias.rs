@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use matron_matrix::Error as MatrixError;
 use matron_matrix::event::Template;
+use matron_matrix::{Error as MatrixError, canonical};
 use matron_storage::{Batch, Error as StorageError};
 use ruma::events::TimelineEventType;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
 use serde_json::Value;
 
 use super::Rooms;
-use super::create::canonical;
 use super::writer::Intent;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
@@ -115,7 +114,7 @@ impl Rooms {
             sender: session.user_id.clone(),
             kind: TimelineEventType::RoomCanonicalAlias,
             state_key: Some(String::new()),
-            content: canonical(Value::Object(content))?,
+            content: canonical::object(Value::Object(content))?,
             redacts: None,
             origin_server_ts: self.clock.now(),
         };

@@ -1,7 +1,7 @@
 //! Making rooms: client-server API, "Creation". All events of a new room are one batch: it is there wholly or not at all.
 
-use matron_matrix::Error as MatrixError;
 use matron_matrix::event::Template;
+use matron_matrix::{Error as MatrixError, canonical};
 use matron_storage::{Batch, Error as StorageError};
 use ruma::api::client::room::Visibility;
 use ruma::api::client::room::create_room::v3::{Request, RoomPreset};
@@ -9,8 +9,8 @@ use ruma::api::error::ErrorKind;
 use ruma::events::TimelineEventType;
 use ruma::room_version_rules::RoomVersionRules;
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedRoomAliasId, OwnedRoomId, OwnedUserId,
-    RoomAliasId, RoomId, RoomVersionId, UInt, UserId,
+    MilliSecondsSinceUnixEpoch, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, RoomVersionId, UInt,
+    UserId,
 };
 use serde_json::{Value, json};
 
@@ -28,15 +28,6 @@ const MOST_STATE: usize = 1000;
 /// How often a room is tried to be made whose id is taken.
 const TRIES: u32 = 32;
 
-/// Content that clients gave, as canonical JSON.
-pub(crate) fn canonical(value: Value) -> Result<CanonicalJsonObject> {
-    match CanonicalJsonValue::try_from(value) {
-        Ok(CanonicalJsonValue::Object(object)) => Ok(object),
-        Ok(_) => Err(MatrixError::bad_json("a content is a JSON object").into()),
-        Err(error) => Err(MatrixError::bad_json(error.to_string()).into()),
-    }
-}
-
 /// The events of a room to be, in order.
 struct Plan<'a> {
     creator: &'a UserId,
@@ -50,7 +41,7 @@ impl Plan<'_> {
             sender: self.creator.to_owned(),
             kind: kind.into(),
             state_key: Some(key.to_owned()),
-            content: canonical(content)?,
+            content: canonical::object(content)?,
             redacts: None,
             origin_server_ts: self.now,
         });

@@ -2,7 +2,7 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::filter::{Candidate, Compiled};
-use matron_storage::{Position, Snapshot};
+use matron_storage::Position;
 use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
 
@@ -10,8 +10,8 @@ use super::Rooms;
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::rooms::{Arrival, GAPS, ROOM_ORDER, STATES, StoredEvent, TIMELINE};
-use crate::schema::{RoomNum, UserNum};
+use crate::schema::UserNum;
+use crate::schema::rooms::{Arrival, GAPS, ROOM_ORDER, StoredEvent, TIMELINE};
 use crate::streams::Token;
 
 /// The most events that one page may hold.
@@ -86,18 +86,6 @@ pub struct History {
     pub end: Option<Token>,
     /// The root of the state after the last of them.
     pub last_state: Option<u32>,
-}
-
-/// The root of a room's resolved state as of a position.
-pub(crate) async fn state_at(view: &View<'_>, position: Position) -> Result<Option<u32>> {
-    root_at(&view.snapshot, view.room, position).await
-}
-
-/// As [`state_at`], for whoever needs no eyes.
-pub(crate) async fn root_at(snapshot: &Snapshot, room: RoomNum, position: Position) -> Result<Option<u32>> {
-    let up_to = STATES.range((room, Position::ZERO)..=(room, position));
-    let found = snapshot.scan(&STATES, up_to).reverse().first().await?;
-    Ok(found.map(|(_, state)| state.state))
 }
 
 /// Where room order stood as of a position: behind the greatest depth of what had come by then.

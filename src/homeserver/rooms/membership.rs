@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use matron_matrix::Error as MatrixError;
 use matron_matrix::event::Template;
+use matron_matrix::{Error as MatrixError, canonical};
 use matron_storage::{Batch, Snapshot};
 use ruma::events::TimelineEventType;
 use ruma::events::room::join_rules::{AllowRule, JoinRule};
@@ -12,7 +12,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Rooms;
-use super::create::canonical;
 use super::writer::{Intent, Sent};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
@@ -108,7 +107,7 @@ impl Rooms {
             sender: sender.to_owned(),
             kind: TimelineEventType::RoomMember,
             state_key: Some(target.to_string()),
-            content: canonical(content)?,
+            content: canonical::object(content)?,
             redacts: None,
             origin_server_ts: self.clock.now(),
         };

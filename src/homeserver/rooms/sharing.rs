@@ -8,7 +8,7 @@ use matron_storage::{Position, Snapshot};
 use ruma::{OwnedRoomId, RoomId};
 
 use super::Rooms;
-use super::history::root_at;
+use super::roots::root_at;
 use super::tree::{EMPTY, NodeNum, Reader, diff};
 use crate::devices::{changed_users, signed_users};
 use crate::error::{Error, Result};

@@ -105,7 +105,7 @@ impl Rooms {
         {
             return Err(MatrixError::forbidden("you may not see the room as it was then").into());
         }
-        super::history::state_at(view, position).await
+        super::roots::root_at(&view.snapshot, view.room, position).await
     }
 
     /// Who is joined, with the names that they have in the room: (user id, display name, avatar).

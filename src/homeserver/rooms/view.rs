@@ -16,7 +16,8 @@ use serde_json::value::RawValue;
 
 use super::Rooms;
 use super::event::{Found, by_num, readable};
-use super::tree::{NodeNum, Reader};
+use super::roots::root_at;
+use super::tree::{EMPTY, NodeNum, Reader};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::rooms::{Arrival, HEADS, Membership, ROOMS, RoomHead, StoredEvent, USER_ROOMS, UserRoom};
@@ -158,11 +159,17 @@ impl View<'_> {
             return Ok(self.head.state);
         }
         match &self.own {
-            Some(UserRoom { left: Some(left), forgotten: false, .. }) => {
-                Ok(super::history::state_at(self, *left).await?.unwrap_or(super::tree::EMPTY))
-            }
+            Some(UserRoom { left: Some(left), forgotten: false, .. }) => self.state_at(*left).await,
             _ => Err(not_in_room().into()),
         }
+    }
+
+    /// The room's resolved state as of a position.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn state_at(&self, position: Position) -> Result<NodeNum> {
+        Ok(root_at(&self.snapshot, self.room, position).await?.unwrap_or(EMPTY))
     }
 
     /// The last position of which the user may see events: none where there is no such limit.

@@ -12,7 +12,7 @@ use super::answer::{Events, Timeline};
 use super::filter::SyncFilter;
 use crate::error::Result;
 use crate::rooms::event::by_nums;
-use crate::rooms::history::{Between, state_at, wanted};
+use crate::rooms::history::{Between, wanted};
 use crate::rooms::tree::{Change, EMPTY, diff};
 use crate::rooms::view::View;
 use crate::schema::rooms::{Arrival, StoredEvent, TIMELINE};
@@ -87,13 +87,9 @@ struct Stretch {
 /// The store cannot be read.
 pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMembers) -> Result<News> {
     let stretch = timeline(view, span).await?;
-    let now = if span.until >= view.snapshot.position() {
-        view.head.state
-    } else {
-        state_at(view, span.until).await?.unwrap_or(EMPTY)
-    };
+    let now = if span.until >= view.snapshot.position() { view.head.state } else { view.state_at(span.until).await? };
     let known = match span.since {
-        Some(since) if !span.full_state => state_at(view, since).await?.unwrap_or(EMPTY),
+        Some(since) if !span.full_state => view.state_at(since).await?,
         _ => EMPTY,
     };
     let changes = diff(view.states(), known, now).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use matron_matrix::canonical;
 use matron_matrix::event::Template;
 use matron_storage::Options;
 use proptest::prelude::*;
@@ -20,7 +21,6 @@ use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ephemeral::Mark;
-use crate::rooms::create::canonical;
 use crate::rooms::writer::{Intent, TransactionKey};
 use crate::schema::ephemeral::ReceiptKind;
 
@@ -135,7 +135,7 @@ impl House {
             sender: sender.user_id.clone(),
             kind: kind.into(),
             state_key: None,
-            content: canonical(content).unwrap(),
+            content: canonical::object(content).unwrap(),
             redacts: None,
             origin_server_ts: self.server.clock.now(),
         };

@@ -1,0 +1,256 @@
+//! What one room adds to an answer: joined, invited, knocked on or left.
+
+use std::collections::BTreeMap;
+
+use matron_matrix::client_event::strip;
+use matron_matrix::filter::{Candidate, Compiled};
+use matron_storage::Snapshot;
+use serde_json::value::RawValue;
+
+use super::Asking;
+use crate::accounts::{Piece, Session};
+use crate::error::{Error, Result};
+use crate::rooms::event::{by_num, by_nums, readable};
+use crate::rooms::tree::Change;
+use crate::rooms::view::View;
+use crate::schema::RoomNum;
+use crate::schema::rooms::{Membership, UserRoom};
+use crate::sync::Sync;
+use crate::sync::answer::{Events, Invited, Joined, Knocked, Left, Rooms, Summary};
+use crate::sync::device_lists::Sharing;
+use crate::sync::ephemeral::Known;
+use crate::sync::room::{Span, named_state, news};
+use crate::sync::summary::summary;
+
+/// What invited users may know of a room: client-server API, "Stripped state".
+const STRIPPED: [&str; 8] = [
+    "m.room.create",
+    "m.room.name",
+    "m.room.avatar",
+    "m.room.topic",
+    "m.room.join_rules",
+    "m.room.canonical_alias",
+    "m.room.encryption",
+    "m.room.history_visibility",
+];
+
+impl Sync {
+    /// Adds a room to an answer, if there is anything to tell of it.
+    pub(super) async fn tell_room(
+        &self,
+        asking: &Asking<'_>,
+        room: RoomNum,
+        own: &UserRoom,
+        data: &[Piece],
+        (rooms, sharing): (&mut Rooms, &mut Sharing),
+    ) -> Result<()> {
+        let Asking { session, request, since, snapshot } = *asking;
+        let is_new = since.is_none_or(|since| own.news > since.position);
+        let mut view = self.rooms.view_of(snapshot, session, room).await?;
+        if !request.filter.rooms.wants(&view.room_id) {
+            return Ok(());
+        }
+        let room_id = view.room_id.clone();
+        let data = data.iter().filter(|piece| piece.room == Some(room));
+        let account_data = shown_data(data, &request.filter.room_account_data, &room_id)?;
+        match own.membership {
+            Membership::Join => {
+                let joined = self.joined(asking, &mut view, own, account_data, sharing).await?;
+                if let Some(joined) = joined {
+                    rooms.join.insert(room_id, joined);
+                }
+            }
+            Membership::Invite if is_new && !self.is_from_ignored(snapshot, session, own).await? => {
+                let invite_state = Events { events: stripped(&view, own).await? };
+                rooms.invite.insert(room_id, Invited { invite_state });
+            }
+            Membership::Knock if is_new => {
+                let knock_state = Events { events: stripped(&view, own).await? };
+                rooms.knock.insert(room_id, Knocked { knock_state });
+            }
+            Membership::Leave | Membership::Ban if is_new => {
+                let shown = match since {
+                    Some(_) => true,
+                    None => !own.forgotten && (request.filter.include_leave || request.mends),
+                };
+                if shown {
+                    let left = self.left(asking, &mut view, own, account_data, sharing).await?;
+                    rooms.leave.insert(room_id, left);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn joined(
+        &self,
+        asking: &Asking<'_>,
+        view: &mut View<'_>,
+        own: &UserRoom,
+        account_data: Events,
+        sharing: &mut Sharing,
+    ) -> Result<Option<Joined>> {
+        let Asking { session, request, since, snapshot } = *asking;
+        // Who joined after the token knows nothing of the room.
+        let known = since.filter(|since| own.since <= since.position);
+        if since.is_some() && known.is_none() {
+            sharing.came.extend(self.everybody(snapshot, view.room).await?);
+        }
+        let is_whole = known.is_none() || request.full_state;
+        let (mut told_summary, heroes) = if is_whole { summary(view).await? } else { (Summary::default(), Vec::new()) };
+        let span = Span {
+            since: known.map(|since| since.position),
+            until: snapshot.position(),
+            filter: &request.filter,
+            state_after: request.state_after,
+            full_state: request.full_state,
+            device: session.device,
+            heroes,
+        };
+        let news = news(view, &span, &self.sent).await?;
+        if since.is_some() && !is_whole {
+            self.note_members(snapshot, view.room, &news.changes, sharing).await?;
+        }
+        let passing_known = known.map(|known| Known { position: known.position, typing: known.typing });
+        let passing = self.passing(session, &request.filter, passing_known, view).await?;
+        let quiet = news.timeline.events.is_empty()
+            && news.state.is_empty()
+            && !news.timeline.limited
+            && passing.events.is_empty()
+            && !passing.own_moved
+            && account_data.is_empty();
+        if quiet && !is_whole {
+            return Ok(None);
+        }
+        if !is_whole && self.touches_members(&news.changes).await? {
+            told_summary = summary(view).await?.0;
+        }
+        let counts = self.unread(view, session, own).await?;
+        let (state, state_after) = named_state(&span, news.state);
+        let mut joined = Joined {
+            summary: told_summary,
+            state,
+            unstable_state_after: None,
+            state_after,
+            timeline: news.timeline,
+            ephemeral: passing.events,
+            account_data,
+            unread_notifications: None,
+            unread_thread_notifications: BTreeMap::new(),
+        };
+        if request.filter.threads {
+            joined.unread_notifications = Some(counts.main);
+            joined.unread_thread_notifications = counts.threads;
+        } else {
+            joined.unread_notifications = Some(counts.whole());
+        }
+        rename_state_after(&mut joined.state_after, &mut joined.unstable_state_after);
+        Ok(Some(joined))
+    }
+
+    async fn touches_members(&self, changes: &[Change]) -> Result<bool> {
+        let kind = self.ids.kind("m.room.member").await?;
+        for change in changes {
+            if self.ids.state_key_name(change.key).await?.kind == kind {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn left(
+        &self,
+        asking: &Asking<'_>,
+        view: &mut View<'_>,
+        own: &UserRoom,
+        account_data: Events,
+        sharing: &mut Sharing,
+    ) -> Result<Left> {
+        let Asking { session, request, since, snapshot } = *asking;
+        if since.is_some() {
+            sharing.went.extend(self.everybody(snapshot, view.room).await?);
+        }
+        let span = Span {
+            since: since.map(|since| since.position),
+            until: own.news,
+            filter: &request.filter,
+            state_after: request.state_after,
+            full_state: request.full_state,
+            device: session.device,
+            heroes: Vec::new(),
+        };
+        let news = news(view, &span, &self.sent).await?;
+        // Who never was in the room sees that their invite is gone, and nothing of its state.
+        let state = if own.left.is_some() { news.state } else { Vec::new() };
+        let (state, mut state_after) = named_state(&span, state);
+        let mut unstable_state_after = None;
+        rename_state_after(&mut state_after, &mut unstable_state_after);
+        Ok(Left { state, state_after, unstable_state_after, timeline: news.timeline, account_data })
+    }
+
+    /// Whether an invite comes from somebody whom the user ignores.
+    async fn is_from_ignored(&self, snapshot: &Snapshot, session: &Session, own: &UserRoom) -> Result<bool> {
+        let ignored = self.accounts.ignored(snapshot, session.user).await?;
+        if ignored.is_empty() {
+            return Ok(false);
+        }
+        let invite = by_num(snapshot, own.event).await?.event;
+        Ok(ignored.contains(&invite.header.sender))
+    }
+}
+
+/// Clients that asked under the old name get the state under it too.
+fn rename_state_after(state_after: &mut Option<Events>, unstable: &mut Option<Events>) {
+    if let Some(events) = state_after {
+        *unstable = Some(Events { events: events.events.clone() });
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Data<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    content: &'a RawValue,
+}
+
+/// Account data as events, as far as a filter wants them.
+pub(super) fn shown_data<'a>(
+    pieces: impl Iterator<Item = &'a Piece>,
+    filter: &Compiled,
+    room_id: &str,
+) -> Result<Events> {
+    let mut events = Vec::new();
+    for piece in pieces {
+        if !filter.wants(&Candidate { kind: &piece.kind, sender: "", room_id, json: None }) {
+            continue;
+        }
+        let content: &RawValue = serde_json::from_str(&piece.content).map_err(Error::internal)?;
+        let data = Data { kind: &piece.kind, content };
+        events.push(serde_json::value::to_raw_value(&data).map_err(Error::internal)?);
+    }
+    Ok(Events { events })
+}
+
+/// What an invited or knocking user may know of a room: its stripped state, and the member events that concern them.
+async fn stripped(view: &View<'_>, own: &UserRoom) -> Result<Vec<Box<RawValue>>> {
+    if let Some(stripped) = &own.stripped {
+        return serde_json::from_str(stripped).map_err(Error::internal);
+    }
+    let member = by_num(&view.snapshot, own.event).await?.event;
+    let root = member.header.state_after;
+    let mut nums = Vec::new();
+    for kind in STRIPPED {
+        nums.extend(view.state_event(root, kind, "").await?);
+    }
+    let sender = view.rooms.ids.user_id(member.header.sender).await?;
+    if sender != view.user_id() {
+        nums.extend(view.state_event(root, "m.room.member", sender.as_str()).await?);
+    }
+    nums.push(own.event);
+    let mut events = Vec::with_capacity(nums.len());
+    for event in by_nums(&view.snapshot, &nums).await? {
+        events.push(strip(&readable(event, &view.rules)?)?);
+    }
+    Ok(events)
+}
