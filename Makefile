@@ -27,23 +27,24 @@ test: lint
 
 # The figures, as one table.
 bench: setup
-	tools/cargo release run --locked --profile bench -p spec-tests --bin bench
+	tools/cargo release build --locked --profile bench -p matron-server -p spec-tests
+	$(TARGET)/release/bench
 
 # kill -9 under load, 50 times (or ARGS=20).
 crash: setup
-	tools/cargo dev build --locked -p matron-server
-	tools/cargo dev run --locked -p spec-tests --bin crash -- $(ARGS)
+	tools/cargo dev test --locked --workspace --no-run
+	$(TARGET)/debug/crash $(ARGS)
 
 # The power fails under load, 200 times (or ARGS=20); needs root and /dev/fuse.
 # ARGS=--deaf: syncs do nothing, and the losses must be found.
 power: setup
-	tools/cargo dev build --locked -p matron-server
-	tools/cargo dev run --locked -p spec-tests --bin power -- $(ARGS)
+	tools/cargo dev test --locked --workspace --no-run
+	$(TARGET)/debug/power $(ARGS)
 
-# A real client's journey, against the build that the tests use.
+# A real client's journey, against the build that the tests use: asked for in their way, nothing is built twice.
 clients:
 	@tools/setup npm
-	tools/cargo dev build --locked -p matron-server
+	tools/cargo dev test --locked --workspace --no-run
 	MATRON_BIN="$(abspath $(TARGET))/debug/matron" spec-tests/clients/run
 
 complement-image: build
