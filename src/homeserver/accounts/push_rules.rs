@@ -67,7 +67,7 @@ impl Accounts {
     /// One push rule of who asks.
     ///
     /// # Errors
-    /// `M_NOT_FOUND` where there is none, `M_INVALID_PARAM` where there is no such kind.
+    /// `M_NOT_FOUND` where there is none.
     pub async fn push_rule(&self, session: &Session, kind: &RuleKind, rule_id: &str) -> Result<AnyPushRule> {
         known(kind)?;
         let ruleset = self.push_rules(session).await?;
@@ -257,10 +257,11 @@ fn check_pattern(pattern: &str) -> Result<()> {
     Ok(())
 }
 
+/// There are no rules of kinds that the spec does not have.
 fn known(kind: &RuleKind) -> Result<()> {
     match kind {
         RuleKind::Override | RuleKind::Underride | RuleKind::Sender | RuleKind::Room | RuleKind::Content => Ok(()),
-        _ => Err(MatrixError::invalid_param("there is no such kind of rule").into()),
+        _ => Err(no_such_rule().into()),
     }
 }
 

@@ -75,7 +75,7 @@ async fn what_is_not_there_is_not_found() {
     assert_eq!(refusal(server.delete_push_rule(&alice, &kind, "none").await), "M_NOT_FOUND");
     assert_eq!(refusal(server.set_push_rule_enabled(&alice, &kind, "none", true).await), "M_NOT_FOUND");
     assert_eq!(refusal(server.set_push_rule_actions(&alice, &kind, "none", vec![]).await), "M_NOT_FOUND");
-    assert_eq!(refusal(server.push_rule(&alice, &RuleKind::from("odd"), "none").await), "M_INVALID_PARAM");
+    assert_eq!(refusal(server.push_rule(&alice, &RuleKind::from("odd"), "none").await), "M_NOT_FOUND");
     server.set_push_rule(&alice, rule("mine"), None, None).await.unwrap();
     server.delete_push_rule(&alice, &kind, "mine").await.unwrap();
     assert_eq!(refusal(server.push_rule(&alice, &kind, "mine").await), "M_NOT_FOUND");
