@@ -17,7 +17,7 @@ pub mod sync;
 
 use std::sync::Arc;
 
-use matron_storage::{Options, Store};
+use matron_storage::{Batch, Options, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +30,7 @@ pub use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::rooms::Rooms;
+use crate::schema::ids::SERVER_NAME;
 use crate::signing::SigningKey;
 use crate::streams::Streams;
 use crate::sync::Sync;
@@ -63,6 +64,25 @@ pub struct Homeserver {
     tasks: TaskTracker,
 }
 
+/// A store belongs to one server for ever: its ids and signatures bear the name.
+async fn check_owner(store: &Store, config: &Config) -> Result<()> {
+    let name = config.server_name.to_string();
+    match store.snapshot().get(&SERVER_NAME, &()).await? {
+        Some(owner) if owner == name => Ok(()),
+        Some(owner) => {
+            let why = format!("the store is that of {owner}, not of {name}; a server's name never changes");
+            Err(matron_storage::Error::Refused(why).into())
+        }
+        None => {
+            let mut batch = Batch::new();
+            batch.expect_absent(&SERVER_NAME, &());
+            batch.put(&SERVER_NAME, &(), &name);
+            store.commit(batch).await?;
+            Ok(())
+        }
+    }
+}
+
 impl Homeserver {
     /// Opens the store and starts the workers. Blocks while the store opens.
     ///
@@ -73,6 +93,7 @@ impl Homeserver {
         let (streams, news) = Streams::new(rand::random());
         let store = Arc::new(Store::open(options, Arc::<Streams>::clone(&streams))?);
         streams.begin(store.snapshot().position());
+        check_owner(&store, &config).await?;
         let ids = Arc::new(Ids::open(Arc::clone(&store)).await?);
         let accounts = Arc::new(Accounts::new(
             Arc::clone(&store),
@@ -168,5 +189,27 @@ impl Homeserver {
         self.streams.wake_everybody();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use matron_storage::{Error as StorageError, Options};
+    use ruma::server_name;
+
+    use super::{Clock, Config, Error, Homeserver};
+
+    #[tokio::test]
+    async fn a_store_is_opened_under_its_own_name_alone() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let options = Options::rocks(folder.path().join("store"), 16 << 20);
+        for _ in 0..2 {
+            let config = Config::named(server_name!("trust.example").to_owned());
+            let server = Homeserver::start(config, &options, Clock::system()).await.unwrap();
+            server.stop().await;
+        }
+        let config = Config::named(server_name!("other.example").to_owned());
+        let refused = Homeserver::start(config, &options, Clock::system()).await;
+        assert!(matches!(refused, Err(Error::Storage(StorageError::Refused(_)))));
     }
 }

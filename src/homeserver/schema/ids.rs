@@ -43,6 +43,8 @@ pub const STATE_KEYS: Keyspace<StateKeyNum, StateKeyName> = Keyspace::new(0x0108
 pub const EVENT_NUMS: Keyspace<Digest, EventNum> = Keyspace::new(0x0109, "event numbers", Family::Id);
 /// The server's signing keys: by key version, in PKCS#8 DER form. The last one signs.
 pub const SIGNING_KEYS: Keyspace<String, Vec<u8>> = Keyspace::new(0x010a, "signing keys", Family::Meta);
+/// The name of the server that the store belongs to.
+pub const SERVER_NAME: Keyspace<(), String> = Keyspace::new(0x010b, "server name", Family::Meta);
 
 matron_storage::record! {
     /// A state key spelled out.
