@@ -14,6 +14,8 @@ pub mod roots;
 pub mod send;
 pub mod sharing;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 pub mod view;
 pub mod working;
