@@ -12,16 +12,28 @@ mod bad_input;
 mod syncing;
 mod who_may_what;
 
-use spec_tests::Server;
-use tokio::sync::OnceCell;
+use std::sync::{Arc, Weak};
 
-/// One server for all tests: each makes users of its own.
-pub async fn server() -> &'static Server {
-    static SERVER: OnceCell<Server> = OnceCell::const_new();
-    SERVER.get_or_init(Server::start).await
+use spec_tests::Server;
+use tokio::sync::Mutex;
+
+/// One server for all tests that run at the time: each makes users of its own. It ends with the last of them.
+pub async fn server() -> Arc<Server> {
+    static SERVER: Mutex<Weak<Server>> = Mutex::const_new(Weak::new());
+    let mut running = SERVER.lock().await;
+    if let Some(server) = running.upgrade() {
+        return server;
+    }
+    let server = Arc::new(Server::start().await);
+    *running = Arc::downgrade(&server);
+    server
 }
 
-/// Runs a test on a runtime that outlives the server's first user.
+/// Runs a test, with the server held until it is done.
 pub fn run<F: Future<Output = ()>>(test: F) {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(test);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let _held = server().await;
+        test.await;
+    });
 }
