@@ -39,6 +39,20 @@ pub trait Observer: Send + Sync {
     fn committed(&self, news: &[News], position: Position);
 }
 
+/// For a store that nobody follows: one that is mended before its server starts.
+#[must_use]
+pub fn nobody() -> Arc<dyn Observer> {
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn committing(&self, _: &[News]) {}
+
+        fn committed(&self, _: &[News], _: Position) {}
+    }
+
+    Arc::new(Nobody)
+}
+
 /// A batch on its way, and where its answer goes.
 pub(crate) struct Job {
     pub batch: Batch,

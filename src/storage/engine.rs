@@ -5,6 +5,8 @@ mod rocks;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
@@ -47,13 +49,13 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// Opens the engine. Where there is none yet, it is made with `founding` as its first rows.
-    pub fn open(options: &Options, founding: &Batch) -> Result<Self> {
+    /// Opens the engine. Where there is none yet, it is made with `founding` as its first rows, or refused without them.
+    pub fn open(options: &Options, founding: Option<&Batch>) -> Result<Self> {
         match &options.engine {
             EngineKind::Rocks(folder) => rocks::Rocks::open(folder, options.cache_bytes, founding).map(Self::Rocks),
             EngineKind::Memory => {
                 let engine = memory::Memory::default();
-                engine.write(std::iter::once(founding));
+                engine.write(founding.into_iter());
                 Ok(Self::Memory(engine))
             }
         }
@@ -89,6 +91,30 @@ impl Engine {
     pub fn resume(&self) -> Result<()> {
         match self {
             Self::Rocks(engine) => engine.resume(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Makes a copy in a new folder by links: it holds what is on disk now, and takes no room until files are replaced.
+    pub fn checkpoint(&self, folder: &Path) -> Result<()> {
+        match self {
+            Self::Rocks(engine) => engine.checkpoint(folder),
+            Self::Memory(_) => Err(Error::Engine("a store in memory has no files to copy".to_owned())),
+        }
+    }
+
+    /// Reads every file and compares its checksums.
+    pub fn check_files(&self) -> Result<()> {
+        match self {
+            Self::Rocks(engine) => engine.check_files(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Writes a family's files anew, without what was deleted or replaced.
+    pub fn compact(&self, family: Family) -> Result<()> {
+        match self {
+            Self::Rocks(engine) => engine.compact(family),
             Self::Memory(_) => Ok(()),
         }
     }

@@ -7,6 +7,7 @@
 //! * a [`Snapshot`] always comes with the position that it holds everything up to.
 
 mod batch;
+mod checkpoint;
 mod codec;
 mod committer;
 mod engine;
@@ -18,8 +19,9 @@ mod snapshot;
 mod store;
 
 pub use batch::{Batch, News, Topic, Written};
+pub use checkpoint::Checkpoint;
 pub use codec::{Corrupt, Encoder, Field, Key, PrefixOf, Reader, Value, Varint};
-pub use committer::{Committed, Observer};
+pub use committer::{Committed, Observer, nobody};
 pub use error::{Error, Result};
 pub use keyspace::{Family, KeyRange, Keyspace};
 pub use options::{EngineKind, Options};

@@ -8,15 +8,20 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::Batch;
+use crate::checkpoint::Checkpoint;
 use crate::committer::{Committed, Committer, Job, Observer, RESERVE, Shared};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::{Family, Keyspace};
-use crate::options::Options;
+use crate::options::{EngineKind, Options};
 use crate::{Key, Position, Snapshot};
 
 /// The form of what is on disk. A build opens what it knows and refuses what a later one wrote.
 const FORMAT: u32 = 1;
+
+/// A store that was brought back begins this far above the positions of its backup: more than any server gives in the
+/// time between a backup and its use.
+const RENEWAL: u64 = 1 << 40;
 
 const META: Keyspace<MetaKey, u64> = Keyspace::new(0, "meta", Family::Meta);
 
@@ -67,6 +72,8 @@ pub struct Store {
     queue: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     epoch: u64,
+    kind: EngineKind,
+    copied: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Store {
@@ -85,14 +92,9 @@ impl Store {
         founding.put(&META, &MetaKey::Format, &u64::from(FORMAT));
         founding.put(&META, &MetaKey::Epoch, &rand::random::<u64>());
         founding.put(&META, &MetaKey::Ceiling, &0);
-        let engine = Engine::open(options, &founding)?;
+        let engine = Engine::open(options, Some(&founding))?;
 
-        let format = read_meta(&engine, MetaKey::Format)?;
-        if format != u64::from(FORMAT) {
-            return Err(Error::Refused(format!(
-                "the store has format {format}, this version knows {FORMAT}; start the version that wrote it"
-            )));
-        }
+        check_format(&engine)?;
         let epoch = read_meta(&engine, MetaKey::Epoch)?;
         // Positions below the old ceiling may have been given before a crash: start above, with a new reservation.
         let last = Position::new(read_meta(&engine, MetaKey::Ceiling)?);
@@ -113,7 +115,59 @@ impl Store {
             .name("committer".to_owned())
             .spawn(move || committer.run())
             .map_err(|error| Error::Refused(format!("the committing thread cannot start: {error}")))?;
-        Ok(Self { shared, queue: Some(queue), thread: Some(thread), epoch })
+        Ok(Self {
+            shared,
+            queue: Some(queue),
+            thread: Some(thread),
+            epoch,
+            kind: options.engine.clone(),
+            copied: Arc::default(),
+        })
+    }
+
+    /// Makes a store that was brought back from a backup another one: tokens of the time after the backup are told by its
+    /// new epoch, and no position that was given in that time is given again. The store must be closed. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] as for [`Self::open`]; the engine's failures.
+    pub fn renew(options: &Options) -> Result<()> {
+        let engine = Engine::open(options, None)?;
+        check_format(&engine)?;
+        let ceiling = Position::new(read_meta(&engine, MetaKey::Ceiling)?.saturating_add(RENEWAL));
+        let mut batch = ceiling_row(ceiling);
+        batch.put(&META, &MetaKey::Epoch, &rand::random::<u64>());
+        engine.write(std::iter::once(&batch), true)
+    }
+
+    /// Copies the store as of now, beside it: by links, so that it takes a moment and hardly any room. Commits go on; one
+    /// copy at a time. Blocks.
+    ///
+    /// # Errors
+    /// The engine's failures; another copy is held; a store in memory has no files.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let EngineKind::Rocks(folder) = &self.kind else {
+            return Err(Error::Engine("a store in memory has no files to copy".to_owned()));
+        };
+        let checkpoint = Checkpoint::beside(folder, &self.copied)?;
+        self.shared.engine.checkpoint(checkpoint.folder())?;
+        Ok(checkpoint)
+    }
+
+    /// Reads every file of rows and compares its checksums. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] names the first file that is not as it was written.
+    pub fn check_files(&self) -> Result<()> {
+        self.shared.engine.check_files()
+    }
+
+    /// Writes a family's files anew, without what was deleted or replaced. Blocks for as long as that takes; reads and
+    /// commits go on.
+    ///
+    /// # Errors
+    /// The engine's failures.
+    pub fn compact(&self, family: Family) -> Result<()> {
+        self.shared.engine.compact(family)
     }
 
     /// The store as of its last commit, with that commit's position.
@@ -166,6 +220,16 @@ impl Drop for Store {
             let _ = thread.join();
         }
     }
+}
+
+fn check_format(engine: &Engine) -> Result<()> {
+    let format = read_meta(engine, MetaKey::Format)?;
+    if format == u64::from(FORMAT) {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "the store has format {format}, this version knows {FORMAT}; start the version that wrote it"
+    )))
 }
 
 fn read_meta(engine: &Engine, key: MetaKey) -> Result<u64> {

@@ -6,7 +6,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rocksdb::{ErrorKind, ReadOptions, ReadTier, SingleThreaded, SnapshotWithThreadMode, WriteBatch, WriteOptions};
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    BottommostLevelCompaction, CompactOptions, ErrorKind, ReadOptions, ReadTier, SingleThreaded,
+    SnapshotWithThreadMode, WriteBatch, WriteOptions,
+};
 use self_cell::self_cell;
 
 use super::{Reach, Read, Rows, Run};
@@ -47,13 +51,12 @@ fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
 }
 
 impl Rocks {
-    /// Opens the store in `folder`, or makes it where there is none.
-    pub fn open(folder: &Path, cache_bytes: usize, founding: &Batch) -> Result<Self> {
+    /// Opens the store in `folder`; where there is none, makes it with its first rows if there are any.
+    pub fn open(folder: &Path, cache_bytes: usize, founding: Option<&Batch>) -> Result<Self> {
         let caches = tuning::Caches::new(cache_bytes);
-        if folder.exists() {
-            check_families(folder)?;
-        } else {
-            found(folder, &caches, founding)?;
+        match founding {
+            Some(founding) if !folder.exists() => found(folder, &caches, founding)?,
+            _ => check_families(folder)?,
         }
         let db = open_db(folder, &caches, false)?;
         Ok(Self { db: Arc::new(db), caches })
@@ -73,6 +76,23 @@ impl Rocks {
 
     pub fn resume(&self) -> Result<()> {
         self.db.resume().map_err(|error| engine_error(&error))
+    }
+
+    pub fn checkpoint(&self, folder: &Path) -> Result<()> {
+        let checkpoint = Checkpoint::new(&*self.db).map_err(|error| engine_error(&error))?;
+        checkpoint.create_checkpoint(folder).map_err(|error| engine_error(&error))
+    }
+
+    pub fn check_files(&self) -> Result<()> {
+        self.db.verify_checksum().map_err(|error| engine_error(&error))
+    }
+
+    pub fn compact(&self, family: Family) -> Result<()> {
+        let mut options = CompactOptions::default();
+        // The lowest level too: what was deleted lies there.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
+        self.db.compact_range_cf_opt(handle(&self.db, family)?, None::<&[u8]>, None::<&[u8]>, &options);
+        Ok(())
     }
 
     pub fn usage(&self) -> Usage {
@@ -120,10 +140,7 @@ fn sync_folder(folder: &Path) -> Result<()> {
 /// Refuses what is not a store, or one with families that this version does not know.
 fn check_families(folder: &Path) -> Result<()> {
     if !folder.join("CURRENT").exists() {
-        return Err(Error::Refused(format!(
-            "{} exists but is not a store; nothing in it was touched",
-            folder.display()
-        )));
+        return Err(Error::Refused(format!("{} is not a store; nothing in it was touched", folder.display())));
     }
     let found = Db::list_cf(&rocksdb::Options::default(), folder)
         .map_err(|error| refused("the store's list of families cannot be read", &error))?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::committer::Observer;
+use crate::committer::{Observer, nobody};
 use crate::{Batch, Error, Family, Health, Keyspace, News, Options, Position, Store, Topic};
 
 const ROWS: Keyspace<(u8, u8), Vec<u8>> = Keyspace::new(1, "rows", Family::Index);
@@ -255,5 +255,83 @@ fn a_store_that_lost_a_file_or_comes_from_a_later_version_is_refused() {
             }
         }
         assert!(matches!(Store::open(&options, Arc::new(Seen::default())), Err(Error::Refused(_))));
+    });
+}
+
+#[test]
+fn a_copy_holds_what_was_there_and_is_another_store_when_renewed() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let options = Options::rocks(folder.path().join("store"), 16 << 20);
+        let store = Store::open(&options, nobody()).unwrap();
+        let write = async |text: &str| {
+            let mut batch = Batch::new();
+            let stamp = batch.stamp();
+            batch.put(&LOG, &stamp, &text.to_owned());
+            store.commit(batch).await.unwrap().end
+        };
+        write("before").await;
+        let copy = store.checkpoint().unwrap();
+        let last = write("after").await;
+        let kept = folder.path().join("kept");
+        std::fs::rename(copy.folder(), &kept).unwrap();
+        drop(copy);
+
+        let options = Options::rocks(kept, 16 << 20);
+        Store::renew(&options).unwrap();
+        let renewed = Store::open(&options, nobody()).unwrap();
+        assert_ne!(renewed.epoch(), store.epoch());
+        assert!(renewed.snapshot().position() > last);
+        let rows = renewed.snapshot().scan(&LOG, LOG.all()).collect().await.unwrap();
+        assert_eq!(rows.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), ["before"]);
+    });
+}
+
+#[test]
+fn a_copy_goes_with_its_holder_and_with_the_next_one() {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(&Options::rocks(folder.path().join("store"), 16 << 20), nobody()).unwrap();
+    let left_by_a_crash = folder.path().join("store.copy");
+    std::fs::create_dir(&left_by_a_crash).unwrap();
+    let copy = store.checkpoint().unwrap();
+    assert!(copy.folder().join("CURRENT").exists());
+    assert!(store.checkpoint().is_err());
+    assert!(copy.folder().join("CURRENT").exists());
+    drop(copy);
+    assert!(!left_by_a_crash.exists());
+    assert!(Store::open(&Options::memory(), nobody()).unwrap().checkpoint().is_err());
+}
+
+#[test]
+fn nothing_is_renewed_where_there_is_no_store() {
+    let folder = TempDir::new().unwrap();
+    let options = Options::rocks(folder.path().join("store"), 16 << 20);
+    assert!(matches!(Store::renew(&options), Err(Error::Refused(_))));
+    assert!(!folder.path().join("store").exists());
+}
+
+#[test]
+fn a_damaged_file_is_found() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("store");
+        let store = Store::open(&Options::rocks(path.clone(), 16 << 20), nobody()).unwrap();
+        let mut batch = Batch::new();
+        for n in 0..200_u8 {
+            batch.put(&ROWS, &(7, n), &vec![n; 100]);
+        }
+        store.commit(batch).await.unwrap();
+        // A copy flushes what was in memory alone.
+        drop(store.checkpoint().unwrap());
+        store.check_files().unwrap();
+        let files = std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path());
+        let largest = files
+            .filter(|file| file.extension().is_some_and(|extension| extension == "sst"))
+            .max_by_key(|file| std::fs::metadata(file).unwrap().len())
+            .unwrap();
+        let mut bytes = std::fs::read(&largest).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&largest, bytes).unwrap();
+        assert!(matches!(store.check_files(), Err(Error::Engine(_))));
     });
 }
