@@ -13,23 +13,29 @@ use matron_storage::Health;
 pub fn routes(router: Router, homeserver: &Arc<Homeserver>) -> Router {
     let homeserver = Arc::clone(homeserver);
     router
-        .route("/health", get(|| async { named("/health", StatusCode::OK, "alive\n") }))
+        .route("/health", get(|| async { named("/health", StatusCode::OK, "alive\n".to_owned()) }))
         .route("/ready", get(move || async move { ready(&homeserver) }))
 }
 
-fn ready(homeserver: &Homeserver) -> Response {
-    let (status, reason) = if homeserver.stopping().is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else {
-        match homeserver.store.health() {
-            Health::Ready => (StatusCode::OK, "ready\n"),
-            Health::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes: is the disk full?\n"),
-        }
-    };
-    named("/ready", status, reason)
+/// Why the server cannot be given work; nothing where it can.
+pub fn why_not_ready(homeserver: &Homeserver) -> Option<&'static str> {
+    if homeserver.stopping().is_cancelled() {
+        return Some("stopping");
+    }
+    match homeserver.store.health() {
+        Health::Ready => None,
+        Health::ReadOnly => Some("the store takes no writes: is the disk full?"),
+    }
 }
 
-fn named(route: &'static str, status: StatusCode, body: &'static str) -> Response {
+fn ready(homeserver: &Homeserver) -> Response {
+    match why_not_ready(homeserver) {
+        None => named("/ready", StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => named("/ready", StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}
+
+fn named(route: &'static str, status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     response.extensions_mut().insert(matron_api::Route::new(route));
     response
