@@ -71,7 +71,7 @@ impl IntoResponse for Error {
             DomainError::Storage(StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_)) => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", "the server cannot write at the moment")
             }
-            error @ (DomainError::Storage(_) | DomainError::Internal(_)) => {
+            error @ (DomainError::Storage(_) | DomainError::Backup(_) | DomainError::Internal(_)) => {
                 tracing::error!(%error, "a request failed");
                 plain(StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN", "internal server error")
             }

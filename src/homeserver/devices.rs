@@ -21,6 +21,7 @@ mod cross_signing;
 mod directory;
 mod lists;
 mod query;
+mod restored;
 mod signatures;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ mod upload;
 pub use claim::{KeyCounts, key_counts};
 pub use cross_signing::{CrossSigningKeys, Published};
 pub use lists::{changed_users, signed_users};
+pub use restored::forget_one_time_keys;
 pub use signatures::Failures;
 pub use to_device::{Messages, delete_up_to, waiting};
 

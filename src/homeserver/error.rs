@@ -23,6 +23,9 @@ pub enum Error {
     /// The client must prove who it is first ("User-Interactive Authentication").
     #[error("more authentication is needed")]
     Interactive(Box<UiaaInfo>),
+    /// A backup cannot be taken, read or brought back.
+    #[error("{0}")]
+    Backup(String),
     /// Something that cannot happen did.
     #[error("internal error: {0}")]
     Internal(String),
@@ -32,5 +35,10 @@ impl Error {
     /// Something that cannot happen did: a row is missing that another one promises, say.
     pub fn internal(what: impl std::fmt::Display) -> Self {
         Self::Internal(what.to_string())
+    }
+
+    /// A backup cannot be taken, read or brought back.
+    pub fn backup(why: impl std::fmt::Display) -> Self {
+        Self::Backup(why.to_string())
     }
 }

@@ -1,6 +1,7 @@
 //! The domain: what a homeserver knows and does, without HTTP.
 
 pub mod accounts;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod devices;

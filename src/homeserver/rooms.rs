@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod append;
 pub mod build;
+mod check;
 pub mod create;
 pub mod event;
 pub mod history;

@@ -21,11 +21,19 @@ pub struct Arguments {
 pub enum Command {
     /// Run the server
     Serve,
+    /// Say whether the running server can be given work, and why not
+    Ready,
     /// Manage accounts, whether the server runs or not
     User {
         /// What to do with them.
         #[command(subcommand)]
         command: User,
+    },
+    /// Back up, restore and look after the store
+    Db {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Db,
     },
     /// Look at the configuration
     Config {
@@ -67,6 +75,49 @@ pub enum User {
         #[arg(long)]
         erase: bool,
     },
+}
+
+/// What to do with the store. Backups lie in a folder; `backup.place` of the configuration names it where none is given.
+#[derive(Debug, Subcommand)]
+pub enum Db {
+    /// Take a backup, whether the server runs or not; only what changed is copied
+    Backup {
+        /// The folder
+        #[arg(long, value_name = "FOLDER")]
+        to: Option<String>,
+        /// How many of the newest backups stay there; all, where nothing is said
+        #[arg(long, value_name = "COUNT")]
+        keep: Option<usize>,
+        /// Read and write no more than so many MiB in a second
+        #[arg(long, value_name = "MIB")]
+        pace: Option<u64>,
+    },
+    /// List the backups
+    Backups {
+        /// The folder
+        #[arg(long, value_name = "FOLDER")]
+        from: Option<String>,
+    },
+    /// Read a backup as a whole and say whether every file is as it was
+    Verify {
+        /// The folder
+        #[arg(long, value_name = "FOLDER")]
+        from: Option<String>,
+        /// The backup's name; the newest, where nothing is said
+        name: Option<String>,
+    },
+    /// Bring a backup back into an empty data folder
+    Restore {
+        /// The folder
+        #[arg(long, value_name = "FOLDER")]
+        from: Option<String>,
+        /// The backup's name; the newest, where nothing is said
+        name: Option<String>,
+    },
+    /// Read the whole store and say whether it is sound
+    Check,
+    /// Write the store anew, without what was deleted: takes long, and room
+    Compact,
 }
 
 /// What to do with the configuration.

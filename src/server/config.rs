@@ -71,6 +71,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Bytes for the store's cache.
     pub cache_bytes: usize,
+    /// The folder of backups.
+    pub backup_place: Option<PathBuf>,
     /// Every value in force, in TOML, without secrets.
     pub shown: BTreeMap<&'static str, String>,
 }
@@ -155,6 +157,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let log_filter = log_filter(source);
     let metrics = metrics(source);
     let cache_mib = within(source, "store.cache_mib", 16, 1 << 20);
+    let backup_place = text(source, "backup.place").map(PathBuf::from);
     let support_email = text(source, "support.email");
     let support_page = url(source, "support.page");
 
@@ -179,6 +182,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         log_filter: log_filter?,
         metrics,
         cache_bytes: usize::try_from(cache_mib?).ok()?.checked_mul(1 << 20)?,
+        backup_place,
         shown: source.shown(),
     })
 }

@@ -1,4 +1,5 @@
-//! The socket by which the command line speaks to a running server: one line of JSON asks, one answers.
+//! The socket by which the command line speaks to a running server: one line of JSON asks, one answers, and those before it
+//! tell how far the work is.
 
 #[cfg(test)]
 mod tests;
@@ -7,16 +8,22 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use matron_homeserver::Homeserver;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::failure::{Failure, Result};
+use crate::health;
+use crate::upkeep::{self, Work};
 use crate::users::{self, User};
 
 /// The longest question.
@@ -32,6 +39,10 @@ pub const PAGE: usize = 1000;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Question {
+    /// Say whether you can be given work.
+    Ready,
+    /// Look after the store.
+    Db(Work),
     /// Make an account.
     Add {
         /// Its name or id.
@@ -66,17 +77,34 @@ pub enum Question {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
+    /// Work can be given.
+    Ready,
     /// It is done, for this user id.
     Done(String),
+    /// It goes on: a line for people. More answers follow.
+    Told(String),
     /// A page of the list; empty at its end.
     Users(Vec<User>),
     /// It is not done.
     Failed(String),
 }
 
+/// Tells how far a long piece of work is.
+pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
+
 /// Does what is asked. A server without a socket, the command line itself, calls this too.
-pub async fn answer(homeserver: &Homeserver, question: Question) -> Answer {
+pub async fn answer(homeserver: &Homeserver, question: Question, tell: Tell<'_>) -> Answer {
     let done = match question {
+        Question::Db(work) => {
+            let done = upkeep::work(homeserver, work, tell).await;
+            return done.map_or_else(|failure| Answer::Failed(failure.to_string()), Answer::Done);
+        }
+        Question::Ready => {
+            return match health::why_not_ready(homeserver) {
+                None => Answer::Ready,
+                Some(reason) => Answer::Failed(reason.to_owned()),
+            };
+        }
         Question::Add { name, password, admin } => {
             users::add(homeserver, &name, &password, admin).await.map(Answer::Done)
         }
@@ -116,8 +144,9 @@ impl Control {
         Ok(Self { listener, path })
     }
 
-    /// Answers, one question after the other, until it is time to stop.
+    /// Answers until it is time to stop; a long piece of work holds nobody up.
     pub async fn serve(self, homeserver: Arc<Homeserver>, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -125,9 +154,16 @@ impl Control {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    if let Err(error) = talk(stream, &homeserver).await {
-                        tracing::debug!(%error, "a question by the socket ended badly");
-                    }
+                    let (homeserver, stop) = (Arc::clone(&homeserver), stop.clone());
+                    tasks.spawn(async move {
+                        let talked = tokio::select! {
+                            talked = talk(stream, &homeserver) => talked,
+                            () = stop.cancelled() => return,
+                        };
+                        if let Err(error) = talked {
+                            tracing::debug!(%error, "a question by the socket ended badly");
+                        }
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the socket cannot be listened on");
@@ -135,6 +171,8 @@ impl Control {
                 }
             }
         }
+        tasks.close();
+        tasks.wait().await;
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -144,29 +182,51 @@ async fn talk(stream: UnixStream, homeserver: &Homeserver) -> io::Result<()> {
     let mut line = String::new();
     let mut read = BufReader::new(read.take(MAX_QUESTION_BYTES));
     tokio::time::timeout(ASKED_WITHIN, read.read_line(&mut line)).await??;
-    let answer = match serde_json::from_str(&line) {
-        Ok(question) => answer(homeserver, question).await,
+    let Ok(question) = serde_json::from_str(&line) else {
         // Without the line itself, which may hold a password.
-        Err(_) => Answer::Failed("that is no question of this version's command line".to_owned()),
+        let why = "that is no question of this version's command line".to_owned();
+        return say(&mut write, &Answer::Failed(why)).await;
     };
-    let mut line = serde_json::to_vec(&answer)?;
+    let (lines, mut told) = mpsc::unbounded_channel();
+    let tell = move |line: String| {
+        // Who asked is gone: that ends the work by itself.
+        let _ = lines.send(line);
+    };
+    let mut answer = pin!(answer(homeserver, question, &tell));
+    loop {
+        tokio::select! {
+            biased;
+            Some(line) = told.recv() => say(&mut write, &Answer::Told(line)).await?,
+            answer = &mut answer => return say(&mut write, &answer).await,
+        }
+    }
+}
+
+async fn say(write: &mut OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     tokio::time::timeout(ASKED_WITHIN, write.write_all(&line)).await?
 }
 
-/// Asks the server that listens there.
+/// Asks the server that listens there. What it tells meanwhile is handed on.
 ///
 /// # Errors
 /// Nobody answers, or not in our words.
-pub async fn ask(path: &Path, question: &Question) -> Result<Answer> {
+pub async fn ask(path: &Path, question: &Question, tell: Tell<'_>) -> Result<Answer> {
     let talk = async {
         let (read, mut write) = UnixStream::connect(path).await?.into_split();
         let mut line = serde_json::to_vec(question)?;
         line.push(b'\n');
         write.write_all(&line).await?;
-        let mut line = String::new();
-        BufReader::new(read.take(MAX_ANSWER_BYTES)).read_line(&mut line).await?;
-        io::Result::Ok(serde_json::from_str(&line)?)
+        let mut read = BufReader::new(read.take(MAX_ANSWER_BYTES));
+        loop {
+            let mut line = String::new();
+            read.read_line(&mut line).await?;
+            match serde_json::from_str(&line)? {
+                Answer::Told(line) => tell(line),
+                answer => return io::Result::Ok(answer),
+            }
+        }
     };
     talk.await.map_err(|error| {
         Failure::because(format_args!("the running server does not answer at {}", path.display()), &error)

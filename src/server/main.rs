@@ -14,6 +14,7 @@ mod manage;
 mod metrics;
 mod password;
 mod serve;
+mod upkeep;
 mod users;
 
 use std::io::Write as _;
@@ -31,7 +32,9 @@ fn main() -> ExitCode {
     let file = arguments.config.or_else(|| std::env::var_os("MATRON_CONFIG").map(PathBuf::from));
     let done = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => load(file.as_ref()).and_then(|config| serve::run(config, file)),
+        Command::Ready => load(file.as_ref()).and_then(|config| manage::ready(&config)),
         Command::User { command } => load(file.as_ref()).and_then(|config| manage::run(config, command)),
+        Command::Db { command } => load(file.as_ref()).and_then(|config| upkeep::run(config, command)),
         Command::Config { command: Configuration::Document } => print(&config::document()),
         Command::Config { command: Configuration::Check } => {
             load(file.as_ref()).and_then(|_| print("the configuration is right\n"))

@@ -1,4 +1,4 @@
-//! `matron user …`: through the running server where there is one, else by opening the store itself.
+//! `matron user …` and `matron ready`: through the running server where there is one, else by opening the store itself.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,15 +8,18 @@ use matron_homeserver::clock::Clock;
 
 use crate::cli::User as Command;
 use crate::config::Config;
-use crate::control::{self, Answer, Question};
+use crate::control::{self, Answer, Question, Tell};
 use crate::data::{self, Data, Reached};
 use crate::failure::{Failure, Result};
 use crate::password;
 
 /// Who does what is asked.
-enum Server {
+pub enum Server {
+    /// A running server, by its socket.
     Running(PathBuf),
+    /// Nobody else: the store is opened here.
     Opened {
+        /// The server, without listeners.
         homeserver: Arc<Homeserver>,
         /// Given back last.
         _held: Data,
@@ -24,7 +27,11 @@ enum Server {
 }
 
 impl Server {
-    async fn reach(config: Config) -> Result<Self> {
+    /// Finds out who holds the store, or opens it.
+    ///
+    /// # Errors
+    /// The data folder cannot be used, or the store not be opened.
+    pub async fn reach(config: Config) -> Result<Self> {
         match Data::reach(&config.data_dir)? {
             Reached::Taken => Ok(Self::Running(data::socket(&config.data_dir))),
             Reached::Held(held) => {
@@ -35,14 +42,25 @@ impl Server {
         }
     }
 
-    async fn ask(&self, question: Question) -> Result<Answer> {
+    /// Asks, and hands on what is told meanwhile.
+    ///
+    /// # Errors
+    /// Nobody answers, or it is not done.
+    pub async fn ask(&self, question: Question, tell: Tell<'_>) -> Result<Answer> {
         let answer = match self {
-            Self::Running(path) => control::ask(path, &question).await?,
-            Self::Opened { homeserver, .. } => control::answer(homeserver, question).await,
+            Self::Running(path) => control::ask(path, &question, tell).await?,
+            Self::Opened { homeserver, .. } => control::answer(homeserver, question, tell).await,
         };
         match answer {
             Answer::Failed(why) => Err(Failure::new(why)),
             answer => Ok(answer),
+        }
+    }
+
+    /// Closes the store, if it was opened here.
+    pub async fn leave(self) {
+        if let Self::Opened { homeserver, .. } = self {
+            homeserver.stop().await;
         }
     }
 }
@@ -76,12 +94,31 @@ pub fn run(config: Config, command: Command) -> Result<()> {
             None => list(&server).await,
             Some(question) => one(&server, question, shown).await,
         };
-        if let Server::Opened { homeserver, .. } = &server {
-            homeserver.stop().await;
-        }
+        server.leave().await;
         done
     })
 }
+
+/// `matron ready`: for health checks of containers, which have no other program to ask by.
+///
+/// # Errors
+/// No server runs, or it can be given no work.
+pub fn ready(config: &Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("no thread can be started", &error))?;
+    let socket = data::socket(&config.data_dir);
+    let asked = control::ask(&socket, &Question::Ready, &silent);
+    match runtime.block_on(asked)? {
+        Answer::Failed(why) => Err(Failure::new(why)),
+        _ => crate::print("ready\n"),
+    }
+}
+
+/// These commands are quick.
+#[expect(clippy::needless_pass_by_value, reason = "as others that tell have it")]
+fn silent(_: String) {}
 
 /// A password, and whether it must be shown.
 fn password_for(name: &str, random: bool) -> Result<(String, Option<String>)> {
@@ -93,7 +130,7 @@ fn password_for(name: &str, random: bool) -> Result<(String, Option<String>)> {
 }
 
 async fn one(server: &Server, question: Question, shown: Option<String>) -> Result<()> {
-    if let Answer::Done(user_id) = server.ask(question).await? {
+    if let Answer::Done(user_id) = server.ask(question, &silent).await? {
         crate::print(&match shown {
             Some(password) => format!("{user_id} {password}\n"),
             None => format!("{user_id}\n"),
@@ -105,7 +142,7 @@ async fn one(server: &Server, question: Question, shown: Option<String>) -> Resu
 async fn list(server: &Server) -> Result<()> {
     let mut after = None;
     loop {
-        let Answer::Users(users) = server.ask(Question::List { after }).await? else { return Ok(()) };
+        let Answer::Users(users) = server.ask(Question::List { after }, &silent).await? else { return Ok(()) };
         let Some(last) = users.last() else { return Ok(()) };
         after = Some(last.number);
         for user in &users {

@@ -174,6 +174,13 @@ pub const KEYS: &[Key] = &[
         "Memory for the store's blocks and write buffers, in MiB: 16 to 1048576.",
     ),
     Key::text(
+        "backup.place",
+        None,
+        "\"/var/backups/matron\"",
+        "The folder in which `matron db backup` keeps backups, and from which the other commands of `matron db` read. It \
+         belongs on other disks than `data_dir`.",
+    ),
+    Key::text(
         "support.email",
         None,
         "\"help@example.org\"",

@@ -29,6 +29,7 @@ fn it_starts_serves_and_stops() {
     assert_eq!(mode(&data.join("admin-password")), 0o600);
     assert_eq!(mode(&data.join("matron.sock")), 0o600);
 
+    assert_eq!(run(folder.path(), &["ready"], ""), (true, "ready\n".to_owned(), String::new()));
     let (status, _, error) = run(folder.path(), &["serve"], "");
     assert!(!status && error.contains("another process serves the data folder"), "{error}");
 
@@ -40,6 +41,8 @@ fn it_starts_serves_and_stops() {
     assert!(!status && !error.is_empty());
     assert_eq!(program.stop(Signal::TERM), Some(0));
     assert!(!data.join("matron.sock").exists());
+    let (status, _, error) = run(folder.path(), &["ready"], "");
+    assert!(!status && error.contains("does not answer"), "{error}");
     let (_, out, _) = run(folder.path(), &["user", "list"], "");
     assert_eq!(out, "@admin:localhost  administrator\n@alice:localhost\n");
     let (_, out, _) = run(folder.path(), &["user", "deactivate", "alice"], "");
@@ -122,4 +125,42 @@ fn both_versions_are_told_by_their_first_bytes() {
     stream.read_exact(&mut frame).unwrap();
     assert_eq!(frame[3], 4);
     assert_eq!(program.stop(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_lost_server_comes_back_from_its_backup() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let backups = folder.path().join("backups").display().to_string();
+    let to = ["--to", &backups];
+    let program = Program::start(folder.path(), &[]);
+    let (status, _, error) = run(folder.path(), &["user", "add", "alice"], "correct horse\n");
+    assert!(status, "{error}");
+    // By the running server, and by the store itself.
+    let (status, out, error) = run(folder.path(), &["db", "backup", to[0], to[1]], "");
+    assert!(status && out.starts_with("backup "), "{error}");
+    let (status, out, error) = run(folder.path(), &["db", "check"], "");
+    assert!(status && out.starts_with("the store is sound"), "{error}");
+    let (status, _, error) = run(folder.path(), &["db", "restore", "--from", &backups], "");
+    assert!(!status && error.contains("a server runs"), "{error}");
+    drop(program);
+    let (status, out, error) = run(folder.path(), &["db", "backup", to[0], to[1], "--keep", "1"], "");
+    assert!(status && out.contains("1 older ones went"), "{out}{error}");
+    let (status, out, error) = run(folder.path(), &["db", "compact"], "");
+    assert!(status && out.starts_with("compacted"), "{error}");
+
+    let (status, out, error) = run(other.path(), &["db", "verify", "--from", &backups], "");
+    assert!(status && out.contains("is sound"), "{error}");
+    let (status, _, error) = run(other.path(), &["db", "restore", "--from", &backups], "");
+    assert!(status, "{error}");
+    let (_, out, _) = run(other.path(), &["db", "backups", "--from", &backups], "");
+    assert_eq!(out.lines().count(), 1);
+    let mut program = Program::start(other.path(), &[]);
+    let (_, out, _) = run(other.path(), &["user", "list"], "");
+    assert_eq!(out, "@admin:localhost  administrator\n@alice:localhost\n");
+    let (status, _, error) = run(other.path(), &["db", "backup"], "");
+    assert!(!status && error.contains("backup.place"), "{error}");
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+    // What is there is not restored over.
+    let (status, _, error) = run(other.path(), &["db", "restore", "--from", &backups], "");
+    assert!(!status && error.contains("is there already"), "{error}");
 }

@@ -1,0 +1,124 @@
+//! The way back: an empty data folder becomes the server of a backup, every file verified.
+//!
+//! It is built beside its place and put there last: what a crash leaves is never taken for a store.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use matron_storage::{Options, Store};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use tokio::io::AsyncWriteExt as _;
+
+use super::copy::hash_stream;
+use super::{Entry, Manifest, Place, Progress, failed, object_path};
+use crate::devices;
+use crate::error::{Error, Result};
+
+/// Brings a backup back (the newest, where none is named): the store to `store`, which must not exist, the media to an
+/// object store. Answers the backup's name.
+///
+/// The store becomes another one than the lost: it has a new epoch, so that every client's token is answered whole; no
+/// position is given again; and all one-time keys are gone, since some were handed out after the backup.
+///
+/// # Errors
+/// There is a store already; a file of the backup is missing or damaged; something cannot be written. Then nothing is
+/// restored, though media that were copied stay.
+pub async fn restore(
+    place: &Place,
+    name: Option<&str>,
+    (server_name, store): (&str, &FilePath),
+    media: &dyn ObjectStore,
+    progress: Progress<'_>,
+) -> Result<String> {
+    let (name, manifest) = place.manifest(name).await?;
+    if manifest.server_name != server_name {
+        let owner = &manifest.server_name;
+        return Err(Error::backup(format!("that is a backup of {owner}, and server_name is {server_name}")));
+    }
+    if store.exists() {
+        return Err(Error::backup(format!("{} is there already", store.display())));
+    }
+    progress(format!("backup {name}: {} files, {} bytes", manifest.files.len(), manifest.bytes()));
+    let building = store.with_extension("restoring");
+    files(place, &manifest, &building, media).await?;
+    progress("all files are there".to_owned());
+    renew(&building).await?;
+    let (from, to) = (building, store.to_owned());
+    tokio::task::spawn_blocking(move || put_in_place(&from, &to)).await.map_err(Error::internal)??;
+    Ok(name)
+}
+
+async fn files(place: &Place, manifest: &Manifest, building: &FilePath, media: &dyn ObjectStore) -> Result<()> {
+    match tokio::fs::remove_dir_all(building).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(building)(error)),
+        _ => {}
+    }
+    tokio::fs::create_dir_all(building).await.map_err(unwritable(building))?;
+    for entry in &manifest.files {
+        let restored = match entry.path.split_once('/') {
+            Some(("store", file)) => to_file(place, entry, &building.join(file)).await,
+            Some(("media", path)) => to_object(place, entry, media, &Path::from(path)).await,
+            _ => Err(Error::backup("it is neither of the store nor of the media")),
+        };
+        restored.map_err(|error| Error::backup(format!("{}: {error}", entry.path)))?;
+    }
+    Ok(())
+}
+
+async fn to_file(place: &Place, entry: &Entry, to: &FilePath) -> Result<()> {
+    let mut file = tokio::fs::File::create_new(to).await.map_err(unwritable(to))?;
+    let found = place.0.get(&object_path(&entry.sha256)).await.map_err(failed)?;
+    let hashed =
+        hash_stream(found.into_stream(), async |piece| file.write_all(piece).await.map_err(unwritable(to))).await?;
+    entry.compare(&hashed).map_err(Error::backup)?;
+    file.sync_all().await.map_err(unwritable(to))
+}
+
+async fn to_object(place: &Place, entry: &Entry, media: &dyn ObjectStore, to: &Path) -> Result<()> {
+    let found = place.0.get(&object_path(&entry.sha256)).await.map_err(failed)?;
+    let mut upload = WriteMultipart::new(media.put_multipart(to).await.map_err(failed)?);
+    let hashed = hash_stream(found.into_stream(), async |piece| {
+        upload.wait_for_capacity(2).await.map_err(failed)?;
+        upload.put(piece.clone());
+        Ok(())
+    });
+    let compared = hashed.await.and_then(|hashed| entry.compare(&hashed).map_err(Error::backup));
+    match compared {
+        Ok(()) => upload.finish().await.map(drop).map_err(failed),
+        Err(error) => {
+            // A damaged file must not become a medium; that it cannot be taken back is told by the error too.
+            let _ = upload.abort().await;
+            Err(error)
+        }
+    }
+}
+
+async fn renew(store: &FilePath) -> Result<()> {
+    let options = Options::rocks(store.to_owned(), 32 << 20);
+    let opened = tokio::task::spawn_blocking(move || {
+        Store::renew(&options)?;
+        Store::open(&options, matron_storage::nobody())
+    });
+    let store = opened.await.map_err(Error::internal)??;
+    devices::forget_one_time_keys(&store).await?;
+    // Closing it blocks.
+    tokio::task::spawn_blocking(move || drop(store)).await.map_err(Error::internal)
+}
+
+fn put_in_place(from: &FilePath, to: &FilePath) -> Result<()> {
+    let parent = match to.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let sync = |folder: &FilePath| std::fs::File::open(folder)?.sync_all();
+    let put = || {
+        sync(from)?;
+        std::fs::rename(from, to)?;
+        sync(&parent)
+    };
+    put().map_err(unwritable(to))
+}
+
+fn unwritable(file: &FilePath) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::backup(format!("{}: {error}", file.display()))
+}

@@ -1,0 +1,213 @@
+//! The drill: a server is lost and comes back from its backup, and what is not whole is refused.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use matron_storage::{Batch, Options};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use ruma::server_name;
+use tempfile::TempDir;
+
+use super::{Asked, Manifest, Place, Taken, object_path, restore, take, verify};
+use crate::Homeserver;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::devices::key_counts;
+use crate::error::Result;
+use crate::schema::DeviceNum;
+use crate::schema::devices::{CLAIM_HEADS, ClaimHead, KeyQueue, ONE_TIME_KEYS, OneTimeKey};
+use crate::streams::{Token, TokenError};
+
+const MEDIUM: &[u8] = b"a picture";
+const MEDIUM_SHA256: &str = "92b2fa58028958317e408bd84ecfa70f5ee35b121991dbc232c49d166353708b";
+
+fn quiet(_: String) {}
+
+struct Drill {
+    folder: TempDir,
+    server: Arc<Homeserver>,
+    media: Arc<InMemory>,
+    place: Place,
+    objects: Arc<InMemory>,
+    time: Mutex<u64>,
+}
+
+impl Drill {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let server = start(folder.path().join("store")).await;
+        let objects = Arc::new(InMemory::new());
+        let media = Arc::new(InMemory::new());
+        let place = Place::new(Arc::<InMemory>::clone(&objects));
+        Self { folder, server, media, place, objects, time: Mutex::new(1_800_000_000_000) }
+    }
+
+    async fn take(&self, keep: Option<usize>) -> Taken {
+        let now = {
+            let mut time = self.time.lock().unwrap();
+            *time += 1000;
+            *time
+        };
+        let asked = Asked {
+            server_name: "localhost".to_owned(),
+            store: Arc::clone(&self.server.store),
+            media: Some(Arc::<InMemory>::clone(&self.media)),
+            now,
+            keep,
+            bytes_per_second: None,
+        };
+        take(asked, &self.place, &quiet).await.unwrap()
+    }
+
+    fn new_store(&self) -> PathBuf {
+        self.folder.path().join("restored")
+    }
+
+    async fn restore(&self, name: Option<&str>) -> Result<(String, InMemory)> {
+        let media = InMemory::new();
+        let name = restore(&self.place, name, ("localhost", &self.new_store()), &media, &quiet).await?;
+        Ok((name, media))
+    }
+
+    async fn count(&self) -> usize {
+        let listed = self.objects.list(Some(&Path::from("objects")));
+        futures_util::StreamExt::count(listed).await
+    }
+}
+
+async fn start(store: PathBuf) -> Arc<Homeserver> {
+    let config = Config::named(server_name!("localhost").to_owned());
+    Homeserver::start(config, &Options::rocks(store, 16 << 20), Clock::system()).await.unwrap()
+}
+
+async fn upload_key(server: &Homeserver, device: DeviceNum) {
+    let queue = KeyQueue { algorithm: "signed_curve25519".to_owned(), next: 0, end: 1 };
+    let mut batch = Batch::new();
+    batch.put(&CLAIM_HEADS, &device, &ClaimHead { queues: vec![queue], fallback: Vec::new() });
+    let key = OneTimeKey { id: "signed_curve25519:AAAA".to_owned(), json: "{}".to_owned() };
+    batch.put(&ONE_TIME_KEYS, &(device, 0, 0), &key);
+    server.store.commit(batch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_server_comes_back() {
+    let drill = Drill::new().await;
+    drill.server.lifecycle.create_account("alice", "correct horse", true).await.unwrap();
+    upload_key(&drill.server, DeviceNum(7)).await;
+    let medium = Path::from(format!("xx/{MEDIUM_SHA256}"));
+    drill.media.put(&medium, PutPayload::from_static(MEDIUM)).await.unwrap();
+    drill.media.put(&Path::from("incoming/half"), PutPayload::from_static(b"half")).await.unwrap();
+    let taken = drill.take(None).await;
+    drill.server.lifecycle.create_account("late", "correct horse", false).await.unwrap();
+    let last = drill.server.store.snapshot().position();
+    let token = Token::Stream { position: last, to_device: last, boot: 0, typing: 0 };
+    let token = token.render(drill.server.store.epoch());
+    drill.server.stop().await;
+
+    let verified = verify(&drill.place, None, &quiet).await.unwrap();
+    assert_eq!(verified.wrong, Vec::<String>::new());
+    let (name, media) = drill.restore(None).await.unwrap();
+    assert_eq!(name, taken.name);
+    assert_eq!(media.get(&medium).await.unwrap().bytes().await.unwrap(), MEDIUM);
+    assert!(media.head(&Path::from("incoming/half")).await.is_err());
+
+    let restored = start(drill.new_store()).await;
+    let names = restored.accounts.list(None, 10).await.unwrap();
+    assert_eq!(names.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>(), ["@alice:localhost"]);
+    // What clients hold from the time that is lost is known for it, and can mean nothing new.
+    assert_eq!(Token::parse(&token, restored.store.epoch()), Err(TokenError::OtherEpoch));
+    assert!(restored.store.snapshot().position() > last);
+    let snapshot = restored.store.snapshot();
+    let counts = key_counts(&snapshot, DeviceNum(7)).await.unwrap();
+    assert!(counts.one_time.values().all(|count| *count == ruma::UInt::MIN));
+    assert!(snapshot.scan(&ONE_TIME_KEYS, ONE_TIME_KEYS.all()).collect().await.unwrap().is_empty());
+    // A place that is taken is left alone.
+    assert!(drill.restore(None).await.is_err());
+    restored.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_new_is_copied_and_old_backups_go() {
+    let drill = Drill::new().await;
+    for name in ["alice", "bob"] {
+        drill.server.lifecycle.create_account(name, "correct horse", false).await.unwrap();
+    }
+    let first = drill.take(None).await;
+    let second = drill.take(None).await;
+    assert_ne!(first.name, second.name);
+    assert!(second.copied < first.copied / 2, "{first:?} {second:?}");
+    drill.server.lifecycle.create_account("carol", "correct horse", false).await.unwrap();
+    let before = drill.count().await;
+    let third = drill.take(Some(1)).await;
+    assert_eq!(third.removed, 2);
+    assert_eq!(drill.place.names().await.unwrap(), [third.name.clone()]);
+    assert!(drill.count().await < before + third.files);
+    assert_eq!(verify(&drill.place, Some(&third.name), &quiet).await.unwrap().wrong, Vec::<String>::new());
+    assert!(verify(&drill.place, Some(&first.name), &quiet).await.is_err());
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_or_missing_is_found_and_never_restored() {
+    let drill = Drill::new().await;
+    drill.server.lifecycle.create_account("alice", "correct horse", false).await.unwrap();
+    drill.take(None).await;
+    let (_, manifest) = drill.place.manifest(None).await.unwrap();
+    let table = manifest.files.iter().find(|entry| entry.path.ends_with(".sst")).unwrap();
+    let object = object_path(&table.sha256);
+    let mut bytes = drill.objects.get(&object).await.unwrap().bytes().await.unwrap().to_vec();
+    bytes[0] ^= 1;
+    drill.objects.put(&object, bytes.into()).await.unwrap();
+    let wrong = verify(&drill.place, None, &quiet).await.unwrap().wrong;
+    assert!(wrong.len() == 1 && wrong[0].starts_with(&table.path), "{wrong:?}");
+    assert!(drill.restore(None).await.is_err());
+    assert!(!drill.new_store().exists());
+    drill.objects.delete(&object).await.unwrap();
+    assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong.len(), 1);
+    assert!(drill.restore(None).await.is_err());
+    assert!(!drill.new_store().exists());
+    // The next backup brings back what the place lost.
+    drill.take(None).await;
+    assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_servers_backups_are_left_alone() {
+    let drill = Drill::new().await;
+    drill.take(None).await;
+    let media = InMemory::new();
+    let other = restore(&drill.place, None, ("other.example", &drill.new_store()), &media, &quiet).await;
+    assert!(other.unwrap_err().to_string().contains("localhost"));
+    let asked = Asked {
+        server_name: "other.example".to_owned(),
+        store: Arc::clone(&drill.server.store),
+        media: None,
+        now: 1_900_000_000_000,
+        keep: Some(1),
+        bytes_per_second: None,
+    };
+    assert!(take(asked, &drill.place, &quiet).await.is_err());
+    assert_eq!(drill.place.names().await.unwrap().len(), 1);
+    drill.server.stop().await;
+}
+
+#[test]
+fn a_manifest_leads_nowhere_else() {
+    let hash = "0".repeat(64);
+    let manifest = |path: &str, hash: &str| {
+        let json = serde_json::json!({
+            "format": 1, "program": "0", "server_name": "a", "epoch": 1, "position": 1, "taken_at": 1,
+            "files": [{ "path": path, "bytes": 0, "sha256": hash }],
+        });
+        Manifest::parse(json.to_string().as_bytes())
+    };
+    assert!(manifest("store/000001.sst", &hash).is_ok());
+    for path in ["/etc/passwd", "store/../../x", "store//x", "other/x", "store/", "media/a\\b", "store/."] {
+        assert!(manifest(path, &hash).is_err(), "{path}");
+    }
+    assert!(manifest("store/000001.sst", "../../x").is_err());
+    assert!(Manifest::parse(b"{}").is_err());
+}
