@@ -6,7 +6,7 @@
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build setup lint test bench crash power clients complement-image clean
+.PHONY: run build setup lint test bench crash power clients deb image complement-image clean
 
 run: build
 	$(TARGET)/release/matron
@@ -46,6 +46,14 @@ clients:
 	@tools/setup npm
 	tools/cargo dev test --locked --workspace --no-run
 	MATRON_BIN="$(abspath $(TARGET))/debug/matron" spec-tests/clients/run
+
+# A package for Debian and Ubuntu, in target/debian.
+deb: build
+	tools/deb
+
+# The image that docker-compose.yml starts.
+image:
+	docker build -f deploy/Dockerfile -t matron:latest .
 
 complement-image: build
 	cp $(TARGET)/release/matron spec-tests/complement/matron
