@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod content_repository;
 mod syncing;
 mod who_may_what;
 

@@ -8,7 +8,7 @@ use spec_tests::User;
 use crate::{run, server};
 
 /// Endpoints of one's own account: `{me}` is the caller, `{them}` somebody else.
-const OWN: [(&str, &str); 62] = [
+const OWN: [(&str, &str); 72] = [
     ("GET", "/v3/account/whoami"),
     ("GET", "/v3/account/3pid"),
     ("GET", "/v3/capabilities"),
@@ -71,6 +71,16 @@ const OWN: [(&str, &str); 62] = [
     ("PUT", "/v3/directory/list/room/{room}"),
     ("POST", "/v3/rooms/{room}/join"),
     ("POST", "/v3/rooms/{room}/forget"),
+    ("POST", "/_matrix/media/v3/upload"),
+    ("PUT", "/_matrix/media/v3/upload/localhost/x"),
+    ("POST", "/_matrix/media/v1/create"),
+    ("GET", "/_matrix/media/v3/config"),
+    ("GET", "/_matrix/media/v3/preview_url?url=http://x/"),
+    ("GET", "/v1/media/config"),
+    ("GET", "/v1/media/preview_url?url=http://x/"),
+    ("GET", "/v1/media/download/localhost/x"),
+    ("GET", "/v1/media/download/localhost/x/name"),
+    ("GET", "/v1/media/thumbnail/localhost/x?width=1&height=1"),
 ];
 
 /// Endpoints of a room, with a body that is right.

@@ -5,6 +5,7 @@ mod door;
 mod founder;
 mod keys;
 mod listener;
+mod photographer;
 mod storm;
 mod talker;
 mod verdict;
@@ -20,6 +21,7 @@ use door::Person;
 use founder::Founder;
 use keys::{Claimer, Locksmith};
 use listener::{Listener, difference};
+use photographer::Photographer;
 use storm::Storm;
 use talker::{Ear, Talker};
 pub use verdict::Verdict;
@@ -35,6 +37,7 @@ pub struct Load {
     accounts: [Account; 2],
     founder: Founder,
     storms: [Storm; 2],
+    photographers: [Photographer; 2],
     /// How many messages of each room have been compared with the server's own order.
     compared: [usize; 2],
 }
@@ -73,6 +76,10 @@ impl Load {
             accounts: [Account::new(door.person("ann").await), Account::new(door.person("bob").await)],
             founder: Founder::new(door.person("founder").await, &host),
             storms: [storm(&rooms[0]).await, storm(&rooms[1]).await],
+            photographers: [
+                Photographer::new(door.person("photographer").await),
+                Photographer::new(door.person("photographer").await),
+            ],
             compared: [0; 2],
             listeners,
             locksmith,
@@ -85,8 +92,9 @@ impl Load {
         let [t0, t1, t2] = &mut self.talkers;
         let ([c0, c1], [l0, l1]) = (&mut self.couriers, &mut self.listeners);
         let ([k0, k1], [a0, a1], [s0, s1]) = (&mut self.claimers, &mut self.accounts, &mut self.storms);
+        let [p0, p1] = &mut self.photographers;
         let (locksmith, founder) = (&mut self.locksmith, &mut self.founder);
-        drive!(over, door, t0, t1, t2, c0, c1, l0, l1, locksmith, k0, k1, a0, a1, founder, s0, s1);
+        drive!(over, door, t0, t1, t2, c0, c1, l0, l1, locksmith, k0, k1, a0, a1, founder, s0, s1, p0, p1);
     }
 
     /// What was acknowledged must be there, once, in order; what was left open is brought to its end.
@@ -108,6 +116,9 @@ impl Load {
             account.check(door).await;
         }
         self.founder.check(door).await;
+        for photographer in &self.photographers {
+            photographer.check(door).await;
+        }
     }
 
     /// What a listener heard since the last time must be what the server has, in the server's order.
@@ -139,11 +150,12 @@ impl fmt::Display for Load {
         let changes: usize = self.accounts.iter().map(|account| account.changes).sum();
         let gusts: usize = self.storms.iter().map(|storm| storm.gusts).sum();
         let syncs: usize = self.listeners.iter().map(Listener::syncs).sum();
+        let pictures: usize = self.photographers.iter().map(|photographer| photographer.kept.len()).sum();
         let (keys, rooms) = (self.locksmith.uploaded.len(), self.founder.founded.len());
         write!(
             out,
             "acknowledged: {events} events, {whispers} to-device messages, {keys} one-time keys, {claims} claims, \
-             {changes} account changes, {rooms} rooms, {gusts} typings with receipts; {syncs} syncs"
+             {changes} account changes, {rooms} rooms, {pictures} uploads, {gusts} typings with receipts; {syncs} syncs"
         )
     }
 }

@@ -12,6 +12,7 @@ mod filter;
 mod history;
 mod keys;
 mod login;
+mod media;
 mod membership;
 mod profile;
 mod push_rules;
@@ -27,6 +28,8 @@ mod typing;
 
 #[cfg(test)]
 mod tests;
+
+pub use media::Verbatim;
 
 use crate::router::Routes;
 
@@ -44,6 +47,7 @@ pub fn routes(routes: &mut Routes) {
     history::routes(routes);
     keys::routes(routes);
     login::routes(routes);
+    media::routes(routes);
     membership::routes(routes);
     profile::routes(routes);
     push_rules::routes(routes);

@@ -12,6 +12,7 @@ mod router;
 
 use std::sync::Arc;
 
+pub use client::Verbatim;
 use matron_homeserver::Homeserver;
 pub use router::Route;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{Method, request::Parts};
+use http::{HeaderMap, Method, request::Parts};
 use matron_homeserver::Homeserver;
 use matron_matrix::{Error as MatrixError, canonical};
 use percent_encoding::percent_decode_str;
@@ -34,6 +34,12 @@ pub struct Raw {
     pub path_args: Vec<String>,
     pub body: axum::body::Body,
     pub client: Client,
+}
+
+/// What a handler gets beside its request where it reads the body itself, or answers by more than ruma's type holds.
+pub struct Streamed {
+    pub headers: HeaderMap,
+    pub body: axum::body::Body,
 }
 
 /// The pattern of a path that is served, for logs and metrics: every answer to such a path carries it as an extension.
@@ -117,10 +123,37 @@ impl Routes {
         self.add_raw(T::METHOD, path, move |homeserver, raw| {
             let (handler, limits) = (handler.clone(), Arc::clone(&limits));
             async move {
-                let request = typed::<T>(&homeserver, raw, &limits, class).await?;
+                let identity = admit::<T>(&homeserver, &raw.parts, &raw.client, (&limits, class)).await?;
+                let body = read_body(raw.body).await?;
+                // Many clients send no body where an empty object is meant.
+                let body = if body.is_empty() && T::METHOD != Method::GET { Bytes::from_static(b"{}") } else { body };
+                let request = parse::<T>(identity, raw.parts, &raw.path_args, raw.client, &body)?;
                 handler(homeserver, request).await
             }
         });
+    }
+
+    /// Serves an endpoint at all of its paths by a handler that reads the body as it comes, and writes its answer itself.
+    pub fn add_streaming<T, H, F>(&mut self, handler: H)
+    where
+        T: IncomingRequest + Send + 'static,
+        T::Authentication: Authenticate,
+        H: Fn(Arc<Homeserver>, Ruma<T>, Streamed) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response>> + Send + 'static,
+    {
+        for path in T::PATH_BUILDER.all_paths() {
+            let (limits, class, handler) = (Arc::clone(&self.limits), Class::of::<T>(path), handler.clone());
+            self.add_raw(T::METHOD, path, move |homeserver, raw| {
+                let (handler, limits) = (handler.clone(), Arc::clone(&limits));
+                async move {
+                    let identity = admit::<T>(&homeserver, &raw.parts, &raw.client, (&limits, class)).await?;
+                    let Raw { parts, path_args, body, client } = raw;
+                    let streamed = Streamed { headers: parts.headers.clone(), body };
+                    let request = parse::<T>(identity, parts, &path_args, client, b"")?;
+                    handler(homeserver, request, streamed).await
+                }
+            });
+        }
     }
 
     /// Serves something that is no ruma endpoint.
@@ -160,30 +193,45 @@ fn positional(path: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Authenticates, then reads and parses: a stranger's body is never read, nor that of one who asks too often.
-async fn typed<T>(homeserver: &Arc<Homeserver>, raw: Raw, limits: &Limits, class: Option<Class>) -> Result<Ruma<T>>
+/// Authenticates before anything is read: a stranger's body never is, nor that of one who asks too often.
+async fn admit<T>(
+    homeserver: &Arc<Homeserver>,
+    parts: &Parts,
+    client: &Client,
+    (limits, class): (&Limits, Option<Class>),
+) -> Result<<T::Authentication as Authenticate>::Identity>
 where
     T: IncomingRequest,
     T::Authentication: Authenticate,
 {
-    let Raw { parts, path_args, body, client } = raw;
-    let identity = T::Authentication::authenticate(homeserver, &parts, &client).await?;
+    let identity = T::Authentication::authenticate(homeserver, parts, client).await?;
     let session = T::Authentication::session(&identity);
     if session.is_some_and(|session| session.guest) && !guests::may_call(&parts.method, parts.uri.path()) {
         return Err(MatrixError::guest_access_forbidden("guests may not do this").into());
     }
     if let Some(class) = class {
-        limits.check(homeserver, class, session, &client)?;
+        limits.check(homeserver, class, session, client)?;
     }
-    let body = read_body(body).await?;
+    Ok(identity)
+}
+
+fn parse<T>(
+    identity: <T::Authentication as Authenticate>::Identity,
+    parts: Parts,
+    path_args: &[String],
+    client: Client,
+    body: &[u8],
+) -> Result<Ruma<T>>
+where
+    T: IncomingRequest,
+    T::Authentication: Authenticate,
+{
     let args: Vec<_> = path_args.iter().map(String::as_str).collect();
-    // Many clients send no body where an empty object is meant.
-    let bytes: &[u8] = if body.is_empty() && T::METHOD != Method::GET { b"{}" } else { &body };
-    let mut request = http::Request::builder().method(T::METHOD).uri(parts.uri.clone());
+    let mut request = http::Request::builder().method(T::METHOD).uri(parts.uri);
     if let Some(headers) = request.headers_mut() {
         *headers = parts.headers;
     }
-    let request = request.body(bytes).map_err(matron_homeserver::Error::internal)?;
+    let request = request.body(body).map_err(matron_homeserver::Error::internal)?;
     let parsed = T::try_from_http_request(request, &args).map_err(|error| crate::request::bad_request(&error))?;
     Ok(Ruma { identity, client, body: parsed })
 }

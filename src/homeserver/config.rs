@@ -1,6 +1,11 @@
 //! What the domain needs to be told: the part of the configuration that concerns it.
 
+use std::path::PathBuf;
+
 use ruma::{OwnedServerName, RoomVersionId};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+
+use crate::remote::addresses::Addresses;
 
 /// Who may make an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +25,64 @@ pub struct PasswordHashing {
     pub memory_kib: u32,
     /// Passes over it.
     pub iterations: u32,
+}
+
+/// How this server calls others.
+#[derive(Debug, Clone, Default)]
+pub struct Outgoing {
+    /// Certificates of authorities that are trusted beside those of the system.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// Which addresses are called where somebody outside names them.
+    pub addresses: Addresses,
+}
+
+/// A bucket of an object store that speaks S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Where the object store is, if not at Amazon.
+    pub endpoint: Option<String>,
+    /// What the names of all objects begin with.
+    pub prefix: String,
+    /// Whether the bucket's name stands in the path, not in the host's name.
+    pub path_style: bool,
+    /// The key that opens it.
+    pub access_key_id: String,
+    /// The secret that goes with the key.
+    pub secret_access_key: String,
+    /// A folder of this machine where files are gathered before they are sent.
+    pub incoming: PathBuf,
+}
+
+/// Where the bytes of media lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediaStorage {
+    /// In this folder, which is made if it does not exist.
+    Folder(PathBuf),
+    /// In a bucket.
+    Bucket(Bucket),
+    /// In a folder of the system's that goes with the server, for tests.
+    Temporary,
+}
+
+/// What concerns media.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Media {
+    /// Where the bytes lie.
+    pub storage: MediaStorage,
+    /// The largest upload, in bytes.
+    pub max_upload_bytes: u64,
+    /// The largest picture that thumbnails are made of, in pixels.
+    pub max_pixels: u64,
+    /// How many bytes a user may have uploaded in all; none is no bound.
+    pub user_quota_bytes: Option<u64>,
+    /// Whether what is uploaded from now on can also be had without a token, by the old addresses.
+    pub open: bool,
+    /// Whether web pages are looked at for users.
+    pub url_previews: bool,
 }
 
 /// The domain's configuration.
@@ -43,6 +106,10 @@ pub struct Config {
     pub access_token_lifetime: u64,
     /// Whether the limits on requests are on.
     pub rate_limits: bool,
+    /// How this server calls others.
+    pub outgoing: Outgoing,
+    /// Media.
+    pub media: Media,
     /// Contacts for `/.well-known/matrix/support`: an e-mail address.
     pub support_email: Option<String>,
     /// A page for `/.well-known/matrix/support`.
@@ -63,6 +130,15 @@ impl Config {
             password_hashing: PasswordHashing { memory_kib: 19_456, iterations: 2 },
             access_token_lifetime: 60 * 60 * 1000,
             rate_limits: true,
+            outgoing: Outgoing::default(),
+            media: Media {
+                storage: MediaStorage::Temporary,
+                max_upload_bytes: 100 << 20,
+                max_pixels: 50_000_000,
+                user_quota_bytes: None,
+                open: false,
+                url_previews: false,
+            },
             support_email: None,
             support_page: None,
         }

@@ -17,6 +17,9 @@ pub enum Error {
     /// Somebody else has it already: HTTP status 409.
     #[error("{0}")]
     Taken(matron_matrix::Error),
+    /// Another server did not give what it was asked for: HTTP status 502.
+    #[error("{0}")]
+    Upstream(matron_matrix::Error),
     /// The store could not read or write.
     #[error("{0}")]
     Storage(#[from] matron_storage::Error),

@@ -10,6 +10,8 @@ pub mod error;
 pub mod ids;
 pub mod lifecycle;
 pub mod limiter;
+pub mod media;
+pub mod remote;
 pub mod rooms;
 pub mod schema;
 pub mod signing;
@@ -30,6 +32,9 @@ use crate::ephemeral::Ephemeral;
 pub use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
+use crate::media::Media;
+use crate::remote::addresses::Addresses;
+use crate::remote::http::Client;
 use crate::rooms::Rooms;
 use crate::schema::ids::SERVER_NAME;
 use crate::signing::SigningKey;
@@ -57,6 +62,8 @@ pub struct Homeserver {
     pub rooms: Arc<Rooms>,
     /// Typing notices and receipts.
     pub ephemeral: Arc<Ephemeral>,
+    /// Media.
+    pub media: Arc<Media>,
     /// Registering, logging in and out, closing accounts.
     pub lifecycle: Arc<Lifecycle>,
     /// Sync.
@@ -82,6 +89,21 @@ async fn check_owner(store: &Store, config: &Config) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Media, with a way out to addresses that users name and one to the configured bucket, wherever that is.
+fn open_media(
+    store: &Arc<Store>,
+    clock: &Clock,
+    config: &Arc<Config>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Arc<Media>> {
+    let tls = remote::trust::client(&config.outgoing.authorities)?;
+    let pages = Client::new(&tls, Arc::new(config.outgoing.addresses.clone()));
+    let bucket = Client::new(&tls, Arc::new(Addresses::all()));
+    let (store, config) = (Arc::clone(store), Arc::clone(config));
+    Ok(Arc::new(Media::new(store, clock.clone(), config, (pages, bucket), stop.clone(), tasks.clone())?))
 }
 
 impl Homeserver {
@@ -128,6 +150,7 @@ impl Homeserver {
             Arc::clone(&rooms),
             Arc::clone(&accounts),
         ));
+        let media = open_media(&store, &clock, &config, &stop, &tasks)?;
         let sync = Arc::new(Sync::new(
             (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
             Arc::clone(&accounts),
@@ -161,6 +184,7 @@ impl Homeserver {
                 }
             });
         }
+        tasks.spawn(Arc::clone(&media).keep_clean());
         Ok(Arc::new(Self {
             config,
             clock,
@@ -171,6 +195,7 @@ impl Homeserver {
             devices,
             rooms,
             ephemeral,
+            media,
             lifecycle,
             sync,
             stop,

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod devices;
 pub mod ephemeral;
 pub mod ids;
+pub mod media;
 pub mod rooms;
 
 matron_storage::number! {

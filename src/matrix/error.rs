@@ -74,6 +74,10 @@ constructors! {
     missing_token => ErrorKind::MissingToken;
     /// `M_USER_LOCKED`: always a soft log-out.
     user_locked => ErrorKind::UserLocked;
+    /// `M_NOT_YET_UPLOADED`
+    not_yet_uploaded => ErrorKind::NotYetUploaded;
+    /// `M_CANNOT_OVERWRITE_MEDIA`
+    cannot_overwrite_media => ErrorKind::CannotOverwriteMedia;
     /// `M_DUPLICATE_ANNOTATION`
     duplicate_annotation => ErrorKind::DuplicateAnnotation;
 }
@@ -121,8 +125,10 @@ impl Error {
                 401
             }
             ErrorKind::NotFound | ErrorKind::Unrecognized => 404,
+            ErrorKind::CannotOverwriteMedia => 409,
             ErrorKind::TooLarge => 413,
             ErrorKind::LimitExceeded(_) => 429,
+            ErrorKind::NotYetUploaded => 504,
             _ => 400,
         }
     }

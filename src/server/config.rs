@@ -2,6 +2,7 @@
 
 mod document;
 mod keys;
+mod media;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use matron_homeserver::config::{Config as Domain, PasswordHashing, Registration};
+use matron_homeserver::config::{Config as Domain, Outgoing, PasswordHashing, Registration};
+use matron_homeserver::remote::addresses::Addresses;
 use ruma::{OwnedServerName, RoomVersionId};
 use serde::Deserialize;
 
@@ -139,12 +141,8 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let data_dir = path(source, "data_dir");
     let public_url = url(source, "public_url");
     let room_version = room_version(source);
-    let authorities = source.get::<Vec<PathBuf>>("extra_ca_files");
-    for file in authorities.iter().flatten() {
-        if let Err(error) = crate::listen::certificates(file) {
-            source.wrong("extra_ca_files", error);
-        }
-    }
+    let outgoing = outgoing(source);
+    let media = media::read(source, data_dir.as_deref());
     let trusted_proxies = proxies(source);
     let listeners = listeners(source);
     let registration = registration(source);
@@ -169,6 +167,8 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         default_room_version: room_version?,
         password_hashing: PasswordHashing { memory_kib: memory_kib?, iterations: iterations? },
         rate_limits: rate_limits?,
+        outgoing: outgoing?,
+        media: media?,
         support_email,
         support_page,
         ..Domain::named(server_name?)
@@ -234,11 +234,35 @@ fn room_version(source: &mut Source<'_>) -> Option<RoomVersionId> {
 fn proxies(source: &mut Source<'_>) -> Option<Vec<IpNet>> {
     let name = "trusted_proxies";
     let texts = source.get::<Vec<String>>(name)?;
+    Some(networks(source, name, &texts))
+}
+
+fn networks(source: &mut Source<'_>, name: &'static str, texts: &[String]) -> Vec<IpNet> {
     let parse = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
     if let Some(wrong) = texts.iter().find(|text| parse(text).is_none()) {
         source.wrong(name, format_args!("`{wrong}` is no address and no network such as 10.0.0.0/8"));
     }
-    Some(texts.iter().filter_map(parse).collect())
+    texts.iter().filter_map(parse).collect()
+}
+
+fn outgoing(source: &mut Source<'_>) -> Option<Outgoing> {
+    let mut authorities = Vec::new();
+    for file in source.get::<Vec<PathBuf>>("extra_ca_files")? {
+        match crate::listen::certificates(&file) {
+            Ok(certificates) => authorities.extend(certificates),
+            Err(error) => source.wrong("extra_ca_files", error),
+        }
+    }
+    let name = "outgoing.denied_networks";
+    let mut denied = source.get::<Vec<String>>(name)?;
+    let named = denied.len();
+    denied.retain(|text| text != "private");
+    let private = if denied.len() < named { Addresses::default().denied } else { Vec::new() };
+    let denied = private.into_iter().chain(networks(source, name, &denied)).collect();
+    let name = "outgoing.allowed_networks";
+    let allowed = source.get::<Vec<String>>(name)?;
+    let allowed = networks(source, name, &allowed);
+    Some(Outgoing { authorities, addresses: Addresses { denied, allowed } })
 }
 
 fn listeners(source: &mut Source<'_>) -> Option<Vec<Listener>> {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tower::{Layer as _, Service as _};
@@ -31,7 +31,13 @@ const COMPRESS_ABOVE_BYTES: u64 = 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(30);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-type Compressed = Compression<axum::Router, And<SizeAbove, NotForContentType>>;
+type Compressed = Compression<axum::Router, And<And<SizeAbove, NotForContentType>, Compressible>>;
+type Compressible = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
+
+/// Most media are encrypted or compressed already.
+fn is_compressible(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions) -> bool {
+    extensions.get::<matron_api::Verbatim>().is_none()
+}
 
 /// The outermost floor of the HTTP API.
 pub struct Face {
@@ -46,6 +52,7 @@ impl Face {
     /// Puts it around the API.
     pub fn new(api: axum::Router, telemetry: Arc<Telemetry>, proxies: Vec<IpNet>) -> Self {
         let when = SizeAbove::new(COMPRESS_ABOVE_BYTES).and(NotForContentType::IMAGES);
+        let when = when.and(is_compressible as Compressible);
         let service = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when).layer(api);
         let requests = AtomicU64::new(0);
         Self { service, telemetry, proxies: ArcSwap::from_pointee(proxies), boot: rand::random(), requests }

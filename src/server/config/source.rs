@@ -93,6 +93,11 @@ impl<'a> Source<'a> {
         self.problems.push(Problem { place, message: format!("`{name}`: {message}") });
     }
 
+    /// Whether a key has a value at all.
+    pub fn has(&self, name: &'static str) -> bool {
+        self.settings.contains_key(name)
+    }
+
     /// A key's value; nothing where it is absent or of the wrong type, and then the problem is noted.
     pub fn get<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
         let value = self.settings.get(name)?.value.clone();

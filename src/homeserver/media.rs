@@ -1,0 +1,114 @@
+//! Media: what users upload, thumbnails of it, previews of pages; the bytes lie in files beside the store.
+
+mod administration;
+mod download;
+mod files;
+mod incoming;
+mod name;
+pub mod picture;
+mod preview;
+mod rows;
+mod sweep;
+mod thumbnail;
+mod turns;
+mod upload;
+
+use std::sync::Arc;
+
+use matron_storage::Store;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::Result;
+use crate::remote::http::Client;
+use crate::schema::media::{Content, Medium};
+
+pub use administration::Listed;
+pub use download::{Asker, Found};
+pub use files::Pieces;
+pub use name::Name;
+pub use preview::{MAX_URL_BYTES, Page};
+pub use thumbnail::{Served, Wanted};
+pub use upload::Told;
+
+use files::Files;
+use turns::Turns;
+
+/// The most pictures that are decoded at once, whatever the machine has.
+const MAX_PAINTERS: usize = 4;
+
+/// The most pages that are fetched at once.
+const MAX_FETCHERS: usize = 32;
+
+/// The owner of media.
+#[derive(Debug)]
+pub struct Media {
+    store: Arc<Store>,
+    clock: Clock,
+    config: Arc<Config>,
+    /// Looks at pages that users name.
+    pages: Client,
+    files: Files,
+    /// Whoever gives a file its first medium, or takes its last one, has the file's turn.
+    file_turns: Turns,
+    /// Whoever changes what a user has uploaded, or awaits, has the user's turn: after the file's, if both.
+    user_turns: Turns,
+    /// Whoever makes a thumbnail has its turn, and whoever fetches a page; others wait for what comes of it.
+    thumbnail_turns: Turns,
+    page_turns: Turns,
+    /// Told whenever bytes came that were awaited.
+    arrived: Notify,
+    /// A picture takes much memory while it is decoded.
+    painters: Semaphore,
+    /// Other servers keep us waiting.
+    fetchers: Semaphore,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Media {
+    /// Needs what lies below, and two ways out: one for addresses that users name, one to the configured bucket. Opens the
+    /// files. Blocks while their folder is made.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written, or the bucket's settings are wrong.
+    pub fn new(
+        store: Arc<Store>,
+        clock: Clock,
+        config: Arc<Config>,
+        (pages, bucket): (Client, Client),
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Result<Self> {
+        let files = Files::open(&config.media.storage, &bucket)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            store,
+            clock,
+            config,
+            pages,
+            files,
+            file_turns: Turns::new(),
+            user_turns: Turns::new(),
+            thumbnail_turns: Turns::new(),
+            page_turns: Turns::new(),
+            arrived: Notify::new(),
+            painters: Semaphore::new(cores.min(MAX_PAINTERS)),
+            fetchers: Semaphore::new(MAX_FETCHERS),
+            stop,
+            tasks,
+        })
+    }
+
+    /// The largest upload, in bytes.
+    #[must_use]
+    pub fn max_upload_bytes(&self) -> u64 {
+        self.config.media.max_upload_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests;

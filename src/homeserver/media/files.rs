@@ -1,0 +1,198 @@
+//! Files named by their SHA-256: in a folder, or in a bucket that speaks S3.
+//!
+//! What is kept is on disk before it is spoken of: a file is synced, then moved to its name, then its folder is synced. So a
+//! name that is there always stands for the whole content, whenever the power fails.
+
+mod bucket;
+mod folder;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
+use tempfile::TempDir;
+
+use super::incoming::{Incoming, Whole};
+use crate::config::MediaStorage;
+use crate::error::{Error, Result};
+use crate::remote::http::Client;
+use crate::schema::Digest;
+use crate::schema::media::Fit;
+use bucket::Bucket;
+use folder::Folder;
+
+/// The folder where files are written aside.
+const INCOMING: &str = "incoming";
+
+/// A digest in hexadecimal.
+pub(super) fn hex(digest: &Digest) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or('0');
+    digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// A file's name: what it holds, or a thumbnail of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileName {
+    /// The digest of the content.
+    pub digest: Digest,
+    /// Size and fit of the thumbnail; none for the content itself.
+    pub thumbnail: Option<(u32, u32, Fit)>,
+}
+
+impl FileName {
+    /// The file of some content.
+    #[must_use]
+    pub const fn content(digest: Digest) -> Self {
+        Self { digest, thumbnail: None }
+    }
+
+    fn path(&self) -> Path {
+        Path::from(self.to_string())
+    }
+
+    /// The digest in a file's path; none where the file is not one of ours.
+    fn digest_of(path: &Path) -> Option<Digest> {
+        let hex = path.filename()?.get(..64)?;
+        let mut digest = Digest::default();
+        for (nth, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * nth..2 * nth + 2)?, 16).ok()?;
+        }
+        Some(digest)
+    }
+}
+
+/// `ab/abcd…`, with `-320x240-scale` for a thumbnail: 256 folders, so that none grows too long.
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, ..] = self.digest;
+        write!(f, "{first:02x}/{}", hex(&self.digest))?;
+        let Some((width, height, fit)) = self.thumbnail else { return Ok(()) };
+        let fit = match fit {
+            Fit::Scale => "scale",
+            Fit::Crop => "crop",
+            Fit::ScaleAnimated => "scale-animated",
+            Fit::CropAnimated => "crop-animated",
+        };
+        write!(f, "-{width}x{height}-{fit}")
+    }
+}
+
+/// Bytes on their way out, piece by piece.
+pub type Pieces = BoxStream<'static, io::Result<Bytes>>;
+
+#[derive(Debug)]
+enum Place {
+    Folder(Folder),
+    Bucket(Bucket),
+}
+
+/// All files of the media.
+#[derive(Debug)]
+pub struct Files {
+    place: Place,
+    objects: Arc<dyn ObjectStore>,
+    incoming: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+/// The disk or the bucket takes nothing at the moment.
+pub(super) fn unavailable(error: &impl fmt::Display) -> Error {
+    matron_storage::Error::Unavailable(error.to_string()).into()
+}
+
+impl Files {
+    /// Opens the place, and deletes what was half written when the server last stopped. Blocks; called once at start.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written, or the bucket's settings are wrong.
+    pub fn open(storage: &MediaStorage, client: &Client) -> Result<Self> {
+        let mut temporary = None;
+        let (place, objects, folder): (_, Arc<dyn ObjectStore>, _) = match storage {
+            MediaStorage::Folder(folder) => {
+                let place = Folder::open(folder.clone())?;
+                (Place::Folder(place), folder::objects(folder)?, folder.clone())
+            }
+            MediaStorage::Temporary => {
+                let made = tempfile::tempdir().map_err(Error::internal)?;
+                let folder = temporary.insert(made).path().to_owned();
+                (Place::Folder(Folder::open(folder.clone())?), folder::objects(&folder)?, folder)
+            }
+            MediaStorage::Bucket(settings) => {
+                let bucket = Bucket::open(settings, client)?;
+                let objects = bucket.objects();
+                (Place::Bucket(bucket), objects, settings.incoming.clone())
+            }
+        };
+        let incoming = folder.join(INCOMING);
+        folder::empty(&incoming)?;
+        Ok(Self { place, objects, incoming, _temporary: temporary })
+    }
+
+    /// A file to write into.
+    pub(super) fn incoming(&self) -> Incoming {
+        Incoming::new(self.incoming.clone())
+    }
+
+    /// Moves a whole file to its name; on disk (or in the bucket) when this answers. What is there already stays.
+    pub(super) async fn keep(&self, whole: Whole, name: FileName) -> Result<()> {
+        match &self.place {
+            Place::Folder(folder) => folder.keep(whole, &name).await,
+            Place::Bucket(bucket) => bucket.keep(whole, &name.path()).await,
+        }
+    }
+
+    /// The bytes of a file from `start` up to but without `end`.
+    pub(super) async fn read(&self, name: FileName, start: u64, end: u64) -> Result<Pieces> {
+        match &self.place {
+            Place::Folder(folder) => folder.read(&name, start, end).await,
+            Place::Bucket(bucket) => bucket.read(&name.path(), start, end).await,
+        }
+    }
+
+    /// A whole file to read from by threads that may wait for the disk.
+    pub(super) async fn local(&self, name: FileName, bytes: u64) -> Result<std::fs::File> {
+        if let Place::Folder(folder) = &self.place {
+            return folder.file(&name).await;
+        }
+        let mut pieces = self.read(name, 0, bytes).await?;
+        let mut copy = self.incoming();
+        while let Some(piece) = pieces.next().await {
+            copy.write(piece.map_err(|error| unavailable(&error))?).await?;
+        }
+        copy.finish().await?.file.reopen().map_err(|error| unavailable(&error))
+    }
+
+    /// Deletes a file, if it is there.
+    pub(super) async fn delete(&self, name: FileName) -> Result<()> {
+        match self.objects.delete(&name.path()).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// All files, and the digest that each belongs to.
+    pub(super) fn all(&self) -> BoxStream<'static, Result<(Digest, Path)>> {
+        let ours = |listed: object_store::Result<ObjectMeta>| async move {
+            match listed {
+                Ok(file) => FileName::digest_of(&file.location).map(|digest| Ok((digest, file.location))),
+                Err(error) => Some(Err(unavailable(&error))),
+            }
+        };
+        self.objects.list(None).filter_map(ours).boxed()
+    }
+
+    /// Deletes a file that was listed.
+    pub(super) async fn delete_path(&self, path: &Path) -> Result<()> {
+        self.objects.delete(path).await.map_err(|error| unavailable(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests;

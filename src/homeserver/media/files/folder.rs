@@ -1,0 +1,154 @@
+//! Files in a folder of this machine.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use rustix::buffer::spare_capacity;
+
+use super::{FileName, Pieces, unavailable};
+use crate::error::{Error, Result};
+use crate::media::incoming::Whole;
+
+/// How much is read at once: a few reads for a picture, and little memory for each that is on its way out.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// A folder of files, with the 256 folders in it.
+#[derive(Debug)]
+pub struct Folder {
+    root: Arc<PathBuf>,
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a folder with nothing in it.
+///
+/// # Errors
+/// The disk does not let us.
+pub fn empty(folder: &Path) -> Result<()> {
+    let clear = || {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    };
+    clear().map_err(|error| refused(folder, &error))
+}
+
+/// The folder as the sweeper lists it.
+///
+/// # Errors
+/// The folder is not there.
+pub fn objects(root: &Path) -> Result<Arc<dyn ObjectStore>> {
+    Ok(Arc::new(LocalFileSystem::new_with_prefix(root).map_err(|error| refused(root, &error))?))
+}
+
+fn refused(folder: &Path, error: &impl std::fmt::Display) -> Error {
+    matron_storage::Error::Refused(format!("the media folder {}: {error}", folder.display())).into()
+}
+
+impl Folder {
+    /// Makes what is missing, synced up to the folder that was there, so that later only single files need it.
+    ///
+    /// # Errors
+    /// The disk does not let us.
+    pub fn open(root: PathBuf) -> Result<Self> {
+        let prepare = || {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+            for shard in 0..=u8::MAX {
+                make(&root.join(format!("{shard:02x}")))?;
+            }
+            sync(&root)?;
+            // A relative folder of one part lies in the current one.
+            root.parent()
+                .map_or(Ok(()), |parent| sync(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }))
+        };
+        prepare().map_err(|error| refused(&root, &error))?;
+        Ok(Self { root: Arc::new(root) })
+    }
+
+    fn path(&self, name: &FileName) -> PathBuf {
+        self.root.join(name.to_string())
+    }
+
+    /// Syncs a whole file and moves it to its name. Where the name is there its content is, synced before it was named; its
+    /// folder is synced again, since whoever named it may not have come so far yet.
+    pub async fn keep(&self, whole: Whole, name: &FileName) -> Result<()> {
+        let path = self.path(name);
+        let keep = move || {
+            if !path.try_exists()? {
+                whole.file.as_file().sync_all()?;
+                whole.file.persist(&path)?;
+            }
+            path.parent().map_or(Ok(()), sync)
+        };
+        blocking(keep).await
+    }
+
+    /// Opens a file.
+    pub async fn file(&self, name: &FileName) -> Result<File> {
+        let path = self.path(name);
+        blocking(move || File::open(path)).await
+    }
+
+    /// The bytes of a file from `start` up to but without `end`. The first piece is read with the opening.
+    pub async fn read(&self, name: &FileName, start: u64, end: u64) -> Result<Pieces> {
+        let path = self.path(name);
+        let first = blocking(move || {
+            let file = Arc::new(File::open(path)?);
+            let piece = piece(&file, start, end)?;
+            Ok((file, piece))
+        });
+        let (file, first) = first.await?;
+        let next = start + first.len() as u64;
+        let rest = futures_util::stream::try_unfold(next, move |next| {
+            let file = Arc::clone(&file);
+            async move {
+                if next >= end {
+                    return Ok(None);
+                }
+                let read = tokio::task::spawn_blocking(move || piece(&file, next, end));
+                let piece = read.await.map_err(io::Error::other)??;
+                let next = next + piece.len() as u64;
+                Ok(Some((piece, next)))
+            }
+        });
+        Ok(futures_util::stream::once(std::future::ready(Ok(first))).chain(rest).boxed())
+    }
+}
+
+/// The bytes from `start` on: as many as a piece has, and none past `end`.
+fn piece(file: &File, start: u64, end: u64) -> io::Result<Bytes> {
+    let length = usize::try_from(end.saturating_sub(start)).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+    let mut piece = Vec::with_capacity(length);
+    while piece.len() < length {
+        let at = start + piece.len() as u64;
+        if rustix::io::pread(file, spare_capacity(&mut piece), at)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    // The allocation may be longer than was asked for.
+    piece.truncate(length);
+    Ok(piece.into())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(Error::internal)?;
+    done.map_err(|error| unavailable(&error))
+}

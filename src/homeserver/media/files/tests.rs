@@ -1,0 +1,82 @@
+use futures_util::TryStreamExt as _;
+use tempfile::TempDir;
+
+use super::{FileName, Files};
+use crate::config::MediaStorage;
+use crate::remote::{addresses::Addresses, http::Client, trust};
+use crate::schema::media::Fit;
+
+fn open(folder: &TempDir) -> Files {
+    let storage = MediaStorage::Folder(folder.path().join("media"));
+    Files::open(&storage, &Client::new(&trust::client(&[]).unwrap(), Addresses::all().into())).unwrap()
+}
+
+async fn keep(files: &Files, bytes: &'static [u8]) -> FileName {
+    let mut incoming = files.incoming();
+    incoming.write(bytes.into()).await.unwrap();
+    let whole = incoming.finish().await.unwrap();
+    let name = FileName::content(whole.digest);
+    files.keep(whole, name).await.unwrap();
+    name
+}
+
+#[tokio::test]
+async fn files_are_named_by_their_digest() {
+    let folder = TempDir::new().unwrap();
+    let files = open(&folder);
+    let name = keep(&files, b"hello").await;
+    let path = "2c/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    assert_eq!(name.to_string(), path);
+    assert_eq!(std::fs::read(folder.path().join("media").join(path)).unwrap(), b"hello");
+    let thumbnail = FileName { thumbnail: Some((320, 240, Fit::ScaleAnimated)), ..name };
+    assert_eq!(thumbnail.to_string(), format!("{path}-320x240-scale-animated"));
+    assert_eq!(FileName::digest_of(&thumbnail.path()), Some(name.digest));
+    files.delete(name).await.unwrap();
+    files.delete(name).await.unwrap();
+    assert!(files.read(name, 0, 5).await.is_err());
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_in_at_a_crash_is_gone_at_the_next_start() {
+    let folder = TempDir::new().unwrap();
+    let files = open(&folder);
+    let name = keep(&files, b"kept").await;
+    let incoming = folder.path().join("media/incoming");
+    std::fs::write(incoming.join("half"), b"ha").unwrap();
+    drop(files);
+    let files = open(&folder);
+    assert_eq!(std::fs::read_dir(&incoming).unwrap().count(), 0);
+    let pieces: Vec<_> = files.read(name, 1, 3).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(pieces.concat(), b"ep");
+}
+
+#[tokio::test]
+async fn what_is_given_up_halfway_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let files = open(&folder);
+    let mut incoming = files.incoming();
+    for _ in 0..10 {
+        incoming.write(vec![0; 100_000].into()).await.unwrap();
+    }
+    drop(incoming);
+    // The last piece may still be being written.
+    for _ in 0..1000 {
+        if std::fs::read_dir(folder.path().join("media/incoming")).unwrap().count() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("half a file is left");
+}
+
+#[tokio::test]
+async fn the_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new().unwrap();
+    let files = open(&folder);
+    let name = keep(&files, b"private").await;
+    let media = folder.path().join("media");
+    for (path, wanted) in [(media.clone(), 0o700), (media.join("00"), 0o700), (media.join(name.to_string()), 0o600)] {
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, wanted, "{}", path.display());
+    }
+}

@@ -1,0 +1,201 @@
+//! What a page says of itself: `OpenGraph`'s properties, or what comes near them.
+
+use std::cell::RefCell;
+
+use html5ever::tendril::{SliceExt as _, StrTendril};
+use html5ever::tokenizer::states::RawKind;
+use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use serde_json::{Map, Value};
+
+/// How many properties are taken over, and how many characters of each.
+const MAX_PROPERTIES: usize = 50;
+const MAX_CHARS: usize = 1000;
+
+/// What was read of a page.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Those whose names begin with `og:`.
+    properties: Map<String, Value>,
+    title: Words,
+    heading: Words,
+    paragraph: Words,
+    summary: Option<String>,
+    picture: Option<String>,
+    /// One that is shown where `OpenGraph` names none.
+    second_picture: Option<String>,
+}
+
+/// Text between tags, with single spaces.
+#[derive(Debug, Default)]
+struct Words(String);
+
+/// Where the words go that come now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Title,
+    Heading,
+    Paragraph,
+}
+
+/// What takes the page's tokens, one after the other: no tree is built, so nothing nests.
+#[derive(Debug, Default)]
+struct Reader {
+    page: RefCell<Page>,
+    place: RefCell<Option<Place>>,
+}
+
+fn clipped(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ").chars().take(MAX_CHARS).collect()
+}
+
+impl Words {
+    fn push(&mut self, text: &str) {
+        // A page may be all one paragraph.
+        if self.0.len() < 4 * MAX_CHARS {
+            self.0.push_str(text);
+        }
+    }
+
+    fn into_text(self) -> Option<String> {
+        Some(clipped(&self.0)).filter(|text| !text.is_empty())
+    }
+}
+
+impl Place {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "title" => Some(Self::Title),
+            "h1" | "h2" | "h3" => Some(Self::Heading),
+            "p" => Some(Self::Paragraph),
+            _ => None,
+        }
+    }
+}
+
+impl TokenSink for Reader {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _: u64) -> TokenSinkResult<()> {
+        match token {
+            Token::TagToken(tag) if tag.kind == TagKind::StartTag => return self.start(&tag),
+            Token::TagToken(tag) if Place::of(&tag.name) == *self.place.borrow() => {
+                self.place.replace(None);
+            }
+            Token::CharacterTokens(text) => self.words(&text),
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+impl Reader {
+    fn start(&self, tag: &Tag) -> TokenSinkResult<()> {
+        let mut page = self.page.borrow_mut();
+        match &*tag.name {
+            "meta" => page.meta(tag),
+            "link" => page.link(tag),
+            name => {
+                if let Some(place) = Place::of(name).filter(|place| page.words(*place).0.trim().is_empty()) {
+                    self.place.replace(Some(place));
+                }
+            }
+        }
+        match &*tag.name {
+            "title" | "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),
+            "style" | "xmp" | "iframe" | "noembed" | "noframes" => TokenSinkResult::RawData(RawKind::Rawtext),
+            "script" => TokenSinkResult::RawData(RawKind::ScriptData),
+            "plaintext" => TokenSinkResult::Plaintext,
+            _ => TokenSinkResult::Continue,
+        }
+    }
+
+    fn words(&self, text: &str) {
+        if let Some(place) = *self.place.borrow() {
+            self.page.borrow_mut().words(place).push(text);
+        }
+    }
+}
+
+fn attribute<'a>(tag: &'a Tag, name: &str) -> Option<&'a str> {
+    tag.attrs.iter().find(|attribute| &*attribute.name.local == name).map(|attribute| &*attribute.value)
+}
+
+impl Page {
+    /// Reads a page.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let input = BufferQueue::default();
+        input.push_back(StrTendril::from(text.to_tendril()));
+        let tokenizer = Tokenizer::new(Reader::default(), TokenizerOpts::default());
+        // It stops where a script would run, and goes on behind it.
+        while !input.is_empty() {
+            let _ = tokenizer.feed(&input);
+        }
+        tokenizer.end();
+        tokenizer.sink.page.into_inner()
+    }
+
+    const fn words(&mut self, place: Place) -> &mut Words {
+        match place {
+            Place::Title => &mut self.title,
+            Place::Heading => &mut self.heading,
+            Place::Paragraph => &mut self.paragraph,
+        }
+    }
+
+    fn meta(&mut self, tag: &Tag) {
+        let name = attribute(tag, "property").or_else(|| attribute(tag, "name")).or_else(|| attribute(tag, "itemprop"));
+        let (Some(name), Some(content)) = (name, attribute(tag, "content").map(clipped)) else { return };
+        if content.is_empty() {
+            return;
+        }
+        match name.to_ascii_lowercase().as_str() {
+            "og:image" | "og:image:url" | "og:image:secure_url" => self.picture = self.picture.take().or(Some(content)),
+            "twitter:image" | "twitter:image:src" | "image" => {
+                self.second_picture = self.second_picture.take().or(Some(content));
+            }
+            "description" | "twitter:description" => self.summary = self.summary.take().or(Some(content)),
+            name if name.starts_with("og:") && !name.starts_with("og:image") && self.has_room_for(name) => {
+                self.properties.entry(name).or_insert(content.into());
+            }
+            _ => {}
+        }
+    }
+
+    fn has_room_for(&self, name: &str) -> bool {
+        self.properties.len() < MAX_PROPERTIES && name.len() <= MAX_CHARS
+    }
+
+    fn link(&mut self, tag: &Tag) {
+        let rel = attribute(tag, "rel").unwrap_or_default();
+        if let Some(href) = attribute(tag, "href")
+            && rel.split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("image_src"))
+        {
+            self.second_picture = self.second_picture.take().or(Some(clipped(href)));
+        }
+    }
+
+    /// The address of the page's picture, as the page writes it.
+    #[must_use]
+    pub fn picture(&self) -> Option<&str> {
+        self.picture.as_deref().or(self.second_picture.as_deref())
+    }
+
+    /// All that is shown of it but the picture.
+    #[must_use]
+    pub fn into_answer(self) -> Map<String, Value> {
+        let mut answer = self.properties;
+        let title = self.title.into_text().or_else(|| self.heading.into_text());
+        let description = self.summary.or_else(|| self.paragraph.into_text());
+        for (name, text) in [("og:title", title), ("og:description", description)] {
+            if let Some(text) = text {
+                answer.entry(name).or_insert(text.into());
+            }
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests;

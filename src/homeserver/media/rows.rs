@@ -1,0 +1,100 @@
+//! The rows of media: reading one, and the batches that give and take content.
+
+use matron_matrix::Error as MatrixError;
+use matron_storage::{Batch, Snapshot};
+
+use super::{Media, Name};
+use crate::error::Result;
+use crate::schema::UserNum;
+use crate::schema::media::{
+    AWAITED, Content, FILE_MEDIA, MEDIA, MEDIA_EXPIRY, Medium, Origin, USAGE, USER_MEDIA, Usage,
+};
+
+impl Media {
+    /// A medium's row. Those whose time is over are as good as gone.
+    pub(super) async fn row(&self, snapshot: &Snapshot, name: &Name) -> Result<Option<Medium>> {
+        let medium = snapshot.get(&MEDIA, &name.key()).await?;
+        Ok(medium.filter(|medium| medium.expires.is_none_or(|expires| self.clock.millis() < expires)))
+    }
+
+    /// What a user has uploaded.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn usage(&self, user: UserNum) -> Result<Usage> {
+        Ok(self.store.snapshot().get(&USAGE, &user).await?.unwrap_or_default())
+    }
+
+    /// Refuses what would exceed the user's quota.
+    pub(super) fn check_quota(&self, usage: &Usage, bytes: u64) -> Result<(), MatrixError> {
+        match self.config.media.user_quota_bytes {
+            Some(quota) if usage.bytes.saturating_add(bytes) > quota => {
+                Err(MatrixError::forbidden(format!("your uploads may have {quota} bytes in all")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a medium its content, in a batch that expects it as it was. The file must be kept, and its turn ours.
+    pub(super) async fn fill(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        name: &Name,
+        (old, new): (Option<&Medium>, Medium),
+        content: Content,
+    ) -> Result<()> {
+        let key = name.key();
+        batch.expect(&MEDIA, &key, old);
+        batch.put(&FILE_MEDIA, &(content.file, key.clone()), &());
+        if let (Origin::Upload, Some(user)) = (new.origin, new.user) {
+            let read = snapshot.get(&USAGE, &user).await?;
+            let usage = read.clone().unwrap_or_default();
+            self.check_quota(&usage, content.bytes)?;
+            batch.expect(&USAGE, &user, read.as_ref());
+            let usage = Usage { media: usage.media + 1, bytes: usage.bytes.saturating_add(content.bytes) };
+            batch.put(&USAGE, &user, &usage);
+            batch.put(&USER_MEDIA, &(user, new.created, key.clone()), &());
+            if let Some(expires) = old.and_then(|old| old.expires) {
+                batch.delete(&AWAITED, &(user, key.clone()));
+                batch.delete(&MEDIA_EXPIRY, &(expires, key.clone()));
+            }
+        }
+        if let Some(expires) = new.expires {
+            batch.put(&MEDIA_EXPIRY, &(expires, key.clone()), &());
+        }
+        batch.put(&MEDIA, &key, &Medium { content: Some(content), ..new });
+        Ok(())
+    }
+
+    /// Takes a medium away, in a batch that expects it as it is. Its file is left to [`Self::drop_file`].
+    pub(super) async fn take_away(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        key: &String,
+        medium: &Medium,
+    ) -> Result<()> {
+        batch.expect_value(&MEDIA, key, medium);
+        batch.delete(&MEDIA, key);
+        if let Some(expires) = medium.expires {
+            batch.delete(&MEDIA_EXPIRY, &(expires, key.clone()));
+        }
+        let user = medium.user.filter(|_| medium.origin == Origin::Upload);
+        match (&medium.content, user) {
+            (Some(content), user) => {
+                batch.delete(&FILE_MEDIA, &(content.file, key.clone()));
+                let Some(user) = user else { return Ok(()) };
+                batch.delete(&USER_MEDIA, &(user, medium.created, key.clone()));
+                let read = snapshot.get(&USAGE, &user).await?;
+                batch.expect(&USAGE, &user, read.as_ref());
+                let usage = read.unwrap_or_default();
+                let (media, bytes) = (usage.media.saturating_sub(1), usage.bytes.saturating_sub(content.bytes));
+                batch.put(&USAGE, &user, &Usage { media, bytes });
+            }
+            (None, Some(user)) => batch.delete(&AWAITED, &(user, key.clone())),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+}

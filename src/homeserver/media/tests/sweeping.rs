@@ -1,0 +1,57 @@
+//! What the sweeper takes, and what it leaves.
+
+use ruma::media::Method;
+
+use super::{DAY, World, body, refusal, user};
+use crate::media::picture::tests::png;
+use crate::media::{Told, Wanted};
+use crate::schema::media::{AWAITED, MEDIA, MEDIA_EXPIRY};
+
+/// How many rows the sweeper left that say what is still to come.
+async fn rows(world: &World) -> (usize, usize, usize) {
+    let snapshot = world.store.snapshot();
+    (
+        snapshot.scan(&MEDIA, MEDIA.all()).collect().await.unwrap().len(),
+        snapshot.scan(&MEDIA_EXPIRY, MEDIA_EXPIRY.all()).collect().await.unwrap().len(),
+        snapshot.scan(&AWAITED, AWAITED.all()).collect().await.unwrap().len(),
+    )
+}
+
+#[tokio::test]
+async fn addresses_that_nobody_used_go() {
+    let world = World::new();
+    let (used, _) = world.reserve(&user(1)).await.unwrap();
+    let (unused, _) = world.reserve(&user(1)).await.unwrap();
+    world.upload_to(&user(1), &used, Told::default(), body(b"x")).await.unwrap();
+    world.sweep_expired().await.unwrap();
+    assert_eq!(rows(&world).await, (2, 1, 1));
+    world.wait(DAY);
+    world.sweep_expired().await.unwrap();
+    assert_eq!(rows(&world).await, (1, 0, 0));
+    assert_eq!(refusal(world.look(&unused).await), "M_NOT_FOUND");
+    assert_eq!(world.get(&used).await.unwrap(), b"x");
+}
+
+#[tokio::test]
+async fn files_that_belong_to_nothing_go() {
+    let world = World::new();
+    let picture = png(64, 64);
+    let name = world.put(&user(1), &picture).await.unwrap();
+    let found = world.look(&name).await.unwrap();
+    let wanted = Wanted { method: Method::Crop, width: 32, height: 32, animated: false };
+    world.thumbnail(&found, &wanted).await.unwrap();
+    let files = world.files();
+    assert_eq!(files.len(), 2);
+    // As a crash leaves them: a file without its row, a thumbnail of it, and something that is not ours.
+    let shard = world.folder.path().join("media/ab");
+    let orphan = format!("ab{}", "0".repeat(62));
+    std::fs::write(shard.join(&orphan), b"lost").unwrap();
+    std::fs::write(shard.join(format!("{orphan}-32x32-crop")), b"lost").unwrap();
+    std::fs::write(shard.join("README"), b"somebody's").unwrap();
+    world.sweep_files().await.unwrap();
+    let mut left = files;
+    left.push("README".to_owned());
+    left.sort_unstable();
+    assert_eq!(world.files(), left);
+    assert_eq!(world.get(&name).await.unwrap(), picture);
+}

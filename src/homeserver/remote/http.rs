@@ -1,0 +1,178 @@
+//! A small HTTP client for calls out: bounded in time and size, follows no redirect, and connects to no address that it
+//! may not call, whatever a name resolves to.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::ClientConfig;
+use tower::Service;
+
+use super::addresses::Addresses;
+
+/// How long one address may take to answer that it is there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How many addresses of a name are tried.
+const MOST_ADDRESSES: usize = 6;
+/// How long a connection that nobody needs is kept.
+const IDLE_FOR: Duration = Duration::from_mins(1);
+/// How many of them are kept per host.
+const IDLE_PER_HOST: usize = 8;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a call got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Every address of the host is one that is not called.
+    #[error("the address is not one that this server calls")]
+    Denied,
+    /// Nobody answers, or not as HTTP has it.
+    #[error("no answer: {0}")]
+    Unreachable(String),
+    /// It took too long.
+    #[error("no answer in time")]
+    TimedOut,
+    /// There was more than is taken.
+    #[error("the answer is too long")]
+    TooLarge,
+}
+
+/// How much is taken of an answer, and how long it may take, from the look-up of the name to the last byte.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// In all.
+    pub within: Duration,
+    /// The longest body.
+    pub bytes: usize,
+}
+
+/// A client with a pool of connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pool: Pool<HttpsConnector<Connector>, Full<Bytes>>,
+}
+
+impl Client {
+    /// Speaks TLS by `tls` and connects to `addresses` alone.
+    #[must_use]
+    pub fn new(tls: &Arc<ClientConfig>, addresses: Arc<Addresses>) -> Self {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(ClientConfig::clone(tls))
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(Connector { addresses });
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_FOR)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .build(connector);
+        Self { pool }
+    }
+
+    /// Calls, and hands out the answer as it begins: for callers who bound its time and size themselves.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn begin(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CallError> {
+        self.pool.request(request).await.map_err(|error| why(&error))
+    }
+
+    /// Calls, and reads the whole answer, whatever its status: redirects too are answers.
+    ///
+    /// # Errors
+    /// There is no answer within the limits.
+    pub async fn call(&self, request: Request<Full<Bytes>>, limits: Limits) -> Result<Response<Bytes>, CallError> {
+        let answer = async {
+            let (parts, body) = self.begin(request).await?.into_parts();
+            let body = Limited::new(body, limits.bytes).collect().await;
+            let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+                Some(_) => CallError::TooLarge,
+                None => CallError::Unreachable(error.to_string()),
+            })?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
+        };
+        tokio::time::timeout(limits.within, answer).await.map_err(|_| CallError::TimedOut)?
+    }
+}
+
+/// The innermost reason says most.
+fn why(error: &hyper_util::client::legacy::Error) -> CallError {
+    let mut reason: &dyn std::error::Error = error;
+    loop {
+        if reason.downcast_ref::<Denied>().is_some() {
+            return CallError::Denied;
+        }
+        match reason.source() {
+            Some(source) => reason = source,
+            None => return CallError::Unreachable(reason.to_string()),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("none of its addresses may be called")]
+struct Denied;
+
+/// Connects, after a look at the address: at the last moment, so that a name that resolves otherwise the second time gains
+/// nothing.
+#[derive(Debug, Clone)]
+struct Connector {
+    addresses: Arc<Addresses>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let addresses = Arc::clone(&self.addresses);
+        Box::pin(async move { Ok(TokioIo::new(connect(&uri, &addresses).await?)) })
+    }
+}
+
+async fn connect(uri: &Uri, addresses: &Addresses) -> Result<TcpStream, BoxError> {
+    let host = uri.host().ok_or("the address names no host")?;
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+    let found = look_up(host, port).await?;
+    let mut last: BoxError = Box::new(Denied);
+    for address in found.into_iter().filter(|found| addresses.may_call(found.ip())).take(MOST_ADDRESSES) {
+        match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // A request is written at once: nothing is gained by waiting for more.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error.into(),
+            Err(_) => last = "the host does not answer".into(),
+        }
+    }
+    Err(last)
+}
+
+async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, BoxError> {
+    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    if let Ok(address) = literal {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    Ok(tokio::net::lookup_host((host, port)).await?.collect())
+}
+
+#[cfg(test)]
+mod tests;
