@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod content_repository;
+mod relating;
 mod syncing;
 mod who_may_what;
 

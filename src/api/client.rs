@@ -23,6 +23,7 @@ mod send;
 mod state;
 mod sync;
 mod tags;
+mod threads;
 mod to_device;
 mod typing;
 
@@ -58,6 +59,7 @@ pub fn routes(routes: &mut Routes) {
     state::routes(routes);
     sync::routes(routes);
     tags::routes(routes);
+    threads::routes(routes);
     to_device::routes(routes);
     typing::routes(routes);
 }

@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod append;
 pub mod build;
+mod bundle;
 mod check;
 pub mod create;
 pub mod event;
@@ -17,6 +18,7 @@ pub mod sharing;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod threads;
 pub mod tree;
 pub mod view;
 pub mod working;

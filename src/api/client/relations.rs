@@ -1,4 +1,4 @@
-//! What relates to an event: client-server API, "Aggregating child events".
+//! What relates to an event: client-server API, "Relationships API".
 
 use std::sync::Arc;
 
@@ -41,6 +41,10 @@ struct Answer {
     chunk: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_batch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_batch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recursion_depth: Option<usize>,
 }
 
 /// The parameters that all three endpoints share.
@@ -53,6 +57,7 @@ macro_rules! asked {
             to: from_text($homeserver, $body.to.as_deref())?,
             forward: $body.dir == Direction::Forward,
             limit: $body.limit.map_or(USUAL_LIMIT, limit),
+            recurse: $body.recurse,
         }
     };
 }
@@ -99,5 +104,9 @@ async fn answer(
     let relations = homeserver.rooms.relations(session, room_id, event_id, asked).await?;
     let epoch = homeserver.store.epoch();
     let next_batch = relations.next.map(|next| next.render(epoch));
-    Ok(json(StatusCode::OK, &Answer { chunk: relations.events, next_batch }))
+    let prev_batch = asked.from.map(|from| from.render(epoch));
+    Ok(json(
+        StatusCode::OK,
+        &Answer { chunk: relations.events, next_batch, prev_batch, recursion_depth: relations.depth },
+    ))
 }

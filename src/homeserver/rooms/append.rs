@@ -23,12 +23,16 @@ use crate::schema::rooms::{
 use crate::schema::{DeviceNum, EventNum};
 use crate::streams::Subject;
 
+mod aggregate;
+mod annotate;
 mod members;
 pub(crate) use members::membership_of;
 mod notify;
 mod redact;
 mod relate;
+pub(crate) use relate::MOST_LEVELS;
 mod standing;
+mod thread;
 
 /// The greatest depth that canonical JSON can hold.
 const MAX_DEPTH: u64 = (1 << 53) - 1;
@@ -93,8 +97,8 @@ impl<'a> Append<'a> {
             class,
             counts: self.working.head.counts.clone(),
         };
-        self.relate(&header, relation, position).await?;
         self.place(StoredEvent { header, json }, place, depth);
+        self.relate(num, relation, Arrival::Live(position)).await?;
         self.batch.put(&STREAM, &position, &self.working.num);
         if state_key.is_some() {
             self.rooms.remember(num, &pdu);

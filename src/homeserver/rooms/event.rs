@@ -10,8 +10,8 @@ use ruma::{EventId, OwnedEventId};
 
 use super::Rooms;
 use crate::error::{Error, Result};
+use crate::schema::EventNum;
 use crate::schema::rooms::{Arrival, EventHeader, OUTLIERS, PLACES, Place, StoredEvent, TIMELINE};
-use crate::schema::{EventNum, RoomNum};
 
 /// An event and where it lies.
 #[derive(Debug, Clone)]
@@ -50,25 +50,33 @@ pub async fn by_num(snapshot: &Snapshot, num: EventNum) -> Result<Found> {
 /// # Errors
 /// The store cannot be read, or an event's row is missing.
 pub async fn by_nums(snapshot: &Snapshot, nums: &[EventNum]) -> Result<Vec<StoredEvent>> {
+    Ok(found_by_nums(snapshot, nums).await?.into_iter().map(|found| found.event).collect())
+}
+
+/// Many events by their numbers, in that order, with their places.
+///
+/// # Errors
+/// The store cannot be read, or an event's row is missing.
+pub async fn found_by_nums(snapshot: &Snapshot, nums: &[EventNum]) -> Result<Vec<Found>> {
     let places = snapshot.get_many(&PLACES, nums).await?;
-    let mut keys: Vec<(usize, RoomNum, Arrival)> = Vec::with_capacity(nums.len());
-    let mut events: Vec<Option<StoredEvent>> = vec![None; nums.len()];
+    let mut keys: Vec<(usize, Place, Arrival)> = Vec::with_capacity(nums.len());
+    let mut events: Vec<Option<Found>> = vec![None; nums.len()];
     for (nth, (num, place)) in nums.iter().zip(places).enumerate() {
         let place = place.ok_or_else(|| Error::internal(format!("event {num} has no place")))?;
         match place.arrival {
-            Some(arrival) => keys.push((nth, place.room, arrival)),
+            Some(arrival) => keys.push((nth, place, arrival)),
             None => {
                 if let Some(slot) = events.get_mut(nth) {
-                    *slot = snapshot.get(&OUTLIERS, num).await?;
+                    *slot = snapshot.get(&OUTLIERS, num).await?.map(|event| Found { event, place });
                 }
             }
         }
     }
-    keys.sort_by_key(|(_, room, arrival)| (*room, *arrival));
-    let sorted: Vec<_> = keys.iter().map(|(_, room, arrival)| (*room, *arrival)).collect();
-    for ((nth, ..), event) in keys.iter().zip(snapshot.get_many(&TIMELINE, &sorted).await?) {
-        if let Some(slot) = events.get_mut(*nth) {
-            *slot = event;
+    keys.sort_by_key(|(_, place, arrival)| (place.room, *arrival));
+    let sorted: Vec<_> = keys.iter().map(|(_, place, arrival)| (place.room, *arrival)).collect();
+    for ((nth, place, _), event) in keys.into_iter().zip(snapshot.get_many(&TIMELINE, &sorted).await?) {
+        if let Some(slot) = events.get_mut(nth) {
+            *slot = event.map(|event| Found { event, place });
         }
     }
     let found: Vec<_> = events.into_iter().flatten().collect();

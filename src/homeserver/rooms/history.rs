@@ -100,7 +100,7 @@ async fn between_at(view: &View<'_>, position: Position) -> Result<Between> {
 }
 
 /// What a token means as a place in room order, and up to which position events count.
-async fn place_of(view: &View<'_>, token: Token) -> Result<(Between, Position)> {
+pub(super) async fn place_of(view: &View<'_>, token: Token) -> Result<(Between, Position)> {
     match token {
         Token::Room { depth, arrival, until } => Ok((Between { depth, arrival }, until)),
         Token::Stream { position, .. } => Ok((between_at(view, position).await?, position)),
@@ -142,7 +142,7 @@ impl Rooms {
         let missing = |_| Error::from(MatrixError::not_found("the event is not known, or you may not see it"));
         let mut view = self.view(&snapshot, session, room_id).await.map_err(missing)?;
         let found = view.find(event_id).await?;
-        view.show(found.event, true).await
+        view.show_bundled(found.event, true).await
     }
 }
 
@@ -170,15 +170,16 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     let mut last = from;
     let mut looked = 0;
     let mut more = false;
+    let mut kept = Vec::new();
     loop {
-        let chunk = next_chunk(&mut order, limit - history.events.len() + 1, until).await?;
+        let chunk = next_chunk(&mut order, limit - kept.len() + 1, until).await?;
         if chunk.is_empty() {
             break;
         }
         let keys: Vec<_> = chunk.iter().map(|(_, arrival)| (view.room, *arrival)).collect();
         let events = view.snapshot.get_many(&TIMELINE, &keys).await?;
         for ((depth, arrival), event) in chunk.into_iter().zip(events) {
-            if history.events.len() == limit || looked > limit * LOOKS_PER_EVENT {
+            if kept.len() == limit || looked > limit * LOOKS_PER_EVENT {
                 more = true;
                 break;
             }
@@ -188,13 +189,14 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
             if wanted(view, page.filter, &event).await? && view.sees(&event, Some(arrival)).await? {
                 history.senders.push(event.header.sender);
                 history.last_state = Some(event.header.state_after);
-                history.events.push(view.show(event, true).await?);
+                kept.push(event);
             }
         }
         if more {
             break;
         }
     }
+    history.events = view.show_all(kept, true).await?;
     if more || (page.forward && !history.events.is_empty()) || gap_at(view, last).await? {
         history.end = Some(last.token(until));
     }
@@ -301,7 +303,7 @@ impl Rooms {
         };
         before.end = before.end.or_else(|| Some(Between::START.token(until)));
         after.end = after.end.or(Some(newer));
-        Ok(Context { event: view.show(found.event, true).await?, before, after, state })
+        Ok(Context { event: view.show_bundled(found.event, true).await?, before, after, state })
     }
 }
 

@@ -1,18 +1,23 @@
-//! What relates to an event: client-server API, "Aggregating child events".
+//! What relates to an event: client-server API, "Relationships API".
 
 use matron_matrix::digest;
-use matron_storage::Position;
+use matron_storage::{KeyRange, Scan, Snapshot};
 use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
 
 use super::Rooms;
+use super::append::MOST_LEVELS;
+use super::history::{Between, MOST_EVENTS, place_of};
+use super::view::View;
 use crate::accounts::Session;
 use crate::error::Result;
-use crate::schema::rooms::{Arrival, RELATIONS, TIMELINE};
+use crate::schema::relations::{INDIRECT, RELATIONS, Relation};
+use crate::schema::rooms::{Arrival, TIMELINE};
+use crate::schema::{Digest, RoomNum};
 use crate::streams::Token;
 
-/// The most events that one page may hold.
-const MOST_EVENTS: usize = 1000;
+/// How many relations a page may look at for each event that it holds, where few are asked for.
+const LOOKS_PER_EVENT: usize = 20;
 
 /// Which relations a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +34,15 @@ pub struct Asked {
     pub forward: bool,
     /// How many at most.
     pub limit: usize,
+    /// Also what relates to what relates to the event.
+    pub recurse: bool,
+}
+
+impl Asked {
+    fn wants(&self, relation: &Relation) -> bool {
+        self.rel_type.as_ref().is_none_or(|wanted| *wanted == relation.rel_type)
+            && self.kind.as_ref().is_none_or(|wanted| *wanted == relation.kind)
+    }
 }
 
 /// A page of relations.
@@ -38,13 +52,59 @@ pub struct Relations {
     pub events: Vec<Box<RawValue>>,
     /// Where the next page begins; none where there is nothing more.
     pub next: Option<Token>,
+    /// How many relations in a row were followed, where that was asked for.
+    pub depth: Option<usize>,
 }
 
-/// Relations lie in the order of their arrival; a token names the last one that was told.
-fn arrival_of(token: Option<Token>) -> Option<Arrival> {
-    match token? {
-        Token::Stream { position, .. } => Some(Arrival::Live(position)),
-        Token::Room { arrival, .. } => Some(arrival),
+type Key = (RoomNum, Digest, u64, Arrival);
+/// A relation and its place, if there is one more.
+type Next = Option<(Between, Relation)>;
+
+/// What relates to an event directly and over others, as one list in room order.
+struct Walk {
+    direct: Scan<Key, Relation>,
+    indirect: Option<Scan<Key, Relation>>,
+    /// The next of each.
+    next: (Next, Next),
+    forward: bool,
+}
+
+async fn step(scan: &mut Scan<Key, Relation>) -> Result<Next> {
+    let row = scan.next().await?;
+    Ok(row.map(|((.., depth, arrival), relation)| (Between { depth, arrival }, relation)))
+}
+
+impl Walk {
+    async fn new(snapshot: &Snapshot, range: &KeyRange<Key>, asked: &Asked) -> Result<Self> {
+        let scan = |space| {
+            let scan = snapshot.scan(space, range.clone());
+            if asked.forward { scan } else { scan.reverse() }
+        };
+        let mut direct = scan(&RELATIONS);
+        let mut next = (step(&mut direct).await?, None);
+        let mut indirect = None;
+        if asked.recurse {
+            let mut scan = scan(&INDIRECT);
+            next.1 = step(&mut scan).await?;
+            indirect = Some(scan);
+        }
+        Ok(Self { direct, indirect, next, forward: asked.forward })
+    }
+
+    async fn next(&mut self) -> Result<Next> {
+        let takes_direct = match &self.next {
+            (Some((direct, _)), Some((indirect, _))) => (direct < indirect) == self.forward,
+            (direct, _) => direct.is_some(),
+        };
+        if takes_direct {
+            let next = step(&mut self.direct).await?;
+            return Ok(std::mem::replace(&mut self.next.0, next));
+        }
+        let next = match &mut self.indirect {
+            Some(scan) => step(scan).await?,
+            None => None,
+        };
+        Ok(std::mem::replace(&mut self.next.1, next))
     }
 }
 
@@ -60,42 +120,55 @@ impl Rooms {
         target: &EventId,
         asked: &Asked,
     ) -> Result<Relations> {
-        use std::ops::Bound::{Excluded, Included};
-
         let snapshot = self.store.snapshot();
         let mut view = self.view(&snapshot, session, room_id).await?;
         view.find(target).await?;
-        let digest = digest::of_event_id(target.as_str());
-        let key = |arrival| (view.room, digest, arrival);
-        let (first, last) = (Arrival::Backfilled(i64::MIN), Arrival::Live(Position::MAX));
-        let (from, to) = (arrival_of(asked.from), arrival_of(asked.to));
-        let mut scan = if asked.forward {
-            let range = (Excluded(key(from.unwrap_or(first))), Included(key(to.unwrap_or(last))));
-            snapshot.scan(&RELATIONS, RELATIONS.range(range))
-        } else {
-            let end = from.map_or(Included(key(last)), |from| Excluded(key(from)));
-            let range = (Excluded(key(to.unwrap_or(first))), end);
-            snapshot.scan(&RELATIONS, RELATIONS.range(range)).reverse()
-        };
+        let (range, until) = range(&view, digest::of_event_id(target.as_str()), asked).await?;
+        let mut walk = Walk::new(&snapshot, &range, asked).await?;
         let limit = asked.limit.clamp(1, MOST_EVENTS);
-        let mut relations = Relations { events: Vec::new(), next: None };
-        let mut told = None;
-        while let Some(((_, _, arrival), relation)) = scan.next().await? {
-            if asked.rel_type.as_ref().is_some_and(|wanted| *wanted != relation.rel_type)
-                || asked.kind.as_ref().is_some_and(|wanted| *wanted != relation.kind)
-            {
+        let depth = asked.recurse.then_some(MOST_LEVELS);
+        let ignored = self.accounts.ignored(&snapshot, session.user).await?;
+        let (mut kept, mut looked, mut next, mut last) = (Vec::new(), 0, None, None);
+        while let Some((place, relation)) = walk.next().await? {
+            let is_later = matches!(place.arrival, Arrival::Live(position) if position > until);
+            if is_later || !asked.wants(&relation) {
                 continue;
             }
-            if relations.events.len() == limit {
-                relations.next = told;
+            if kept.len() == limit || looked == limit * LOOKS_PER_EVENT {
+                next = last;
                 break;
             }
-            let Some(event) = snapshot.get(&TIMELINE, &(view.room, arrival)).await? else { continue };
-            if view.sees(&event, Some(arrival)).await? {
-                told = Some(Token::Room { depth: event.header.depth, arrival, until: snapshot.position() });
-                relations.events.push(view.show(event, true).await?);
+            looked += 1;
+            let Some(event) = snapshot.get(&TIMELINE, &(view.room, place.arrival)).await? else { continue };
+            let Between { depth, arrival } = place;
+            last = Some(if asked.forward { Between::after(depth, arrival) } else { Between::before(depth, arrival) });
+            if !ignored.contains(&event.header.sender) && view.sees(&event, Some(arrival)).await? {
+                kept.push(event);
             }
         }
-        Ok(relations)
+        let events = view.show_all(kept, true).await?;
+        Ok(Relations { events, next: next.map(|next| next.token(until)), depth })
     }
+}
+
+/// The rows to walk over, and up to which position events count.
+async fn range(view: &View<'_>, target: Digest, asked: &Asked) -> Result<(KeyRange<Key>, matron_storage::Position)> {
+    use std::ops::Bound::{Excluded, Included};
+
+    let now = view.snapshot.position();
+    let place = async |token: Option<Token>| match token {
+        Some(token) => place_of(view, token).await.map(Some),
+        None => Ok(None),
+    };
+    let (from, to) = (place(asked.from).await?, place(asked.to).await?);
+    // Backwards, what came after the walk began is left out; forwards, everything that is there counts.
+    let until = from.filter(|_| !asked.forward).map_or(now, |(_, until)| until.min(now));
+    let (from, to) = (from.map(|(place, _)| place), to.map(|(place, _)| place));
+    let key = |place: Between| (view.room, target, place.depth, place.arrival);
+    let (low, high) = if asked.forward {
+        (from.unwrap_or(Between::START), to.unwrap_or(Between::END))
+    } else {
+        (to.unwrap_or(Between::START), from.unwrap_or(Between::END))
+    };
+    Ok((RELATIONS.range((Excluded(key(low)), Included(key(high)))), until))
 }

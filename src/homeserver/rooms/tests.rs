@@ -40,14 +40,14 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-async fn house() -> Arc<Homeserver> {
+pub(super) async fn house() -> Arc<Homeserver> {
     let config = Config::named(ruma::server_name!("localhost").to_owned());
     let now = AtomicU64::new(1_700_000_000_000);
     let clock = Clock::by(move || now.fetch_add(1, Ordering::Relaxed));
     Homeserver::start(config, &Options::memory(), clock).await.unwrap()
 }
 
-async fn session(server: &Homeserver, name: &str) -> Session {
+pub(super) async fn session(server: &Homeserver, name: &str) -> Session {
     let user_id = UserId::parse(format!("@{name}:localhost")).unwrap();
     Session {
         user: server.ids.user(&user_id).await.unwrap(),

@@ -21,7 +21,7 @@ use super::tree::{EMPTY, NodeNum, Reader};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::rooms::{Arrival, HEADS, Membership, ROOMS, RoomHead, StoredEvent, USER_ROOMS, UserRoom};
-use crate::schema::{EventNum, RoomNum, StateKeyNum};
+use crate::schema::{EventNum, RoomNum, StateKeyNum, UserNum};
 
 /// A room before anybody's eyes.
 #[derive(Debug)]
@@ -257,10 +257,24 @@ impl View<'_> {
     /// # Errors
     /// The store cannot be read.
     pub async fn show(&mut self, event: StoredEvent, with_room: bool) -> Result<Box<RawValue>> {
+        self.show_with(event, with_room, None).await
+    }
+
+    /// As [`Self::show`], with what of its relations is bundled with it (see `bundle`).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn show_with(
+        &mut self,
+        event: StoredEvent,
+        with_room: bool,
+        relations: Option<Box<RawValue>>,
+    ) -> Result<Box<RawValue>> {
         let membership = self.standing(&event).await?.membership;
         let mut unsigned = Unsigned {
             age: None,
             membership: Some(membership_name(membership.unwrap_or(Membership::Leave))),
+            relations,
             ..Unsigned::default()
         };
         let header = &event.header;
@@ -314,6 +328,12 @@ impl View<'_> {
             Some(key) => self.states.get(root, key).await,
             None => Ok(None),
         }
+    }
+
+    /// The number of who looks.
+    #[must_use]
+    pub const fn user(&self) -> UserNum {
+        self.session.user
     }
 
     /// Who looks.

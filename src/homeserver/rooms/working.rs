@@ -1,6 +1,6 @@
 //! A room while it is written: its head, its state tree, what was read of its state. Only the room's writer has one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use matron_matrix::digest;
@@ -13,6 +13,7 @@ use ruma::{OwnedRoomId, RoomId, RoomVersionId};
 use super::Rooms;
 use super::tree::{EMPTY, Editor};
 use crate::error::{Error, Result};
+use crate::schema::relations::{Aggregate, Relation};
 use crate::schema::rooms::{Arrival, HEADS, Member, ROOMS, RoomHead, RoomRow, StoredEvent, Thread, UserRoom};
 use crate::schema::{DeviceNum, Digest, EventNum, RoomNum, UserNum};
 
@@ -42,6 +43,12 @@ pub struct Working {
 pub(super) struct Touched {
     pub places: HashMap<EventNum, Option<Arrival>>,
     pub threads: HashMap<EventNum, Thread>,
+    pub speakers: HashMap<(EventNum, UserNum), u64>,
+    /// Relations by target and place: none where one was taken away.
+    pub relations: HashMap<(Digest, u64, Arrival), Option<Relation>>,
+    pub aggregates: HashMap<Digest, Aggregate>,
+    /// Events that were redacted.
+    pub redacted: HashSet<EventNum>,
     /// Counts of threads whose row is made a moment later.
     pub first_counts: HashMap<EventNum, Vec<u32>>,
     pub members: HashMap<UserNum, Option<Member>>,

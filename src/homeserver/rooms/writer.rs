@@ -256,6 +256,7 @@ impl Append<'_> {
             return Ok(sent);
         }
         let built = build(self.rooms, self.working, &intent.template, &intent.from).await.map_err(Refused::Intent)?;
+        self.check_relation(&built.pdu).await.map_err(Refused::Intent)?;
         let event_id = built.pdu.event_id.clone();
         let transaction = intent.transaction.as_ref().map(|key| (key.device, key.id.clone()));
         let position = self.live(built, transaction).await.map_err(Refused::Batch)?;

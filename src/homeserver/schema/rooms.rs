@@ -312,23 +312,6 @@ matron_storage::record! {
 }
 
 matron_storage::record! {
-    /// An event that relates to another one.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Relation {
-        /// The event that relates.
-        pub event: EventNum,
-        /// How: `m.annotation`, `m.replace`, `m.thread`, `m.reference`, …
-        pub rel_type: String,
-        /// The relating event's type.
-        pub kind: String,
-        /// The relating event's sender.
-        pub sender: UserNum,
-        /// The annotation's key, if it is one.
-        pub key: Option<String>,
-    }
-}
-
-matron_storage::record! {
     /// A thread as it is now.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Thread {
@@ -391,8 +374,6 @@ pub const STATES: Keyspace<(RoomNum, Position), StateAt> = Keyspace::new(0x020b,
 pub const MEMBERS: Keyspace<(RoomNum, UserNum), Member> = Keyspace::new(0x020c, "members", Family::Point);
 /// Rooms of a local user.
 pub const USER_ROOMS: Keyspace<(UserNum, RoomNum), UserRoom> = Keyspace::new(0x020d, "user rooms", Family::Point);
-/// Events that relate to an event (by its id's digest), in the order of their arrival.
-pub const RELATIONS: Keyspace<(RoomNum, Digest, Arrival), Relation> = Keyspace::new(0x020e, "relations", Family::Index);
 /// A room's threads.
 pub const THREADS: Keyspace<(RoomNum, EventNum), Thread> = Keyspace::new(0x020f, "threads", Family::Current);
 /// A room's threads by their latest event.

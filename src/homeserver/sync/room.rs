@@ -97,13 +97,13 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
     let state = show_state(view, span, &stretch, nums, now, sent).await?;
     let limited = stretch.limited;
     let prev_batch = stretch.prev.map(|prev| prev.token(span.until).render(view.rooms.store.epoch()));
-    let mut events = Vec::with_capacity(stretch.events.len());
-    for (_, event) in stretch.events {
-        let event = view.show(event, false).await?;
-        events.push(match &span.filter.event_fields {
-            Some(fields) => matron_matrix::client_event::only_fields(&event, fields)?,
-            None => event,
-        });
+    let events = stretch.events.into_iter().map(|(_, event)| event).collect();
+    // A client that was told of every event puts together itself what relates to what.
+    let mut events = if limited { view.show_all(events, false).await? } else { view.show_each(events, false).await? };
+    if let Some(fields) = &span.filter.event_fields {
+        for event in &mut events {
+            *event = matron_matrix::client_event::only_fields(event, fields)?;
+        }
     }
     Ok(News { timeline: Timeline { events, limited, prev_batch }, state, changes })
 }

@@ -7,15 +7,17 @@ use matron_matrix::digest;
 use matron_matrix::event::Pdu;
 
 use super::Append;
-use super::relate::target_of;
+use super::annotate::annotation;
+use super::relate::{MOST_LEVELS, target_of_stored};
 use crate::error::Result;
 use crate::rooms::event::by_num;
 use crate::rooms::power;
-use crate::schema::EventNum;
-use crate::schema::rooms::{
-    Arrival, EARLY_REDACTIONS, EventHeader, Mark, OUTLIERS, Place, RELATIONS, StoredEvent, THREAD_ORDER, TIMELINE,
-    VOIDED,
-};
+use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS};
+use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, OUTLIERS, Place, StoredEvent, TIMELINE, VOIDED};
+use crate::schema::{Digest, EventNum};
+
+/// How much of what relates to a redacted event is cut off from what is above it: a bound for one batch.
+const MOST_CUT_OFF: usize = 5000;
 
 impl Append<'_> {
     /// Marks the event that a redaction names. One that is not known yet is marked when it comes.
@@ -37,12 +39,14 @@ impl Append<'_> {
         {
             return Ok(());
         }
-        if let Some(Arrival::Live(position)) = place.arrival {
-            if let Some(class) = event.header.class {
-                let mark = Mark { thread: event.header.thread, class: Some(class) };
-                self.batch.put(&VOIDED, &(self.working.num, position), &mark);
-            }
-            self.unrelate(&event, Arrival::Live(position)).await?;
+        if let Some(Arrival::Live(position)) = place.arrival
+            && let Some(class) = event.header.class
+        {
+            let mark = Mark { thread: event.header.thread, class: Some(class) };
+            self.batch.put(&VOIDED, &(self.working.num, position), &mark);
+        }
+        if let Some(arrival) = place.arrival {
+            self.unrelate(&event, arrival).await?;
         }
         event.header.redacted_by = Some(num);
         match place.arrival {
@@ -56,7 +60,7 @@ impl Append<'_> {
     }
 
     /// An event of this room and its place, also one that is not committed yet.
-    async fn find(&self, num: EventNum) -> Result<Option<(StoredEvent, Place)>> {
+    pub(super) async fn find(&self, num: EventNum) -> Result<Option<(StoredEvent, Place)>> {
         if let Some(event) = self.working.fresh.get(&num) {
             let arrival = self.working.touched.places.get(&num).copied().flatten();
             return Ok(Some((event.clone(), Place { room: self.working.num, arrival })));
@@ -65,50 +69,55 @@ impl Append<'_> {
         Ok((found.place.room == self.working.num).then_some((found.event, found.place)))
     }
 
-    /// A redacted event relates to nothing any more.
+    /// A redacted event relates to nothing any more, nor does what relates to it relate to more than it.
     async fn unrelate(&mut self, event: &StoredEvent, arrival: Arrival) -> Result<()> {
-        let Some((target, rel_type, _)) = content_of(&event.json).as_deref().and_then(target_of) else { return Ok(()) };
+        let Some((target, rel_type, key)) = target_of_stored(event) else { return Ok(()) };
+        let (room, header) = (self.working.num, &event.header);
+        let above = self.above(event, MOST_LEVELS).await?;
+        let target_num = self.working.event_num(self.rooms, &target).await?;
         let target = digest::of_event_id(&target);
-        self.batch.delete(&RELATIONS, &(self.working.num, target, arrival));
-        if rel_type == "m.thread"
-            && let Some(root) = event.header.thread
-        {
-            self.leave_thread(root, &event.header, target).await?;
+        self.batch.delete(&RELATIONS, &(room, target, header.depth, arrival));
+        for above in above.iter().skip(1) {
+            self.batch.delete(&INDIRECT, &(room, *above, header.depth, arrival));
+        }
+        self.cut_off(header.digest, &above).await?;
+        self.working.touched.relations.insert((target, header.depth, arrival), None);
+        self.working.touched.redacted.insert(header.num);
+        let mut aggregate = self.aggregate(target).await?;
+        match &*rel_type {
+            "m.annotation" => {
+                let annotation = annotation(&header.kind, key.as_deref());
+                self.batch.delete(&ANNOTATIONS, &(room, target, header.sender, annotation));
+            }
+            "m.reference" => {
+                aggregate.references = aggregate.references.saturating_sub(1);
+                self.put_aggregate(target, aggregate);
+            }
+            "m.replace" if aggregate.replacement.is_some_and(|(latest, _)| latest == header.num) => {
+                aggregate.replacement = self.latest_replacement(target).await?;
+                self.put_aggregate(target, aggregate);
+            }
+            "m.thread" => {
+                if let Some(root) = target_num.filter(|root| header.thread == Some(*root)) {
+                    self.leave_thread(root, target, header).await?;
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    /// A thread without one of its events: another one may be its latest now.
-    async fn leave_thread(&mut self, root: EventNum, gone: &EventHeader, target: [u8; 32]) -> Result<()> {
-        let Some(mut thread) = self.thread(root).await? else { return Ok(()) };
-        thread.events = thread.events.saturating_sub(1);
-        if thread.latest == gone.num {
-            let under = RELATIONS.under(&(self.working.num, target));
-            let mut relations = self.working.snapshot.scan(&RELATIONS, under).reverse();
-            let latest = loop {
-                match relations.next().await? {
-                    Some(((_, _, Arrival::Live(position)), relation))
-                        if relation.rel_type == "m.thread" && relation.event != gone.num =>
-                    {
-                        break Some((relation.event, position));
-                    }
-                    Some(_) => {}
-                    None => break None,
+    /// What relates to an event leads to nothing above it any more.
+    async fn cut_off(&mut self, event: Digest, above: &[Digest]) -> Result<()> {
+        let under = (self.working.num, event);
+        for space in [&RELATIONS, &INDIRECT] {
+            let rows = self.working.snapshot.scan(space, space.under(&under)).take(MOST_CUT_OFF).await?;
+            for ((room, _, depth, arrival), _) in rows {
+                for above in above {
+                    self.batch.delete(&INDIRECT, &(room, *above, depth, arrival));
                 }
-            };
-            // Without any event left it is no thread to be listed, but its counters go on: the room's hold its events too.
-            if let Some((latest, position)) = latest {
-                self.batch.delete(&THREAD_ORDER, &(self.working.num, thread.position));
-                thread.latest = latest;
-                thread.position = position;
             }
         }
-        self.put_thread(root, thread);
         Ok(())
     }
-}
-
-/// The content of a stored event, as text.
-fn content_of(json: &str) -> Option<String> {
-    matron_matrix::client_event::content(json).ok().map(|content| content.get().to_owned())
 }

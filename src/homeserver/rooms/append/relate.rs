@@ -1,18 +1,22 @@
-//! Relations and threads: rows that lead from an event to those that refer to it.
+//! Relations: rows that lead from an event to those that refer to it.
 
 use matron_matrix::digest;
 use matron_matrix::event::Pdu;
-use matron_storage::Position;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::Append;
+use super::annotate::annotation;
 use crate::error::Result;
-use crate::rooms::event::by_num;
-use crate::schema::rooms::{Arrival, EventHeader, RELATIONS, Relation, THREAD_ORDER, THREADS, Thread};
-use crate::schema::{Digest, EventNum};
+use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS, Relation};
+use crate::schema::rooms::{Arrival, StoredEvent};
+use crate::schema::{Digest, EventNum, UserNum};
 
 /// The longest annotation key and relation type that is kept: longer ones relate to nothing.
 const MAX_KEY_BYTES: usize = 255;
+
+/// How many relations in a row are followed: a reaction to an edit of a reply is found from the thread's root.
+pub(crate) const MOST_LEVELS: usize = 3;
 
 #[derive(Deserialize)]
 struct Content {
@@ -27,13 +31,39 @@ struct RelatesTo {
     key: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct Replacing<'a> {
+    #[serde(borrow, rename = "m.new_content")]
+    new_content: Option<&'a RawValue>,
+}
+
 /// What an event relates to.
 #[derive(Debug, Default)]
 pub(super) struct Related {
-    /// The target's digest, and how it relates.
-    target: Option<(Digest, String, Option<String>)>,
+    target: Option<Target>,
     /// The root of the thread that it is in.
     pub thread: Option<EventNum>,
+}
+
+/// The event that another one relates to.
+#[derive(Debug)]
+struct Target {
+    digest: Digest,
+    /// Its number, if it is an event of the room that is known.
+    num: Option<EventNum>,
+    rel_type: String,
+    key: Option<String>,
+    /// What it relates to itself, the nearest first.
+    above: Vec<Digest>,
+    /// When the relating event was sent, if that is a valid replacement of it.
+    replaces: Option<u64>,
+}
+
+impl Target {
+    /// Whether the relating event is one that the thread of this root counts.
+    fn is_root_of(&self, thread: Option<EventNum>) -> bool {
+        self.rel_type == "m.thread" && self.num.is_some() && self.num == thread
+    }
 }
 
 /// What a content says that it relates to: the target's id, the relation's type, an annotation's key.
@@ -49,6 +79,29 @@ pub(super) fn target_of(content: &str) -> Option<(String, String, Option<String>
     Some((event_id, rel_type, relates_to.key))
 }
 
+/// What a stored event relates to: nothing if it is a state event, or was redacted.
+pub(super) fn target_of_stored(event: &StoredEvent) -> Option<(String, String, Option<String>)> {
+    if event.header.state_key.is_some() || event.header.redacted_by.is_some() || !event.json.contains("m.relates_to") {
+        return None;
+    }
+    let content = matron_matrix::client_event::content(&event.json).ok()?;
+    target_of(content.get())
+}
+
+/// Whether an event may replace another one: client-server API, "Validity of replacement events". What of it was
+/// encrypted is for clients to check.
+fn may_replace(pdu: &Pdu, original: &StoredEvent, sender: UserNum) -> bool {
+    let kind = pdu.kind.to_string();
+    let has_content = kind == "m.room.encrypted"
+        || serde_json::from_str::<Replacing<'_>>(pdu.content.get()).is_ok_and(|content| content.new_content.is_some());
+    let header = &original.header;
+    has_content
+        && header.state_key.is_none()
+        && header.sender == sender
+        && header.kind == kind
+        && target_of_stored(original).is_none_or(|(_, rel_type, _)| rel_type != "m.replace")
+}
+
 impl Append<'_> {
     /// What the event relates to. It is in a thread by its own relation, or by that of what it relates to.
     pub(super) async fn relation(&self, pdu: &Pdu) -> Result<Related> {
@@ -56,64 +109,106 @@ impl Append<'_> {
             return Ok(Related::default());
         }
         let Some((event_id, rel_type, key)) = target_of(pdu.content.get()) else { return Ok(Related::default()) };
-        let target = digest::of_event_id(&event_id);
-        let num = self.working.event_num(self.rooms, &event_id).await?;
-        let thread = match num {
-            Some(num) => match self.header(num).await? {
-                Some(header) if rel_type == "m.thread" && header.thread.is_none() => Some(num),
-                Some(header) => header.thread,
-                None => None,
-            },
-            None => None,
+        let digest = digest::of_event_id(&event_id);
+        let mut target = Target { digest, num: None, rel_type, key, above: Vec::new(), replaces: None };
+        let Some(original) = self.known(&event_id).await? else {
+            return Ok(Related { target: Some(target), thread: None });
         };
-        Ok(Related { target: Some((target, rel_type, key)), thread })
-    }
-
-    /// The header of an event of this room.
-    async fn header(&self, num: EventNum) -> Result<Option<EventHeader>> {
-        if let Some(event) = self.working.fresh.get(&num) {
-            return Ok(Some(event.header.clone()));
+        target.num = Some(original.header.num);
+        target.above = self.above(&original, MOST_LEVELS - 1).await?;
+        if target.rel_type == "m.replace" {
+            let sender = self.rooms.ids.user(&pdu.sender).await?;
+            let valid = may_replace(pdu, &original, sender);
+            target.replaces = valid.then(|| pdu.origin_server_ts.get().into());
         }
-        let found = by_num(&self.working.snapshot, num).await?;
-        Ok((found.place.room == self.working.num).then_some(found.event.header))
+        let thread = match original.header.thread {
+            None if target.rel_type == "m.thread" => target.num,
+            thread => thread,
+        };
+        Ok(Related { target: Some(target), thread })
     }
 
-    /// Writes the rows of an event's relation.
-    pub(super) async fn relate(&mut self, header: &EventHeader, related: Related, position: Position) -> Result<()> {
-        let Some((target, rel_type, key)) = related.target else { return Ok(()) };
-        let threads = rel_type == "m.thread";
-        let row = Relation { event: header.num, rel_type, kind: header.kind.clone(), sender: header.sender, key };
-        self.batch.put(&RELATIONS, &(self.working.num, target, Arrival::Live(position)), &row);
-        if let Some(root) = related.thread.filter(|_| threads) {
-            let before = self.thread(root).await?;
-            if let Some(before) = &before {
-                self.batch.delete(&THREAD_ORDER, &(self.working.num, before.position));
+    /// An event of this room by its id, also one that is not committed yet.
+    async fn known(&self, event_id: &str) -> Result<Option<StoredEvent>> {
+        match self.working.event_num(self.rooms, event_id).await? {
+            Some(num) => Ok(self.find(num).await?.map(|(event, _)| event)),
+            None => Ok(None),
+        }
+    }
+
+    /// What an event relates to, and what that relates to, so many of them at most.
+    pub(super) async fn above(&self, event: &StoredEvent, most: usize) -> Result<Vec<Digest>> {
+        let mut above = Vec::new();
+        let mut next = target_of_stored(event);
+        while let Some((event_id, ..)) = next.take() {
+            above.push(digest::of_event_id(&event_id));
+            if above.len() < most
+                && let Some(event) = self.known(&event_id).await?
+            {
+                next = target_of_stored(&event);
             }
-            let thread = Thread {
-                events: before.as_ref().map_or(0, |before| before.events) + 1,
-                latest: header.num,
-                position,
-                counts: before
-                    .map(|before| before.counts)
-                    .or_else(|| self.working.touched.first_counts.remove(&root))
-                    .unwrap_or_default(),
-            };
-            self.put_thread(root, thread);
         }
+        Ok(above)
+    }
+
+    /// Refuses what a client should not relate: client-server API, "Avoiding duplicate annotations" and "Validation of
+    /// `m.thread` relationships".
+    ///
+    /// # Errors
+    /// `M_DUPLICATE_ANNOTATION`, `M_UNKNOWN`.
+    pub async fn check_relation(&self, pdu: &Pdu) -> Result<()> {
+        let Related { target: Some(target), thread } = self.relation(pdu).await? else { return Ok(()) };
+        match &*target.rel_type {
+            "m.thread" if !target.above.is_empty() || thread != target.num => {
+                Err(matron_matrix::Error::unknown("a thread cannot begin with what relates to another event").into())
+            }
+            "m.annotation" => {
+                let sender = self.rooms.ids.user(&pdu.sender).await?;
+                self.check_annotation(target.digest, sender, &pdu.kind.to_string(), target.key.as_deref()).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the rows of the relation of an event that was placed.
+    pub(super) async fn relate(&mut self, num: EventNum, related: Related, arrival: Arrival) -> Result<()> {
+        let Some(target) = related.target else { return Ok(()) };
+        let Some((StoredEvent { header, .. }, _)) = self.find(num).await? else { return Ok(()) };
+        let counts_in_thread = target.is_root_of(related.thread);
+        let row = Relation {
+            event: header.num,
+            rel_type: target.rel_type,
+            kind: header.kind.clone(),
+            sender: header.sender,
+            key: target.key,
+            replaces: target.replaces,
+        };
+        let room = self.working.num;
+        self.batch.put(&RELATIONS, &(room, target.digest, header.depth, arrival), &row);
+        for above in target.above {
+            self.batch.put(&INDIRECT, &(room, above, header.depth, arrival), &row);
+        }
+        match &*row.rel_type {
+            "m.annotation" => {
+                let annotation = annotation(&row.kind, row.key.as_deref());
+                self.batch.put(&ANNOTATIONS, &(room, target.digest, header.sender, annotation), &header.num);
+            }
+            "m.reference" => {
+                let mut aggregate = self.aggregate(target.digest).await?;
+                aggregate.references += 1;
+                self.put_aggregate(target.digest, aggregate);
+            }
+            "m.replace" if row.replaces.is_some() => {
+                let mut aggregate = self.aggregate(target.digest).await?;
+                aggregate.replacement = self.later(aggregate.replacement, &row).await?;
+                self.put_aggregate(target.digest, aggregate);
+            }
+            _ => {}
+        }
+        if let Some(root) = related.thread.filter(|_| counts_in_thread) {
+            self.enter_thread(root, target.digest, &header, arrival).await?;
+        }
+        self.working.touched.relations.insert((target.digest, header.depth, arrival), Some(row));
         Ok(())
-    }
-
-    /// A thread as of the batch so far.
-    pub(super) async fn thread(&self, root: EventNum) -> Result<Option<Thread>> {
-        match self.working.touched.threads.get(&root) {
-            Some(thread) => Ok(Some(thread.clone())),
-            None => Ok(self.working.snapshot.get(&THREADS, &(self.working.num, root)).await?),
-        }
-    }
-
-    pub(super) fn put_thread(&mut self, root: EventNum, thread: Thread) {
-        self.batch.put(&THREADS, &(self.working.num, root), &thread);
-        self.batch.put(&THREAD_ORDER, &(self.working.num, thread.position), &root);
-        self.working.touched.threads.insert(root, thread);
     }
 }

@@ -47,8 +47,11 @@ impl Append<'_> {
             let ids = serde_json::to_vec(missing).map_err(Error::internal)?;
             self.batch.put(&GAPS, &(self.working.num, depth, arrival), &ids);
         }
+        let relation = self.relation(&built.pdu).await?;
+        header.thread = relation.thread;
         let place = Place { room: self.working.num, arrival: Some(arrival) };
         self.place(StoredEvent { header, json: built.json }, place, depth);
+        self.relate(built.num, relation, arrival).await?;
         self.changed = true;
         Ok(())
     }
