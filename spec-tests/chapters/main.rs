@@ -12,6 +12,7 @@ mod bad_input;
 mod content_repository;
 mod relating;
 mod syncing;
+mod upgrading;
 mod who_may_what;
 
 use std::sync::{Arc, Weak};

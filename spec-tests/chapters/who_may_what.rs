@@ -84,7 +84,7 @@ const OWN: [(&str, &str); 72] = [
 ];
 
 /// Endpoints of a room, with a body that is right.
-const ROOM: [(&str, &str, &str); 26] = [
+const ROOM: [(&str, &str, &str); 27] = [
     ("POST", "/v3/rooms/{room}/leave", "{}"),
     ("POST", "/v3/rooms/{room}/invite", r#"{"user_id":"{them}"}"#),
     ("POST", "/v3/rooms/{room}/kick", r#"{"user_id":"{them}"}"#),
@@ -111,6 +111,7 @@ const ROOM: [(&str, &str, &str); 26] = [
     ("GET", "/v1/rooms/{room}/relations/{event}/m.annotation", ""),
     ("GET", "/v1/rooms/{room}/relations/{event}/m.annotation/m.reaction?recurse=true", ""),
     ("GET", "/v1/rooms/{room}/threads", ""),
+    ("POST", "/v3/rooms/{room}/upgrade", r#"{"new_version":"11"}"#),
 ];
 
 /// A room that somebody else made, with an event in it.

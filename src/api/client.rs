@@ -26,6 +26,7 @@ mod tags;
 mod threads;
 mod to_device;
 mod typing;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -62,4 +63,5 @@ pub fn routes(routes: &mut Routes) {
     threads::routes(routes);
     to_device::routes(routes);
     typing::routes(routes);
+    upgrade::routes(routes);
 }

@@ -18,6 +18,7 @@ mod filters;
 mod ignored;
 mod profile;
 mod push_rules;
+mod succession;
 mod tags;
 
 #[cfg(test)]

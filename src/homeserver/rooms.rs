@@ -16,10 +16,12 @@ pub mod roots;
 pub mod send;
 pub mod sharing;
 pub mod state;
+mod succession;
 #[cfg(test)]
 mod tests;
 pub mod threads;
 pub mod tree;
+pub mod upgrade;
 pub mod view;
 pub mod working;
 pub mod writer;

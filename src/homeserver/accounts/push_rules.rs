@@ -149,7 +149,7 @@ impl Accounts {
         write(&*self.ruleset(snapshot, user).await?)
     }
 
-    async fn change_rules(
+    pub(super) async fn change_rules(
         &self,
         session: &Session,
         mut change: impl FnMut(&mut Ruleset) -> Result<()> + Send,

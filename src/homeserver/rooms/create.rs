@@ -1,5 +1,7 @@
 //! Making rooms: client-server API, "Creation". All events of a new room are one batch: it is there wholly or not at all.
 
+use std::sync::Arc;
+
 use matron_matrix::event::Template;
 use matron_matrix::{Error as MatrixError, canonical};
 use matron_storage::{Batch, Error as StorageError};
@@ -54,7 +56,7 @@ impl Rooms {
     ///
     /// # Errors
     /// `M_ROOM_IN_USE`, `M_UNSUPPORTED_ROOM_VERSION`, `M_INVALID_ROOM_STATE`, `M_BAD_JSON`, `M_FORBIDDEN`.
-    pub async fn create(&self, session: &Session, request: Request) -> Result<OwnedRoomId> {
+    pub async fn create(self: &Arc<Self>, session: &Session, request: Request) -> Result<OwnedRoomId> {
         if session.guest {
             return Err(MatrixError::guest_access_forbidden("guests make no rooms").into());
         }
@@ -82,7 +84,11 @@ impl Rooms {
             let plan = self.plan(session, &request, &version, (&rules, alias.as_ref()), now).await?;
             match self.found(session, &request, &version, alias.as_ref(), plan).await {
                 Err(Error::Storage(StorageError::Conflict)) => {}
-                done => return done,
+                Err(error) => return Err(error),
+                Ok(room_id) => {
+                    self.carry_over(session, &room_id).await?;
+                    return Ok(room_id);
+                }
             }
             if let Some(alias) = &alias
                 && self.store.snapshot().get(&ALIASES, &alias.to_string()).await?.is_some()

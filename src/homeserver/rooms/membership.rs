@@ -149,6 +149,7 @@ impl Rooms {
             content.insert("third_party_signed".to_owned(), signed);
         }
         self.move_member(&session.user_id, room, &session.user_id, content).await?;
+        self.carry_over(session, room_id).await?;
         Ok(room_id.to_owned())
     }
 

@@ -8,12 +8,13 @@ use matron_matrix::digest;
 use matron_matrix::event::Template;
 use matron_storage::{Batch, Position};
 use quick_cache::sync::Cache;
-use ruma::{EventId, OwnedEventId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::sync::oneshot;
 
 use super::Rooms;
 use super::append::Append;
 use super::build::{From, build};
+use super::upgrade::Upgrade;
 use super::working::Working;
 use crate::error::{Error, Result};
 use crate::schema::rooms::{TRANSACTIONS, Transaction};
@@ -56,13 +57,15 @@ pub struct Intent {
     pub unless_same: bool,
     /// From which ends of the graph it goes on.
     pub from: From,
+    /// The event is the tombstone of an upgrade, and this what the upgrade makes.
+    pub upgrade: Option<Arc<Upgrade>>,
 }
 
 impl Intent {
     /// An event that goes on from all ends.
     #[must_use]
     pub const fn new(template: Template) -> Self {
-        Self { template, transaction: None, unless_same: false, from: From::Ends }
+        Self { template, transaction: None, unless_same: false, from: From::Ends, upgrade: None }
     }
 }
 
@@ -73,6 +76,8 @@ pub struct Sent {
     pub event_id: OwnedEventId,
     /// Where it lies; none where it was there before.
     pub position: Option<Position>,
+    /// The room that replaces this one by an upgrade.
+    pub replacement: Option<OwnedRoomId>,
 }
 
 #[derive(Debug)]
@@ -116,6 +121,12 @@ impl Writers {
             queues.remove(&room);
         }
         next
+    }
+
+    /// The next intent of a room that may share a batch with others: an upgrade has one of its own.
+    fn next_beside(&self, room: RoomNum) -> Option<Waiting> {
+        let mut queues = lock(&self.queues);
+        queues.get_mut(&room)?.pop_front_if(|next| next.intent.upgrade.is_none())
     }
 
     fn take_idle(&self, room: RoomNum) -> Option<Box<Working>> {
@@ -182,13 +193,16 @@ impl Rooms {
         let mut pending: Vec<(oneshot::Sender<Result<Sent>>, Sent)> = Vec::new();
         let mut next = Some(first);
         while let Some(Waiting { intent, answer }) = next.take() {
+            let is_alone = intent.upgrade.is_some();
             match append.intend(intent).await {
                 Ok(sent) => pending.push((answer, sent)),
                 Err(Refused::Intent(error)) => {
                     let _ = answer.send(Err(error));
                 }
                 Err(Refused::Batch(error)) => {
-                    tracing::error!(%error, %room, "a room's batch cannot be built");
+                    if !matches!(error, Error::Matrix(_)) {
+                        tracing::error!(%error, %room, "a room's batch cannot be built");
+                    }
                     let _ = answer.send(Err(error));
                     for (answer, _) in pending {
                         let _ = answer.send(Err(Error::internal("the batch that it was in cannot be built")));
@@ -196,8 +210,8 @@ impl Rooms {
                     return None;
                 }
             }
-            if append.batch.size() < FULL_BATCH_BYTES {
-                next = self.writers.next(room, false);
+            if !is_alone && append.batch.size() < FULL_BATCH_BYTES {
+                next = self.writers.next_beside(room);
             }
         }
         append.finish();
@@ -229,9 +243,12 @@ impl Rooms {
             Err(error) => {
                 let why = error.to_string();
                 let unknown = matches!(error, matron_storage::Error::OutcomeUnknown(_));
+                let conflict = matches!(error, matron_storage::Error::Conflict);
                 for (answer, _) in pending {
                     let error = if unknown {
                         matron_storage::Error::OutcomeUnknown(why.clone())
+                    } else if conflict {
+                        matron_storage::Error::Conflict
                     } else {
                         matron_storage::Error::Unavailable(why.clone())
                     };
@@ -244,7 +261,7 @@ impl Rooms {
 }
 
 /// Who fails: the intent alone, or the whole batch, since the working copy is half changed.
-enum Refused {
+pub(super) enum Refused {
     Intent(Error),
     Batch(Error),
 }
@@ -254,6 +271,9 @@ impl Append<'_> {
     async fn intend(&mut self, intent: Intent) -> Result<Sent, Refused> {
         if let Some(sent) = self.answered(&intent).await.map_err(Refused::Intent)? {
             return Ok(sent);
+        }
+        if let Some(upgrade) = &intent.upgrade {
+            return self.upgrade(intent.template, upgrade).await;
         }
         let built = build(self.rooms, self.working, &intent.template, &intent.from).await.map_err(Refused::Intent)?;
         self.check_relation(&built.pdu).await.map_err(Refused::Intent)?;
@@ -265,7 +285,7 @@ impl Append<'_> {
             self.batch.put(&TRANSACTIONS, &(key.device, key.request), &row);
             self.working.touched.transactions.insert((key.device, key.request), row.event_id);
         }
-        Ok(Sent { event_id, position: Some(position) })
+        Ok(Sent { event_id, position: Some(position), replacement: None })
     }
 
     /// The answer that an intent has already: by its transaction, or because the state is so.
@@ -278,7 +298,7 @@ impl Append<'_> {
             };
             if let Some(event_id) = known {
                 let event_id = EventId::parse(event_id).map_err(Error::internal)?;
-                return Ok(Some(Sent { event_id, position: None }));
+                return Ok(Some(Sent { event_id, position: None, replacement: None }));
             }
         }
         if intent.unless_same
@@ -288,7 +308,7 @@ impl Append<'_> {
             if let Some((_, pdu)) = self.working.state_event(self.rooms, &kind, key).await? {
                 let content = serde_json::to_string(&intent.template.content).map_err(Error::internal)?;
                 if pdu.sender == intent.template.sender && pdu.content.get() == content {
-                    return Ok(Some(Sent { event_id: pdu.event_id.clone(), position: None }));
+                    return Ok(Some(Sent { event_id: pdu.event_id.clone(), position: None, replacement: None }));
                 }
             }
         }
