@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod content_repository;
+mod presence;
 mod relating;
 mod syncing;
 mod upgrading;

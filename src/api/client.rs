@@ -14,6 +14,7 @@ mod keys;
 mod login;
 mod media;
 mod membership;
+mod presence;
 mod profile;
 mod push_rules;
 mod receipts;
@@ -51,6 +52,7 @@ pub fn routes(routes: &mut Routes) {
     login::routes(routes);
     media::routes(routes);
     membership::routes(routes);
+    presence::routes(routes);
     profile::routes(routes);
     push_rules::routes(routes);
     receipts::routes(routes);

@@ -98,6 +98,8 @@ pub struct Config {
     pub registration_shared_secret: Option<String>,
     /// Whether guests may come in.
     pub guests: bool,
+    /// Whether users are told who is there.
+    pub presence: bool,
     /// The version of new rooms where the client names none.
     pub default_room_version: RoomVersionId,
     /// What a password's hash costs.
@@ -126,6 +128,7 @@ impl Config {
             registration: Registration::Closed,
             registration_shared_secret: None,
             guests: false,
+            presence: false,
             default_room_version: RoomVersionId::V12,
             password_hashing: PasswordHashing { memory_kib: 19_456, iterations: 2 },
             access_token_lifetime: 60 * 60 * 1000,

@@ -1,5 +1,6 @@
-//! What is not an event: who types, and how far everybody has read.
+//! What is not an event: who types, how far everybody has read, who is there.
 
+pub mod presence;
 pub mod receipts;
 pub mod typing;
 
@@ -9,13 +10,15 @@ use matron_storage::Store;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::ids::Ids;
 use crate::rooms::Rooms;
 use crate::streams::Streams;
 
+pub use presence::{Shown as Presence, Syncing};
 pub use receipts::{Mark, Shown, content, read_positions};
 
-/// The owner of typing notices and receipts.
+/// The owner of typing notices, receipts and presence.
 #[derive(Debug)]
 pub struct Ephemeral {
     store: Arc<Store>,
@@ -24,7 +27,9 @@ pub struct Ephemeral {
     clock: Clock,
     rooms: Arc<Rooms>,
     accounts: Arc<Accounts>,
+    config: Arc<Config>,
     typing: typing::Typing,
+    presence: presence::Presence,
 }
 
 impl Ephemeral {
@@ -36,8 +41,9 @@ impl Ephemeral {
         ids: Arc<Ids>,
         clock: Clock,
         rooms: Arc<Rooms>,
-        accounts: Arc<Accounts>,
+        (accounts, config): (Arc<Accounts>, Arc<Config>),
     ) -> Self {
-        Self { store, streams, ids, clock, rooms, accounts, typing: typing::Typing::default() }
+        let (typing, presence) = (typing::Typing::default(), presence::Presence::default());
+        Self { store, streams, ids, clock, rooms, accounts, config, typing, presence }
     }
 }

@@ -60,7 +60,7 @@ pub struct Homeserver {
     pub devices: Arc<Devices>,
     /// Rooms.
     pub rooms: Arc<Rooms>,
-    /// Typing notices and receipts.
+    /// Typing notices, receipts, presence.
     pub ephemeral: Arc<Ephemeral>,
     /// Media.
     pub media: Arc<Media>,
@@ -148,7 +148,7 @@ impl Homeserver {
             Arc::clone(&ids),
             clock.clone(),
             Arc::clone(&rooms),
-            Arc::clone(&accounts),
+            (Arc::clone(&accounts), Arc::clone(&config)),
         ));
         let media = open_media(&store, &clock, &config, &stop, &tasks)?;
         let sync = Arc::new(Sync::new(
@@ -185,6 +185,15 @@ impl Homeserver {
             });
         }
         tasks.spawn(Arc::clone(&media).keep_clean());
+        if config.presence {
+            let (ephemeral, stop) = (Arc::clone(&ephemeral), stop.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = ephemeral.watch_presence() => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
         Ok(Arc::new(Self {
             config,
             clock,

@@ -18,6 +18,7 @@ mod classic;
 mod device_lists;
 mod ephemeral;
 mod filter;
+mod presence;
 mod room;
 mod summary;
 #[cfg(test)]

@@ -148,6 +148,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let registration = registration(source);
     let registration_shared_secret = text(source, "registration.shared_secret");
     let guests = source.get("guests.enabled");
+    let presence = source.get("presence.enabled");
     let rate_limits = source.get("rate_limits.enabled");
     let memory_kib = within(source, "password_hashing.memory_kib", 8, 4 << 20);
     let iterations = within(source, "password_hashing.iterations", 1, 1000);
@@ -164,6 +165,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         registration: registration?,
         registration_shared_secret,
         guests: guests?,
+        presence: presence?,
         default_room_version: room_version?,
         password_hashing: PasswordHashing { memory_kib: memory_kib?, iterations: iterations? },
         rate_limits: rate_limits?,

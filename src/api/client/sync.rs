@@ -47,6 +47,7 @@ async fn sync(homeserver: Arc<Homeserver>, request: Ruma<v3::Request>) -> Result
         full_state: body.full_state,
         state_after: body.use_state_after,
         timeout: body.timeout.unwrap_or(Duration::ZERO),
+        set_presence: body.set_presence.clone(),
     };
     let answer = homeserver.sync.classic(session, &asked, homeserver.stopping()).await?;
     Ok(json(StatusCode::OK, &answer))

@@ -56,6 +56,23 @@ impl Rooms {
         Ok(sharing)
     }
 
+    /// Those of `users` who share a room with a user: costs the user's rooms.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn who_of_these_shares(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNum,
+        users: HashSet<UserNum>,
+    ) -> Result<HashSet<UserNum>> {
+        if users.is_empty() {
+            return Ok(users);
+        }
+        let rooms = self.joined_rooms(snapshot, user).await?;
+        self.who_shares(snapshot, &rooms, user, users).await
+    }
+
     /// Those of `users` who share a room with `user`: costs the user's rooms, and nothing where there is nobody to ask for.
     async fn who_shares(
         &self,

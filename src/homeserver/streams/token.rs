@@ -23,6 +23,8 @@ pub enum Token {
         boot: u32,
         /// Typing was read up to here.
         typing: u64,
+        /// Presence was read up to here, in the same run.
+        presence: u64,
     },
     /// A place in room order: just after (forwards) or before (backwards) this event.
     Room {
@@ -60,8 +62,8 @@ impl Token {
         let mut text = String::with_capacity(48);
         // Writing to a string cannot fail.
         let _ = match self {
-            Self::Stream { position, to_device, boot, typing } => {
-                write!(text, "s1_{:x}_{position}_{to_device}_{boot:x}_{typing}", epoch & 0xffff_ffff)
+            Self::Stream { position, to_device, boot, typing, presence } => {
+                write!(text, "s1_{:x}_{position}_{to_device}_{boot:x}_{typing}_{presence}", epoch & 0xffff_ffff)
             }
             Self::Room { depth, arrival, until } => {
                 let (letter, number) = match arrival {
@@ -92,6 +94,8 @@ impl Token {
                 to_device: position(parts.next()?)?,
                 boot: u32::from_str_radix(parts.next()?, 16).ok()?,
                 typing: parts.next()?.parse().ok()?,
+                // Tokens from before presence was kept have none.
+                presence: parts.next().map_or(Some(0), |presence| presence.parse().ok())?,
             },
             "t1" => {
                 let depth = parts.next()?.parse().ok()?;
@@ -127,7 +131,8 @@ mod tests {
     proptest! {
         #[test]
         fn tokens_read_back(a in 0_u64..1 << 62, b in 0_u64..1 << 62, boot: u32, typing: u64, back in i64::MIN + 1..0, epoch: u64) {
-            let stream = Token::Stream { position: Position::new(a), to_device: Position::new(b), boot, typing };
+            let (position, to_device, presence) = (Position::new(a), Position::new(b), typing ^ 5);
+            let stream = Token::Stream { position, to_device, boot, typing, presence };
             let room = Token::Room { depth: typing, arrival: Arrival::Backfilled(back), until: Position::new(b) };
             let live = Token::Room { depth: typing, arrival: Arrival::Live(Position::new(a)), until: Position::new(b) };
             for token in [stream, room, live] {

@@ -176,6 +176,9 @@ pub struct Answer {
     /// The account's own data.
     #[serde(skip_serializing_if = "Events::is_empty")]
     pub account_data: Events,
+    /// Who is there.
+    #[serde(skip_serializing_if = "Events::is_empty")]
+    pub presence: Events,
     /// Messages for this device.
     #[serde(skip_serializing_if = "Events::is_empty")]
     pub to_device: Events,
@@ -197,6 +200,7 @@ impl Answer {
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
             && self.account_data.is_empty()
+            && self.presence.is_empty()
             && self.to_device.is_empty()
             && self.device_lists.is_empty()
     }

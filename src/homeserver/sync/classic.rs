@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use matron_storage::{Position, Snapshot};
+use ruma::presence::PresenceState;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,8 @@ pub struct Request {
     pub state_after: bool,
     /// How long it waits for news.
     pub timeout: Duration,
+    /// How the user is while the client syncs.
+    pub set_presence: PresenceState,
 }
 
 /// What a token says in classic sync.
@@ -53,6 +56,7 @@ struct Since {
     position: Position,
     to_device: Position,
     typing: Option<u64>,
+    presence: Option<u64>,
 }
 
 /// One asking: who, for what, knowing what, as of when.
@@ -75,6 +79,7 @@ impl Sync {
         stop: &CancellationToken,
     ) -> Result<Answer> {
         let since = self.since(request)?;
+        let _syncing = self.ephemeral.begin_sync(session, &request.set_presence)?;
         if let Some(since) = since {
             delete_up_to(&self.store, session.device, since.to_device).await?;
         }
@@ -105,9 +110,11 @@ impl Sync {
     fn since(&self, request: &Request) -> Result<Option<Since>> {
         match request.since {
             None => Ok(None),
-            Some(Token::Stream { position, to_device, boot, typing }) => {
-                let typing = (boot == self.streams.boot()).then_some(typing);
-                Ok(Some(Since { position, to_device, typing }))
+            Some(Token::Stream { position, to_device, boot, typing, presence }) => {
+                let is_of_this_run = boot == self.streams.boot();
+                let typing = is_of_this_run.then_some(typing);
+                let presence = is_of_this_run.then_some(presence);
+                Ok(Some(Since { position, to_device, typing, presence }))
             }
             Some(Token::Room { .. }) => {
                 Err(matron_matrix::Error::invalid_param("that is a token for pagination, not for sync").into())
@@ -125,6 +132,7 @@ impl Sync {
     ) -> Result<Answer> {
         let now = snapshot.position();
         let typing = self.typing_counter();
+        let presence = self.presence_counter();
         let (to_device, to_device_at) = self.to_device(session, since, snapshot).await?;
         let mut sharing = Sharing::default();
         let mut rooms = Rooms::default();
@@ -133,6 +141,8 @@ impl Sync {
         for (room, own) in self.rooms_to_tell(&asking, &data).await? {
             self.tell_room(&asking, room, &own, &data, (&mut rooms, &mut sharing)).await?;
         }
+        let known = since.and_then(|since| since.presence);
+        let presence_events = self.presence(session, &request.filter, known, &sharing.came, snapshot).await?;
         let device_lists = match since {
             Some(since) => self.device_lists(snapshot, session, since.position, sharing).await?,
             None if request.mends => {
@@ -145,11 +155,13 @@ impl Sync {
         let counts = keys.one_time.iter().map(|(algorithm, count)| (algorithm.to_string(), u64::from(*count)));
         let global = data.iter().filter(|piece| piece.room.is_none());
         let account_data = shown_data(global, &request.filter.account_data, "")?;
-        let token = Token::Stream { position: now, to_device: to_device_at, boot: self.streams.boot(), typing };
+        let boot = self.streams.boot();
+        let token = Token::Stream { position: now, to_device: to_device_at, boot, typing, presence };
         Ok(Answer {
             next_batch: token.render(self.store.epoch()),
             rooms,
             account_data,
+            presence: presence_events,
             to_device,
             device_lists,
             device_one_time_keys_count: counts.collect::<BTreeMap<_, _>>(),

@@ -15,6 +15,7 @@ pub struct SyncFilter {
     pub(super) ephemeral: Compiled,
     pub(super) room_account_data: Compiled,
     pub(super) account_data: Compiled,
+    pub(super) presence: Compiled,
     pub(super) include_leave: bool,
     /// Members only of those who speak; with `Some(true)` again and again.
     pub(super) lazy: Option<bool>,
@@ -49,6 +50,7 @@ impl From<&FilterDefinition> for SyncFilter {
             ephemeral: Compiled::of_room_events(&room.ephemeral),
             room_account_data: Compiled::of_room_events(&room.account_data),
             account_data: Compiled::of_events(&definition.account_data),
+            presence: Compiled::of_events(&definition.presence),
             include_leave: room.include_leave,
             lazy: match room.state.lazy_load_options {
                 LazyLoadOptions::Enabled { include_redundant_members } => Some(include_redundant_members),

@@ -154,6 +154,13 @@ pub const KEYS: &[Key] = &[
     .secret(),
     Key::toml("guests.enabled", Some("false"), "true", "Whether guests may come in without an account."),
     Key::toml(
+        "presence.enabled",
+        Some("false"),
+        "true",
+        "Whether users see who is there (online, idle, offline). Off by default: every change is told to everybody who \
+         shares a room, which on a large server is a good part of all work.",
+    ),
+    Key::toml(
         "rate_limits.enabled",
         Some("true"),
         "false",
