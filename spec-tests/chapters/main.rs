@@ -10,6 +10,11 @@
 
 mod bad_input;
 mod content_repository;
+mod dehydrated;
+mod guests;
+mod inviting;
+mod notices;
+mod openid;
 mod presence;
 mod relating;
 mod syncing;

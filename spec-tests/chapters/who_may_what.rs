@@ -8,7 +8,7 @@ use spec_tests::User;
 use crate::{run, server};
 
 /// Endpoints of one's own account: `{me}` is the caller, `{them}` somebody else.
-const OWN: [(&str, &str); 72] = [
+const OWN: [(&str, &str); 82] = [
     ("GET", "/v3/account/whoami"),
     ("GET", "/v3/account/3pid"),
     ("GET", "/v3/capabilities"),
@@ -81,6 +81,16 @@ const OWN: [(&str, &str); 72] = [
     ("GET", "/v1/media/download/localhost/x"),
     ("GET", "/v1/media/download/localhost/x/name"),
     ("GET", "/v1/media/thumbnail/localhost/x?width=1&height=1"),
+    ("GET", "/v3/presence/{me}/status"),
+    ("PUT", "/v3/presence/{me}/status"),
+    ("POST", "/v3/user/{me}/openid/request_token"),
+    ("GET", "/v3/voip/turnServer"),
+    ("GET", "/unstable/org.matrix.msc3814.v1/dehydrated_device"),
+    ("PUT", "/unstable/org.matrix.msc3814.v1/dehydrated_device"),
+    ("DELETE", "/unstable/org.matrix.msc3814.v1/dehydrated_device"),
+    ("POST", "/unstable/org.matrix.msc3814.v1/dehydrated_device/X/events"),
+    ("POST", "/_synapse/admin/v1/send_server_notice"),
+    ("PUT", "/_synapse/admin/v1/send_server_notice/1"),
 ];
 
 /// Endpoints of a room, with a body that is right.
@@ -232,8 +242,11 @@ fn what_is_one_users_own_is_no_other_users() {
         let (ann, bob) = (server().await.user("ann").await, server().await.user("bob").await);
         for (method, path) in OWN.into_iter().filter(|(_, path)| path.contains("{me}")) {
             let path = path.replace("{me}", &bob.id);
-            let body =
-                if path.contains("avatar_url") { r#"{"avatar_url":"mxc://a/b"}"# } else { r#"{"displayname":"x"}"# };
+            let body = if path.contains("avatar_url") {
+                r#"{"avatar_url":"mxc://a/b"}"#
+            } else {
+                r#"{"displayname":"x","presence":"online"}"#
+            };
             let answer = place.call(&ann, method, &path, body).await;
             assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
         }

@@ -5,6 +5,7 @@ mod account_data;
 mod backup;
 mod capabilities;
 mod create;
+mod dehydrated;
 mod device_management;
 mod directory;
 mod discovery;
@@ -14,6 +15,7 @@ mod keys;
 mod login;
 mod media;
 mod membership;
+mod openid;
 mod presence;
 mod profile;
 mod push_rules;
@@ -28,6 +30,7 @@ mod threads;
 mod to_device;
 mod typing;
 mod upgrade;
+mod voip;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ pub fn routes(routes: &mut Routes) {
     backup::routes(routes);
     capabilities::routes(routes);
     create::routes(routes);
+    dehydrated::routes(routes);
     device_management::routes(routes);
     directory::routes(routes);
     discovery::routes(routes);
@@ -52,6 +56,7 @@ pub fn routes(routes: &mut Routes) {
     login::routes(routes);
     media::routes(routes);
     membership::routes(routes);
+    openid::routes(routes);
     presence::routes(routes);
     profile::routes(routes);
     push_rules::routes(routes);
@@ -66,4 +71,5 @@ pub fn routes(routes: &mut Routes) {
     to_device::routes(routes);
     typing::routes(routes);
     upgrade::routes(routes);
+    voip::routes(routes);
 }

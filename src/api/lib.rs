@@ -5,6 +5,7 @@ mod authenticate;
 mod client;
 mod cors;
 mod error;
+mod federation;
 mod guests;
 mod limit;
 mod request;
@@ -22,5 +23,6 @@ pub fn service(homeserver: Arc<Homeserver>) -> axum::Router {
     let mut routes = router::Routes::default();
     client::routes(&mut routes);
     admin::routes(&mut routes);
+    federation::routes(&mut routes);
     routes.into_service(homeserver)
 }

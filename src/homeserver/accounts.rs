@@ -16,19 +16,24 @@ mod account_data;
 mod derived;
 mod filters;
 mod ignored;
+mod invites;
+mod openid;
 mod profile;
 mod push_rules;
 mod succession;
 mod tags;
+mod turn;
 
 #[cfg(test)]
 mod fixture;
 
 pub use account_data::{FULLY_READ, PUSH_RULES, Piece};
 pub use ignored::IGNORED_USER_LIST;
+pub use invites::Invites;
 pub use profile::Profile;
 pub(crate) use profile::put_first_name;
 pub use tags::TAG;
+pub use turn::TurnCredentials;
 mod attempts;
 mod devices;
 mod names;

@@ -85,6 +85,42 @@ pub struct Media {
     pub url_previews: bool,
 }
 
+/// How clients prove to TURN servers that they may use them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnAccess {
+    /// By passwords that the server makes with a secret that it shares with them.
+    SharedSecret(String),
+    /// By one name and password for all.
+    User {
+        /// The name.
+        username: String,
+        /// The password.
+        password: String,
+    },
+}
+
+/// The TURN servers that carry calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Where they are.
+    pub uris: Vec<String>,
+    /// How they let clients in.
+    pub access: TurnAccess,
+    /// For how many seconds that is good.
+    pub ttl: u64,
+}
+
+/// Who speaks in server notices, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notices {
+    /// The user's name.
+    pub localpart: String,
+    /// The name that is shown.
+    pub display_name: String,
+    /// The rooms' name.
+    pub room_name: String,
+}
+
 /// The domain's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -112,6 +148,10 @@ pub struct Config {
     pub outgoing: Outgoing,
     /// Media.
     pub media: Media,
+    /// TURN servers; none where calls do without.
+    pub turn: Option<Turn>,
+    /// Server notices; none where they are off.
+    pub notices: Option<Notices>,
     /// Contacts for `/.well-known/matrix/support`: an e-mail address.
     pub support_email: Option<String>,
     /// A page for `/.well-known/matrix/support`.
@@ -142,6 +182,8 @@ impl Config {
                 open: false,
                 url_previews: false,
             },
+            turn: None,
+            notices: None,
             support_email: None,
             support_page: None,
         }

@@ -18,6 +18,7 @@ use crate::streams::Streams;
 pub mod backup;
 mod claim;
 mod cross_signing;
+mod dehydrated;
 mod directory;
 mod lists;
 mod query;
@@ -30,6 +31,7 @@ mod upload;
 
 pub use claim::{KeyCounts, key_counts};
 pub use cross_signing::{CrossSigningKeys, Published};
+pub use dehydrated::NewDehydrated;
 pub use lists::{changed_users, signed_users};
 pub use restored::forget_one_time_keys;
 pub use signatures::Failures;

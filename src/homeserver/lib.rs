@@ -12,6 +12,7 @@ pub mod lifecycle;
 pub mod limiter;
 pub mod media;
 pub mod remote;
+pub mod notices;
 pub mod rooms;
 pub mod schema;
 pub mod signing;
@@ -35,6 +36,7 @@ use crate::lifecycle::Lifecycle;
 use crate::media::Media;
 use crate::remote::addresses::Addresses;
 use crate::remote::http::Client;
+use crate::notices::Notices;
 use crate::rooms::Rooms;
 use crate::schema::ids::SERVER_NAME;
 use crate::signing::SigningKey;
@@ -66,6 +68,8 @@ pub struct Homeserver {
     pub media: Arc<Media>,
     /// Registering, logging in and out, closing accounts.
     pub lifecycle: Arc<Lifecycle>,
+    /// What administrators tell users.
+    pub notices: Arc<Notices>,
     /// Sync.
     pub sync: Arc<Sync>,
     stop: CancellationToken,
@@ -104,6 +108,17 @@ fn open_media(
     let bucket = Client::new(&tls, Arc::new(Addresses::all()));
     let (store, config) = (Arc::clone(store), Arc::clone(config));
     Ok(Arc::new(Media::new(store, clock.clone(), config, (pages, bucket), stop.clone(), tasks.clone())?))
+}
+
+/// Runs a worker until the server stops.
+fn work(tasks: &TaskTracker, stop: &CancellationToken, worker: impl Future<Output = ()> + Send + 'static) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = worker => {}
+            () = stop.cancelled() => {}
+        }
+    });
 }
 
 impl Homeserver {
@@ -166,33 +181,24 @@ impl Homeserver {
             Arc::clone(&devices),
             Arc::clone(&rooms),
         ));
+        let notices = Arc::new(Notices::new(
+            (Arc::clone(&store), Arc::clone(&ids), Arc::clone(&config)),
+            Arc::clone(&accounts),
+            Arc::clone(&rooms),
+            Arc::clone(&lifecycle),
+        ));
         {
-            let (streams, store, stop) = (Arc::clone(&streams), Arc::clone(&store), stop.clone());
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = streams.serve(news, || store.snapshot()) => {}
-                    () = stop.cancelled() => {}
-                }
-            });
+            let (streams, store) = (Arc::clone(&streams), Arc::clone(&store));
+            work(&tasks, &stop, async move { streams.serve(news, || store.snapshot()).await });
         }
         {
-            let (ephemeral, stop) = (Arc::clone(&ephemeral), stop.clone());
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = ephemeral.watch_typing() => {}
-                    () = stop.cancelled() => {}
-                }
-            });
+            let ephemeral = Arc::clone(&ephemeral);
+            work(&tasks, &stop, async move { ephemeral.watch_typing().await });
         }
         tasks.spawn(Arc::clone(&media).keep_clean());
         if config.presence {
-            let (ephemeral, stop) = (Arc::clone(&ephemeral), stop.clone());
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = ephemeral.watch_presence() => {}
-                    () = stop.cancelled() => {}
-                }
-            });
+            let ephemeral = Arc::clone(&ephemeral);
+            work(&tasks, &stop, async move { ephemeral.watch_presence().await });
         }
         Ok(Arc::new(Self {
             config,
@@ -206,6 +212,7 @@ impl Homeserver {
             ephemeral,
             media,
             lifecycle,
+            notices,
             sync,
             stop,
             tasks,

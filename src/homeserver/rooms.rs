@@ -7,6 +7,7 @@ mod bundle;
 mod check;
 pub mod create;
 pub mod event;
+mod guests;
 pub mod history;
 pub mod membership;
 mod power;

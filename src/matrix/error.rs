@@ -78,6 +78,10 @@ constructors! {
     not_yet_uploaded => ErrorKind::NotYetUploaded;
     /// `M_CANNOT_OVERWRITE_MEDIA`
     cannot_overwrite_media => ErrorKind::CannotOverwriteMedia;
+    /// `M_INVITE_BLOCKED`
+    invite_blocked => ErrorKind::InviteBlocked;
+    /// `M_CANNOT_LEAVE_SERVER_NOTICE_ROOM`
+    cannot_leave_server_notice_room => ErrorKind::CannotLeaveServerNoticeRoom;
     /// `M_DUPLICATE_ANNOTATION`
     duplicate_annotation => ErrorKind::DuplicateAnnotation;
 }

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use matron_homeserver::config::{Config as Domain, Outgoing, PasswordHashing, Registration};
+use matron_homeserver::config::{Config as Domain, Notices, Outgoing, PasswordHashing, Registration, Turn, TurnAccess};
 use matron_homeserver::remote::addresses::Addresses;
 use ruma::{OwnedServerName, RoomVersionId};
 use serde::Deserialize;
@@ -150,6 +150,8 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let guests = source.get("guests.enabled");
     let presence = source.get("presence.enabled");
     let rate_limits = source.get("rate_limits.enabled");
+    let turn = turn(source);
+    let notices = notices(source);
     let memory_kib = within(source, "password_hashing.memory_kib", 8, 4 << 20);
     let iterations = within(source, "password_hashing.iterations", 1, 1000);
     let log_format = source.get("log.format");
@@ -166,6 +168,8 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         registration_shared_secret,
         guests: guests?,
         presence: presence?,
+        turn,
+        notices,
         default_room_version: room_version?,
         password_hashing: PasswordHashing { memory_kib: memory_kib?, iterations: iterations? },
         rate_limits: rate_limits?,
@@ -187,6 +191,44 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         backup_place,
         shown: source.shown(),
     })
+}
+
+/// TURN servers: nothing where none is named.
+fn turn(source: &mut Source<'_>) -> Option<Turn> {
+    let uris = source.get::<Vec<String>>("turn.uris")?;
+    let secret = text(source, "turn.shared_secret");
+    let (username, password) = (text(source, "turn.username"), text(source, "turn.password"));
+    let ttl = u64::from(within(source, "turn.ttl_seconds", 60, 604_800)?);
+    if uris.is_empty() {
+        return None;
+    }
+    if let Some(uri) = uris.iter().find(|uri| !uri.starts_with("turn:") && !uri.starts_with("turns:")) {
+        source.wrong("turn.uris", format!("{uri} begins with neither turn: nor turns:"));
+        return None;
+    }
+    let access = match (secret, username, password) {
+        (Some(secret), _, _) => TurnAccess::SharedSecret(secret),
+        (None, Some(username), Some(password)) => TurnAccess::User { username, password },
+        _ => {
+            source.wrong("turn.uris", "they need turn.shared_secret, or turn.username and turn.password");
+            return None;
+        }
+    };
+    Some(Turn { uris, access, ttl })
+}
+
+/// Server notices: nothing where no user is named.
+fn notices(source: &mut Source<'_>) -> Option<Notices> {
+    let localpart = text(source, "server_notices.localpart");
+    let display_name = source.get::<String>("server_notices.display_name")?;
+    let room_name = source.get::<String>("server_notices.room_name")?;
+    let localpart = localpart?;
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'=' | b'-' | b'/' | b'+');
+    if localpart.len() > 100 || !localpart.bytes().all(allowed) {
+        source.wrong("server_notices.localpart", "a user name has a-z, 0-9, and ._=-/+ only");
+        return None;
+    }
+    Some(Notices { localpart, display_name, room_name })
 }
 
 /// A text, where an empty one is none.

@@ -15,6 +15,10 @@ use crate::router::Routes;
 const VERSIONS: [&str; 13] =
     ["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12", "v1.13"];
 
+/// What is served of proposals that are in no version of the spec yet, by the names under which clients look for it.
+const UNSTABLE: [&str; 4] =
+    ["org.matrix.msc3814", "org.matrix.msc3814.v1", "org.matrix.msc4155", "org.matrix.msc4380.stable"];
+
 pub fn routes(routes: &mut Routes) {
     routes.add(versions);
     routes.add(well_known_client);
@@ -25,7 +29,9 @@ async fn versions(
     _: Arc<Homeserver>,
     _: Ruma<get_supported_versions::Request>,
 ) -> Result<get_supported_versions::Response> {
-    Ok(get_supported_versions::Response::new(VERSIONS.map(ToOwned::to_owned).to_vec()))
+    let mut response = get_supported_versions::Response::new(VERSIONS.map(ToOwned::to_owned).to_vec());
+    response.unstable_features = UNSTABLE.map(|name| (name.to_owned(), true)).into();
+    Ok(response)
 }
 
 async fn well_known_client(

@@ -43,6 +43,7 @@ async fn receipt(
     let no_text = || MatrixError::invalid_param("thread_id is a text");
     let thread = body.body.thread_id.as_ref().map(|thread| thread.as_str().ok_or_else(no_text)).transpose()?;
     homeserver.ephemeral.read(&request.identity, &room_id, mark, &event_id, thread).await?;
+    homeserver.ephemeral.was_active(&request.identity);
     Ok(create_receipt::v3::Response::new())
 }
 

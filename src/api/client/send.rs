@@ -59,6 +59,7 @@ async fn send(
     let transaction = transaction(session, &room_id, ["send", &kind], &txn_id)?;
     let (kind, content) = (TimelineEventType::from(kind), content(body.json().get())?);
     let event_id = homeserver.rooms.send(session, &room_id, kind, content, transaction).await?;
+    homeserver.ephemeral.was_active(session);
     Ok(send_message_event::v3::Response::new(event_id))
 }
 
@@ -69,6 +70,7 @@ async fn send_state(
     let send_state_event::v3::Request { room_id, event_type, state_key, body, .. } = request.body;
     let (kind, content) = (TimelineEventType::from(event_type.to_string()), content(body.json().get())?);
     let event_id = homeserver.rooms.send_state(&request.identity, &room_id, kind, state_key, content).await?;
+    homeserver.ephemeral.was_active(&request.identity);
     Ok(send_state_event::v3::Response::new(event_id))
 }
 

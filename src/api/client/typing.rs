@@ -37,5 +37,6 @@ async fn typing(
     let Body { typing, timeout } = request.body.body;
     let timeout = typing.then(|| Duration::from_millis(timeout.unwrap_or(DEFAULT_TIMEOUT_MS)));
     homeserver.ephemeral.set_typing(&request.identity, &room_id, timeout).await?;
+    homeserver.ephemeral.was_active(&request.identity);
     Ok(create_typing_event::v3::Response::new())
 }

@@ -7,6 +7,7 @@ use ruma::{RoomId, UserId};
 use super::account_data::only_own;
 use super::{Accounts, Session};
 use crate::error::{Error, Result};
+use crate::schema::{RoomNum, UserNum};
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,16 @@ impl Accounts {
             return Err(MatrixError::invalid_param("a tag has 255 bytes at most").into());
         }
         let room = self.known_room(Some(room_id)).await?;
-        self.change_account_data(session.user, room, TAG, |content| {
+        let room = room.ok_or_else(|| Error::internal("a room that is named is none"))?;
+        self.add_tag(session.user, room, tag, info).await
+    }
+
+    /// Adds a tag to a user's room, or changes it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub(crate) async fn add_tag(&self, user: UserNum, room: RoomNum, tag: &str, info: &TagInfo) -> Result<()> {
+        self.change_account_data(user, Some(room), TAG, |content| {
             let mut tags = tags_of(content);
             tags.insert(TagName::from(tag), info.clone());
             content_of(tags).map(Some)

@@ -49,6 +49,11 @@ fn new_token(kind: TokenKind) -> (String, Digest) {
         TokenKind::Refresh => "mtr",
         TokenKind::Login => "mtl",
     };
+    new_token_with(mark)
+}
+
+/// A new token with a mark in front, and its digest.
+pub(super) fn new_token_with(mark: &str) -> (String, Digest) {
     let token = format!("{mark}_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
     let digest = digest::of(token.as_bytes());
     (token, digest)
@@ -59,7 +64,7 @@ fn unknown() -> Error {
 }
 
 /// The digest of a token that may be one of ours.
-fn digest_of(token: &str) -> Result<Digest> {
+pub(super) fn digest_of(token: &str) -> Result<Digest> {
     if token.len() > LONGEST {
         return Err(unknown());
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use matron_matrix::{Error as MatrixError, canonical, signed};
-use matron_storage::{Batch, Snapshot};
+use matron_storage::{Batch, Snapshot, Written};
 use ruma::encryption::{DeviceKeys, OneTimeKey as AnyOneTimeKey};
 use ruma::serde::Raw;
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedOneTimeKeyId};
@@ -31,10 +31,26 @@ pub(super) const MOST_ALGORITHMS: usize = 8;
 
 /// A parsed and bounded upload.
 #[derive(Default)]
-struct Upload {
+pub(super) struct Upload {
     device_keys: Option<CanonicalJsonObject>,
     one_time: BTreeMap<String, Vec<OneTimeKey>>,
     fallback: Vec<OneTimeKey>,
+}
+
+impl Upload {
+    /// Checks the form and the bounds of what a device uploads.
+    pub(super) fn parse(
+        session: &Session,
+        device_keys: Option<&Raw<DeviceKeys>>,
+        one_time: &BTreeMap<OwnedOneTimeKeyId, Raw<AnyOneTimeKey>>,
+        fallback: &BTreeMap<OwnedOneTimeKeyId, Raw<AnyOneTimeKey>>,
+    ) -> Result<Self> {
+        Ok(Self {
+            device_keys: device_keys.map(|keys| parse_device_keys(session, keys)).transpose()?,
+            one_time: parse_one_time(one_time)?,
+            fallback: parse_fallback(fallback)?,
+        })
+    }
 }
 
 impl Devices {
@@ -50,16 +66,11 @@ impl Devices {
         one_time: &BTreeMap<OwnedOneTimeKeyId, Raw<AnyOneTimeKey>>,
         fallback: &BTreeMap<OwnedOneTimeKeyId, Raw<AnyOneTimeKey>>,
     ) -> Result<KeyCounts> {
-        let upload = Upload {
-            device_keys: device_keys.map(|keys| parse_device_keys(session, keys)).transpose()?,
-            one_time: parse_one_time(one_time)?,
-            fallback: parse_fallback(fallback)?,
-        };
+        let upload = Upload::parse(session, device_keys, one_time, fallback)?;
         for _ in 0..TRIES {
             let snapshot = self.store.snapshot();
             let mut batch = Batch::new();
-            let counts = add_claimable(&mut batch, &snapshot, session.device, &upload).await?;
-            self.add_device_keys(&mut batch, &snapshot, session, &upload).await?;
+            let counts = self.add_keys(&mut batch, &snapshot, session, &upload).await?;
             if batch.is_empty() {
                 return Ok(counts);
             }
@@ -75,6 +86,19 @@ impl Devices {
         Err(overtaken())
     }
 
+    /// Adds all of an upload's keys.
+    pub(super) async fn add_keys(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        session: &Session,
+        upload: &Upload,
+    ) -> Result<KeyCounts> {
+        let counts = add_claimable(batch, snapshot, session.device, upload).await?;
+        self.add_device_keys(batch, snapshot, session, upload).await?;
+        Ok(counts)
+    }
+
     /// Puts identity keys in place of the device's old ones, unless they are the same: then the signatures made on them
     /// since stay, and nobody is told.
     async fn add_device_keys(
@@ -85,7 +109,12 @@ impl Devices {
         upload: &Upload,
     ) -> Result<()> {
         let Some(new) = &upload.device_keys else { return Ok(()) };
-        let row = snapshot.get(&USER_KEYS, &session.user).await?;
+        let written = batch.written(&USER_KEYS, &session.user)?;
+        let row = match &written {
+            Written::Value(keys) => Some(keys.clone()),
+            Written::Deleted => None,
+            Written::Nothing => snapshot.get(&USER_KEYS, &session.user).await?,
+        };
         let mut keys = row.clone().unwrap_or_default();
         for json in [&keys.master, &keys.self_signing, &keys.user_signing].into_iter().flatten() {
             if public_part(&object(json)?).as_deref() == Some(session.device_id.as_str()) {
@@ -106,7 +135,9 @@ impl Devices {
                 keys.devices.push(StoredKeys { device_id: session.device_id.to_string(), json: signed::to_json(new)? });
             }
         }
-        batch.expect(&USER_KEYS, &session.user, row.as_ref());
+        if written == Written::Nothing {
+            batch.expect(&USER_KEYS, &session.user, row.as_ref());
+        }
         batch.put(&USER_KEYS, &session.user, &keys);
         self.note_change(batch, snapshot, session.user).await
     }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use matron_matrix::{Error as MatrixError, digest};
 use matron_storage::{Batch, Error as StorageError};
-use ruma::OwnedUserId;
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType};
+use ruma::{OwnedUserId, UserId};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::authorize::Operation;
@@ -106,6 +106,22 @@ impl Lifecycle {
     pub async fn create_account(&self, username: &str, password: &str, admin: bool) -> Result<OwnedUserId> {
         check_password(password)?;
         Ok(self.create(username, Some(password), None, admin, None).await?.user_id)
+    }
+
+    /// Makes an account for the server itself, under a name that nobody else can take; nobody can log in to it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn create_service_account(&self, user_id: &UserId, display_name: &str) -> Result<()> {
+        let _one_at_a_time = self.naming.lock().await;
+        let user = self.ids.user(user_id).await?;
+        let mut batch = Batch::new();
+        put_account(&mut batch, user, &self.row(AccountKind::User, None, false), Some(display_name));
+        match self.store.commit(batch).await {
+            // Somebody was faster: it is there.
+            Ok(_) | Err(StorageError::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) async fn create(

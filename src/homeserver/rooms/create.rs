@@ -221,6 +221,7 @@ impl Rooms {
                 continue;
             }
             super::membership::check_user_id(user)?;
+            self.check_invite(&self.store.snapshot(), &session.user_id, user).await?;
             let num = self.ids.user(user).await?;
             let mut member = self.member_content(num, "invite", None).await?;
             if request.is_direct

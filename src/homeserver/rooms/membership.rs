@@ -13,16 +13,11 @@ use serde_json::{Value, json};
 
 use super::Rooms;
 use super::writer::{Intent, Sent};
-use crate::accounts::Session;
+use crate::accounts::{Invites, Session};
 use crate::error::{Error, Result};
-use crate::schema::rooms::{HEADS, MEMBERS, Membership, USER_ROOMS};
+use crate::schema::rooms::{HEADS, MEMBERS, Membership, NOTICE_ROOMS, USER_ROOMS};
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
-
-#[derive(Deserialize)]
-struct GuestAccess {
-    guest_access: String,
-}
 
 /// The longest reason that is passed on.
 const MAX_REASON_BYTES: usize = 2048;
@@ -132,11 +127,8 @@ impl Rooms {
         if membership == Some(Membership::Join) {
             return Ok(room_id.to_owned());
         }
-        if session.guest {
-            let access: Option<GuestAccess> = self.current(&snapshot, room, "m.room.guest_access").await?;
-            if access.is_none_or(|access| access.guest_access != "can_join") {
-                return Err(MatrixError::guest_access_forbidden("guests may not join this room").into());
-            }
+        if session.guest && !self.lets_guests_in(&snapshot, room).await? {
+            return Err(MatrixError::guest_access_forbidden("guests may not join this room").into());
         }
         let mut content = self.member_content(session.user, "join", reason).await?;
         if membership != Some(Membership::Invite)
@@ -218,6 +210,10 @@ impl Rooms {
         match self.membership(&snapshot, room, session.user).await? {
             None => return Err(MatrixError::forbidden("you are not in this room").into()),
             Some(Membership::Leave) => return Ok(()),
+            Some(Membership::Invite) if snapshot.get(&NOTICE_ROOMS, &session.user).await? == Some(room) => {
+                let why = "what the server has to say cannot be turned down";
+                return Err(MatrixError::cannot_leave_server_notice_room(why).into());
+            }
             Some(_) => {}
         }
         let content = bare("leave", reason)?;
@@ -239,8 +235,33 @@ impl Rooms {
         let room = self.joined_room(&snapshot, session, room_id).await?;
         check_user_id(target)?;
         let user = self.ids.user(target).await?;
+        self.check_invite(&snapshot, &session.user_id, target).await?;
         let content = self.member_content(user, "invite", reason).await?;
         self.move_member(&session.user_id, room, target, content).await.map(drop)
+    }
+
+    /// Refuses an invite that its user has blocked. The server's own notices reach everybody.
+    ///
+    /// # Errors
+    /// `M_INVITE_BLOCKED`.
+    pub(super) async fn check_invite(&self, snapshot: &Snapshot, inviter: &UserId, target: &UserId) -> Result<()> {
+        let speaks_for_server = self.config.notices.as_ref().is_some_and(|notices| {
+            notices.localpart == inviter.localpart() && inviter.server_name() == self.config.server_name
+        });
+        if target.server_name() != self.config.server_name || speaks_for_server {
+            return Ok(());
+        }
+        let Some(user) = self.ids.find_user(target).await? else { return Ok(()) };
+        match self.accounts.invites(snapshot, user, inviter).await? {
+            Invites::Blocked => Err(MatrixError::invite_blocked("this user does not take invites from you").into()),
+            Invites::Allowed | Invites::Ignored => Ok(()),
+        }
+    }
+
+    /// Lets a user of this server leave a room that they may not stay in.
+    pub(super) async fn step_out(self: &Arc<Self>, user: UserNum, room: RoomNum) -> Result<()> {
+        let user_id = self.ids.user_id(user).await?;
+        self.move_member(&user_id, room, &user_id, bare("leave", None)?).await.map(drop)
     }
 
     /// Removes somebody.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use matron_matrix::Error as MatrixError;
 use matron_matrix::event::Template;
 use ruma::events::TimelineEventType;
-use ruma::{CanonicalJsonObject, EventId, OwnedEventId, RoomAliasId, RoomId};
+use ruma::{CanonicalJsonObject, EventId, OwnedEventId, RoomAliasId, RoomId, UserId};
 
 use super::Rooms;
 use super::writer::{Intent, TransactionKey};
@@ -56,9 +56,20 @@ impl Rooms {
         if kind == TimelineEventType::RoomCanonicalAlias {
             self.check_aliases(room_id, &content).await?;
         }
+        if kind == TimelineEventType::RoomMember
+            && content.get("membership").is_some_and(|membership| membership.as_str() == Some("invite"))
+            && let Ok(target) = UserId::parse(&key)
+        {
+            self.check_invite(&snapshot, &session.user_id, &target).await?;
+        }
+        let is_about_guests = kind == TimelineEventType::RoomGuestAccess;
         let template = self.template(session, kind, Some(key), content);
         let intent = Intent { unless_same: true, ..Intent::new(template) };
-        Ok(self.submit(room, intent).await?.event_id)
+        let event_id = self.submit(room, intent).await?.event_id;
+        if is_about_guests {
+            self.turn_guests_out(room_id, room).await?;
+        }
+        Ok(event_id)
     }
 
     /// Redacts an event.

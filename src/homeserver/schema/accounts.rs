@@ -104,6 +104,17 @@ matron_storage::record! {
     }
 }
 
+matron_storage::record! {
+    /// What an `OpenID` token stands for.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct OpenIdToken {
+        /// Whose it is.
+        pub user: UserNum,
+        /// From when on it proves nothing, in milliseconds since 1970.
+        pub expires: u64,
+    }
+}
+
 /// Local users' accounts.
 pub const ACCOUNTS: Keyspace<UserNum, Account> = Keyspace::new(0x0301, "accounts", Family::Point);
 /// Profile fields, as JSON. Under the empty name: how many bytes all of them have together.
@@ -127,3 +138,7 @@ pub const USER_STREAM: Keyspace<(UserNum, Position), UserNews> = Keyspace::new(0
 pub const FILTERS: Keyspace<(UserNum, [u8; 8]), String> = Keyspace::new(0x0307, "filters", Family::Point);
 /// Users who ignore somebody: the ignored one first.
 pub const IGNORED_BY: Keyspace<(UserNum, UserNum), ()> = Keyspace::new(0x0308, "ignored by", Family::Index);
+/// `OpenID` tokens by their digest.
+pub const OPENID_TOKENS: Keyspace<Digest, OpenIdToken> = Keyspace::new(0x0320, "OpenID tokens", Family::Id);
+/// When `OpenID` tokens end, so that old ones are found.
+pub const OPENID_ENDS: Keyspace<(u64, Digest), ()> = Keyspace::new(0x0321, "ends of OpenID tokens", Family::Index);

@@ -144,6 +144,19 @@ matron_storage::record! {
     }
 }
 
+matron_storage::record! {
+    /// A device that nobody is logged in on.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Dehydrated {
+        /// Its id.
+        pub device_id: String,
+        /// Its number.
+        pub device: DeviceNum,
+        /// What only its user can read, as a JSON object.
+        pub data: String,
+    }
+}
+
 /// A user's devices.
 pub const DEVICES: Keyspace<(UserNum, String), Device> = Keyspace::new(0x0401, "devices", Family::Point);
 /// When a device was last seen. Not synced.
@@ -173,3 +186,5 @@ pub const BACKUP_KEYS: Keyspace<(UserNum, u64, [u8; 16], String), BackupKey> =
 /// Whose master key a user signed, in order; each signed user once. For that signer's own devices.
 pub const SIGNATURE_CHANGES: Keyspace<(UserNum, Position), UserNum> =
     Keyspace::new(0x040c, "signature changes", Family::Index);
+/// Users' dehydrated devices.
+pub const DEHYDRATED: Keyspace<UserNum, Dehydrated> = Keyspace::new(0x0410, "dehydrated devices", Family::Point);

@@ -399,6 +399,8 @@ pub const ROOM_ALIASES: Keyspace<(RoomNum, String), ()> = Keyspace::new(0x0217, 
 pub const PUBLIC: Keyspace<RoomNum, ()> = Keyspace::new(0x0218, "public rooms", Family::Index);
 /// Where a local user last spoke in a room: in a thread by its root, else 0. Who speaks has read.
 pub const SPOKEN: Keyspace<(RoomNum, UserNum, EventNum), Position> = Keyspace::new(0x021a, "spoken", Family::Current);
+/// A user's room for server notices.
+pub const NOTICE_ROOMS: Keyspace<UserNum, RoomNum> = Keyspace::new(0x0245, "notice rooms", Family::Point);
 /// Joined members per server, for those who are to be told.
 pub const SERVERS: Keyspace<(RoomNum, String), u64> = Keyspace::new(0x0219, "servers of a room", Family::Current);
 

@@ -56,6 +56,12 @@ impl From<TokenError> for MatrixError {
 }
 
 impl Token {
+    /// How far a dehydrated device's messages were read.
+    #[must_use]
+    pub const fn of_to_device(position: Position) -> Self {
+        Self::Stream { position, to_device: position, boot: 0, typing: 0, presence: 0 }
+    }
+
     /// The token as text.
     #[must_use]
     pub fn render(&self, epoch: u64) -> String {

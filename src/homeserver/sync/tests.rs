@@ -152,6 +152,7 @@ impl House {
             full_state: false,
             state_after: false,
             timeout: Duration::ZERO,
+            set_presence: ruma::presence::PresenceState::Offline,
         };
         let answer = self.server.sync.classic(&self.reader, &request, &CancellationToken::new()).await.unwrap();
         let room = &answer.rooms.join[self.room.as_str()];

@@ -167,6 +167,33 @@ pub const KEYS: &[Key] = &[
         "Whether clients that ask too often are told to wait. Off is for tests alone.",
     ),
     Key::toml(
+        "turn.uris",
+        Some("[]"),
+        "[\"turn:turn.example.org?transport=udp\"]",
+        "TURN servers that carry the calls of clients that do not reach each other. Without any, clients are told of none.",
+    ),
+    Key::text(
+        "turn.shared_secret",
+        None,
+        "\"a long random text\"",
+        "The secret that the TURN servers know too (coturn's `static-auth-secret`): clients get passwords made with it, each \
+         for a while.",
+    )
+    .secret(),
+    Key::text("turn.username", None, "\"matrix\"", "One user name for all clients, where there is no shared secret."),
+    Key::text("turn.password", None, "\"a password\"", "The password that goes with `turn.username`.").secret(),
+    Key::toml("turn.ttl_seconds", Some("86400"), "3600", "For how many seconds clients use what they were given: 60 to 604800."),
+    Key::text(
+        "server_notices.localpart",
+        None,
+        "\"notices\"",
+        "The user in whose name administrators send notices to users (`/_synapse/admin/v1/send_server_notice`), without `@` \
+         and server name. Its account is made at the first notice; a name that begins with `_` can be nobody else's. \
+         Without it there are no notices.",
+    ),
+    Key::text("server_notices.display_name", Some("\"Server notices\""), "\"IT department\"", "The name that this user is shown by."),
+    Key::text("server_notices.room_name", Some("\"Server notices\""), "\"IT department\"", "The name of the rooms that notices come in."),
+    Key::toml(
         "password_hashing.memory_kib",
         Some("19456"),
         "65536",

@@ -221,7 +221,7 @@ async fn whose_devices_to_follow() {
     let token = || {
         let position = server.store.snapshot().position();
         let (to_device, boot, typing) = (position, 0, 0);
-        let token = matron_homeserver::streams::Token::Stream { position, to_device, boot, typing };
+        let token = matron_homeserver::streams::Token::Stream { position, to_device, boot, typing, presence: 0 };
         token.render(server.store.epoch())
     };
     let changes = async |from: &str| {
@@ -277,7 +277,13 @@ async fn tokens_of_sync_lead_into_history() {
     house.say(&ann, &room, "one").await;
     let token = || {
         let position = house.server.store.snapshot().position();
-        let token = matron_homeserver::streams::Token::Stream { position, to_device: position, boot: 0, typing: 0 };
+        let token = matron_homeserver::streams::Token::Stream {
+            position,
+            to_device: position,
+            boot: 0,
+            typing: 0,
+            presence: 0,
+        };
         token.render(house.server.store.epoch())
     };
     let early = token();

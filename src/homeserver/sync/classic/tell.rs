@@ -8,7 +8,7 @@ use matron_storage::Snapshot;
 use serde_json::value::RawValue;
 
 use super::Asking;
-use crate::accounts::{Piece, Session};
+use crate::accounts::{Invites, Piece, Session};
 use crate::error::{Error, Result};
 use crate::rooms::event::{by_num, by_nums, readable};
 use crate::rooms::tree::Change;
@@ -189,14 +189,15 @@ impl Sync {
         Ok(Left { state, state_after, unstable_state_after, timeline: news.timeline, account_data })
     }
 
-    /// Whether an invite comes from somebody whom the user ignores.
+    /// Whether an invite comes from somebody whom the user ignores, or takes no invites from.
     async fn is_from_ignored(&self, snapshot: &Snapshot, session: &Session, own: &UserRoom) -> Result<bool> {
         let ignored = self.accounts.ignored(snapshot, session.user).await?;
-        if ignored.is_empty() {
-            return Ok(false);
+        let inviter = by_num(snapshot, own.event).await?.event.header.sender;
+        if ignored.contains(&inviter) {
+            return Ok(true);
         }
-        let invite = by_num(snapshot, own.event).await?.event;
-        Ok(ignored.contains(&invite.header.sender))
+        let inviter = self.ids.user_id(inviter).await?;
+        Ok(self.accounts.invites(snapshot, session.user, &inviter).await? != Invites::Allowed)
     }
 }
 

@@ -1,0 +1,91 @@
+//! Dehydrated devices (MSC3814): laid down, written to, and taken over.
+
+use serde_json::{Value, json};
+use spec_tests::User;
+
+use crate::{run, server};
+
+const PATH: &str = "/unstable/org.matrix.msc3814.v1/dehydrated_device";
+/// An Ed25519 and a Curve25519 public key: their form is all that the server looks at.
+const KEY: &str = "JGLn/yafz74HB2AbPLYJWIVGnKAtqECOBf11yyXac2Y";
+
+fn device(user: &User, id: &str) -> Value {
+    let keys = json!({ (format!("ed25519:{id}").as_str()): KEY, (format!("curve25519:{id}").as_str()): KEY });
+    json!({
+        "device_id": id,
+        "initial_device_display_name": "Asleep",
+        "device_data": { "algorithm": "org.matrix.msc3814.v2", "device_pickle": "xxx", "nonce": "n" },
+        "device_keys": { "user_id": user.id, "device_id": id, "algorithms": ["m.megolm.v1.aes-sha2"],
+            "keys": keys, "dehydrated": true },
+        "one_time_keys": { "signed_curve25519:AAA": { "key": KEY, "signatures": {} } },
+    })
+}
+
+#[test]
+fn a_device_sleeps_and_is_written_to() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        ann.get(PATH).await.refused(404, "M_NOT_FOUND");
+        ann.delete(PATH, json!({})).await.refused(404, "M_NOT_FOUND");
+        assert_eq!(ann.put(PATH, device(&ann, "ONE")).await.ok(), json!({ "device_id": "ONE" }));
+        assert_eq!(ann.put(PATH, device(&ann, "TWO")).await.ok(), json!({ "device_id": "TWO" }));
+        let there = ann.get(PATH).await.ok();
+        assert_eq!((&there["device_id"], &there["device_data"]["device_pickle"]), (&json!("TWO"), &json!("xxx")));
+        bob.get(PATH).await.refused(404, "M_NOT_FOUND");
+
+        let query = bob.post("/v3/keys/query", json!({ "device_keys": { (ann.id.as_str()): [] } })).await.ok();
+        let devices = &query["device_keys"][&ann.id];
+        assert_eq!((&devices["TWO"]["dehydrated"], devices.get("ONE")), (&json!(true), None), "{query}");
+        let claim = json!({ "one_time_keys": { (ann.id.as_str()): { "TWO": "signed_curve25519" } } });
+        let claimed = bob.post("/v3/keys/claim", claim).await.ok();
+        assert_eq!(claimed["one_time_keys"][&ann.id]["TWO"]["signed_curve25519:AAA"]["key"], KEY);
+
+        for nth in 0..150 {
+            let message = json!({ "messages": { (ann.id.as_str()): { "TWO": { "nth": nth } } } });
+            let _ = bob.put(&format!("/v3/sendToDevice/m.test/{nth}"), message).await.ok();
+        }
+        let events = format!("{PATH}/TWO/events");
+        let (mut told, mut next) = (Vec::new(), json!({}));
+        loop {
+            let page = ann.post(&events, next).await.ok();
+            let page_events = page["events"].as_array().unwrap();
+            if page_events.is_empty() {
+                break;
+            }
+            assert!(page_events.len() <= 100);
+            told.extend(page_events.iter().map(|event| event["content"]["nth"].as_u64().unwrap()));
+            next = json!({ "next_batch": page["next_batch"] });
+        }
+        assert_eq!(told, (0..150).collect::<Vec<_>>());
+        bob.post(&events, json!({})).await.refused(403, "M_FORBIDDEN");
+        ann.post(&format!("{PATH}/ONE/events"), json!({})).await.refused(403, "M_FORBIDDEN");
+
+        assert_eq!(ann.delete(PATH, json!({})).await.ok(), json!({ "device_id": "TWO" }));
+        ann.get(PATH).await.refused(404, "M_NOT_FOUND");
+        let query = bob.post("/v3/keys/query", json!({ "device_keys": { (ann.id.as_str()): [] } })).await.ok();
+        assert_eq!(query["device_keys"][&ann.id], json!({}), "{query}");
+    });
+}
+
+#[test]
+fn a_sleeping_device_is_no_other_one() {
+    run(async {
+        let ann = server().await.user("ann").await;
+        let own = ann.device_id.clone();
+        ann.put(PATH, device(&ann, &own)).await.refused(400, "M_INVALID_PARAM");
+        let mut foreign = device(&ann, "ONE");
+        foreign["device_keys"]["user_id"] = json!("@bob:localhost");
+        ann.put(PATH, foreign).await.refused(400, "M_INVALID_PARAM");
+        let mut large = device(&ann, "ONE");
+        large["device_data"]["device_pickle"] = json!("x".repeat(300 << 10));
+        ann.put(PATH, large).await.refused(413, "M_TOO_LARGE");
+        ann.get(PATH).await.refused(404, "M_NOT_FOUND");
+        // Deleted like any other device, it is gone.
+        let _ = ann.put(PATH, device(&ann, "ONE")).await.ok();
+        let asked = ann.delete("/v3/devices/ONE", json!({})).await;
+        let proof = ann.proof(&asked.body["session"]);
+        let _ = ann.delete("/v3/devices/ONE", json!({ "auth": proof })).await.ok();
+        ann.get(PATH).await.refused(404, "M_NOT_FOUND");
+    });
+}
