@@ -121,6 +121,15 @@ pub struct Notices {
     pub room_name: String,
 }
 
+/// How pushes are sent.
+#[derive(Debug, Clone, Default)]
+pub struct Push {
+    /// Whether push gateways may be called without TLS.
+    pub plain_gateways: bool,
+    /// Whether the number beside an app's icon is that of rooms with something unread, not that of messages.
+    pub count_rooms: bool,
+}
+
 /// The domain's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -152,6 +161,8 @@ pub struct Config {
     pub turn: Option<Turn>,
     /// Server notices; none where they are off.
     pub notices: Option<Notices>,
+    /// How pushes are sent.
+    pub push: Push,
     /// Contacts for `/.well-known/matrix/support`: an e-mail address.
     pub support_email: Option<String>,
     /// A page for `/.well-known/matrix/support`.
@@ -184,6 +195,7 @@ impl Config {
             },
             turn: None,
             notices: None,
+            push: Push::default(),
             support_email: None,
             support_page: None,
         }

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use matron_homeserver::config::{Config as Domain, Notices, Outgoing, PasswordHashing, Registration, Turn, TurnAccess};
+use matron_homeserver::config::{Config as Domain, Notices, Outgoing, PasswordHashing, Push, Registration, Turn, TurnAccess};
 use matron_homeserver::remote::addresses::Addresses;
 use ruma::{OwnedServerName, RoomVersionId};
 use serde::Deserialize;
@@ -143,6 +143,8 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let room_version = room_version(source);
     let outgoing = outgoing(source);
     let media = media::read(source, data_dir.as_deref());
+    let plain_gateways = source.get("push.plain_gateways");
+    let count_rooms = source.get("push.count_rooms");
     let trusted_proxies = proxies(source);
     let listeners = listeners(source);
     let registration = registration(source);
@@ -175,6 +177,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         rate_limits: rate_limits?,
         outgoing: outgoing?,
         media: media?,
+        push: Push { plain_gateways: plain_gateways?, count_rooms: count_rooms? },
         support_email,
         support_page,
         ..Domain::named(server_name?)

@@ -200,6 +200,19 @@ pub const KEYS: &[Key] = &[
         "Memory that one password's hash (argon2id) takes, in KiB: 8 to 4194304.",
     ),
     Key::toml("password_hashing.iterations", Some("2"), "3", "Passes over that memory: 1 to 1000."),
+    Key::toml(
+        "push.plain_gateways",
+        Some("false"),
+        "true",
+        "Whether people may name push gateways that are called without TLS: for a gateway of one's own, inside one's own \
+         network. Its address must be allowed as well (`outgoing.allowed_networks`).",
+    ),
+    Key::toml(
+        "push.count_rooms",
+        Some("false"),
+        "true",
+        "What the number beside an app's icon counts: unread messages, or with `true` the rooms that have any.",
+    ),
     Key::text("log.format", Some("\"text\""), "\"json\"", "`text` for people, `json` for programs."),
     Key::text(
         "log.filter",

@@ -78,6 +78,8 @@ fn a_wrong_value_is_named_with_its_line() {
         "trusted_proxies = [\"10.0.0.0/99\"]",
         "registration = { mode = \"token\" }",
         "registration.tokens = [\"a b\"]",
+        "outgoing.denied_networks = [\"privat\"]",
+        "outgoing.allowed_networks = [\"private\"]",
         "password_hashing.memory_kib = 7",
         "password_hashing.iterations = -1",
         "metrics.bind = \"9090\"",
@@ -88,6 +90,19 @@ fn a_wrong_value_is_named_with_its_line() {
         let error = parse(wrong, &[]).unwrap_err();
         assert!(error.starts_with("matron.toml:1: `"), "{wrong}: {error}");
     }
+}
+
+#[test]
+fn private_networks_are_denied_by_one_word() {
+    let may_call = |text: &str, address: &str| {
+        let addresses = parse(text, &[]).unwrap().domain.outgoing.addresses;
+        addresses.may_call(address.parse().unwrap())
+    };
+    assert!(!may_call("", "127.0.0.1") && may_call("", "8.8.8.8"));
+    assert!(may_call("outgoing.allowed_networks = [\"127.0.0.1\"]", "127.0.0.1"));
+    let denied = "outgoing.denied_networks = [\"8.8.0.0/16\", \"private\"]";
+    assert!(!may_call(denied, "10.0.0.1") && !may_call(denied, "8.8.8.8"));
+    assert!(may_call("outgoing.denied_networks = []", "127.0.0.1"));
 }
 
 #[test]
