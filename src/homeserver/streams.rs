@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use matron_storage::{News, Observer, Position, Snapshot, Topic};
 use quick_cache::sync::Cache;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::error::Result;
 use crate::schema::rooms::{MEMBERS, Membership};
@@ -18,7 +18,7 @@ mod token;
 
 pub use token::{Token, TokenError};
 
-/// How many of the latest changes of rooms are kept in memory.
+/// How many of the latest changes of rooms are kept in memory, and how many of users.
 const RECENT: usize = 65_536;
 
 /// What a batch can be about.
@@ -34,6 +34,8 @@ pub enum Subject {
     Memberships(UserNum),
     /// A user's devices or keys.
     DeviceList(UserNum),
+    /// A user's pushers.
+    Pushers(UserNum),
 }
 
 impl From<Subject> for Topic {
@@ -44,6 +46,7 @@ impl From<Subject> for Topic {
             Subject::User(user) => (3, user.0),
             Subject::Memberships(user) => (4, user.0),
             Subject::DeviceList(user) => (5, user.0),
+            Subject::Pushers(user) => (6, user.0),
         };
         Self { kind, subject }
     }
@@ -57,6 +60,7 @@ impl Subject {
             3 => Self::User(UserNum(topic.subject)),
             4 => Self::Memberships(UserNum(topic.subject)),
             5 => Self::DeviceList(UserNum(topic.subject)),
+            6 => Self::Pushers(UserNum(topic.subject)),
             _ => return None,
         })
     }
@@ -68,12 +72,27 @@ struct Tables {
     recent: VecDeque<(Position, RoomNum)>,
     /// `recent` holds every change after this position.
     floor: Position,
+    /// The latest news of users, in order.
+    recent_users: VecDeque<(Position, Subject)>,
+    /// `recent_users` holds all news after this position.
+    users_floor: Position,
     rooms: HashMap<RoomNum, Position>,
     members: HashMap<RoomNum, Position>,
     users: HashMap<UserNum, Position>,
     memberships: HashMap<UserNum, Position>,
     device_lists: Position,
     device_list_of: HashMap<UserNum, Position>,
+}
+
+impl Tables {
+    fn remember(&mut self, position: Position, subject: Subject) {
+        if self.recent_users.len() == RECENT
+            && let Some((oldest, _)) = self.recent_users.pop_front()
+        {
+            self.users_floor = oldest;
+        }
+        self.recent_users.push_back((position, subject));
+    }
 }
 
 /// What changed lately, and who waits.
@@ -83,6 +102,8 @@ pub struct Streams {
     parked: Mutex<HashMap<UserNum, Parked>>,
     joined: Cache<RoomNum, (Position, Arc<HashSet<UserNum>>)>,
     news: mpsc::UnboundedSender<(Subject, Position)>,
+    /// Up to where something happened that followers look at.
+    grown: watch::Sender<Position>,
     boot: u32,
 }
 
@@ -103,7 +124,8 @@ impl Observer for Streams {
     fn committing(&self, news: &[News]) {
         let mut tables = lock(&self.tables);
         for News { position, topic } in news {
-            match Subject::of(*topic) {
+            let subject = Subject::of(*topic);
+            match subject {
                 Some(Subject::Room(room)) => {
                     tables.rooms.insert(room, *position);
                     if tables.recent.len() == RECENT
@@ -128,12 +150,19 @@ impl Observer for Streams {
                     tables.device_list_of.insert(user, *position);
                     tables.users.insert(user, *position);
                 }
-                None => {}
+                Some(Subject::Pushers(_)) | None => {}
+            }
+            if let Some(subject @ (Subject::User(_) | Subject::Memberships(_) | Subject::Pushers(_))) = subject {
+                tables.remember(*position, subject);
             }
         }
     }
 
-    fn committed(&self, news: &[News], _: Position) {
+    fn committed(&self, news: &[News], position: Position) {
+        // What followers write themselves is no news to anybody.
+        if !news.is_empty() {
+            self.grown.send_replace(position);
+        }
         if lock(&self.parked).is_empty() {
             return;
         }
@@ -150,14 +179,51 @@ impl Streams {
     #[must_use]
     pub fn new(boot: u32) -> (Arc<Self>, NewsReceiver) {
         let (news, receiver) = mpsc::unbounded_channel();
-        let streams =
-            Self { tables: Mutex::default(), parked: Mutex::default(), joined: Cache::new(10_000), news, boot };
+        let streams = Self {
+            tables: Mutex::default(),
+            parked: Mutex::default(),
+            joined: Cache::new(10_000),
+            news,
+            grown: watch::Sender::default(),
+            boot,
+        };
         (Arc::new(streams), receiver)
     }
 
     /// Says from which position on the tables are complete: the store's position at start.
     pub fn begin(&self, position: Position) {
-        lock(&self.tables).floor = position;
+        let mut tables = lock(&self.tables);
+        (tables.floor, tables.users_floor) = (position, position);
+    }
+
+    /// Wakes a follower: it changes with every commit that tells news. What is in it is the position of the latest.
+    #[must_use]
+    pub fn grown(&self) -> watch::Receiver<Position> {
+        self.grown.subscribe()
+    }
+
+    /// The rooms that changed in the batch that ended at a position. None where memory does not reach back so far.
+    #[must_use]
+    pub fn rooms_at(&self, position: Position) -> Option<Vec<RoomNum>> {
+        let tables = lock(&self.tables);
+        if position <= tables.floor {
+            return None;
+        }
+        let start = tables.recent.partition_point(|(of, _)| *of < position);
+        let same = tables.recent.range(start..).take_while(|(of, _)| *of == position);
+        Some(same.map(|(_, room)| *room).collect())
+    }
+
+    /// What is new of users after `since`, in order: what concerns them, their memberships, their pushers. None where
+    /// memory does not reach back so far.
+    #[must_use]
+    pub fn users_since(&self, since: Position) -> Option<Vec<(Position, Subject)>> {
+        let tables = lock(&self.tables);
+        if since < tables.users_floor {
+            return None;
+        }
+        let start = tables.recent_users.partition_point(|(position, _)| *position <= since);
+        Some(tables.recent_users.range(start..).copied().collect())
     }
 
     /// Tells this run of the program from others.
@@ -286,6 +352,7 @@ impl Streams {
                     }
                     Subject::User(user) | Subject::Memberships(user) => self.wake(user),
                     Subject::DeviceList(_) => self.wake_everybody(),
+                    Subject::Pushers(_) => {}
                 }
                 next = news.try_recv().ok();
             }

@@ -1,6 +1,6 @@
 //! Sync: what changed for one user between two positions, over one snapshot.
 //!
-//! `room` is the core that answers for a single room; `classic` is /sync; `unread` counts; `device_lists` says whose keys
+//! `room` is the core that answers for a single room; `classic` is /sync; `device_lists` says whose keys
 //! to fetch anew. Nothing here writes, but for to-device messages that a client has confirmed.
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use crate::ephemeral::Ephemeral;
 use crate::ids::Ids;
 use crate::rooms::Rooms;
 use crate::streams::Streams;
+use crate::unread::Counter;
 
 pub mod answer;
 mod classic;
@@ -23,7 +24,6 @@ mod room;
 mod summary;
 #[cfg(test)]
 mod tests;
-mod unread;
 
 pub use classic::Request;
 pub use filter::SyncFilter;
@@ -37,6 +37,7 @@ pub struct Sync {
     accounts: Arc<Accounts>,
     rooms: Arc<Rooms>,
     ephemeral: Arc<Ephemeral>,
+    unread: Counter,
     sent: room::SentMembers,
 }
 
@@ -48,7 +49,8 @@ impl Sync {
         accounts: Arc<Accounts>,
         rooms: Arc<Rooms>,
         ephemeral: Arc<Ephemeral>,
+        unread: Counter,
     ) -> Self {
-        Self { store, streams, ids, accounts, rooms, ephemeral, sent: room::SentMembers::new() }
+        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent: room::SentMembers::new() }
     }
 }

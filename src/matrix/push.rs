@@ -18,6 +18,6 @@ mod tests;
 
 pub use class::{Base, Class, EventFacts, class_of, count};
 pub use evaluate::{Outcome, actions, outcome};
-pub use mask::{Mask, Unread, mask};
+pub use mask::{Mask, Unread, actions_of, is_for_all_rooms, mask};
 pub use mentions::mentioned;
 pub use specials::{Specials, specials};

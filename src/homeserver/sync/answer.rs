@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::unread::Unread;
+
 /// A list of events under its name.
 #[derive(Debug, Default, Serialize)]
 pub struct Events {
@@ -50,15 +52,6 @@ impl Summary {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// Unread events.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Unread {
-    /// That want the user's attention very much.
-    pub highlight_count: u64,
-    /// That notify.
-    pub notification_count: u64,
 }
 
 /// A room that the user is joined to.

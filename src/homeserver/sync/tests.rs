@@ -14,7 +14,6 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, UserId};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::Unread;
 use super::{Request, SyncFilter};
 use crate::Homeserver;
 use crate::accounts::Session;
@@ -23,6 +22,7 @@ use crate::config::Config;
 use crate::ephemeral::Mark;
 use crate::rooms::writer::{Intent, TransactionKey};
 use crate::schema::ephemeral::ReceiptKind;
+use crate::unread::Unread;
 
 #[derive(Debug, Clone, Copy)]
 enum What {

@@ -60,16 +60,37 @@ impl Mask {
 #[must_use]
 pub fn mask(ruleset: &Ruleset, room_id: &RoomId) -> Mask {
     let mut walk = Walk { mask: Mask::default(), undecided: sets::ALL };
-    for rule in ruleset.override_.iter().filter(|rule| rule.enabled) {
-        walk.decide(if rule.default { default_override(rule) } else { own(rule, room_id) }, &rule.actions);
-    }
-    if let Some(rule) = ruleset.room.get(room_id.as_str()).filter(|rule| rule.enabled) {
-        walk.decide(sets::ALL, &rule.actions);
-    }
-    for rule in ruleset.underride.iter().filter(|rule| rule.enabled) {
-        walk.decide(if rule.default { default_underride(rule) } else { own(rule, room_id) }, &rule.actions);
+    for (matches, actions) in deciding(ruleset, room_id) {
+        walk.decide(matches, actions);
     }
     walk.mask
+}
+
+/// The actions of the rule that decides a class in a room, as [`mask`] walks the rules; empty where none does.
+#[must_use]
+pub fn actions_of<'r>(ruleset: &'r Ruleset, room_id: &RoomId, class: Class) -> &'r [Action] {
+    let mut rules = deciding(ruleset, room_id);
+    rules.find(|(matches, _)| matches & class.bit() != 0).map_or(&[], |(_, actions)| actions)
+}
+
+/// Whether a user's rules are the same for every room, as far as classes go.
+#[must_use]
+pub fn is_for_all_rooms(ruleset: &Ruleset) -> bool {
+    ruleset.room.is_empty() && ruleset.override_.iter().chain(&ruleset.underride).all(|rule| rule.default)
+}
+
+/// The rules in the order of evaluation, each as the classes that it matches in a room and its actions.
+fn deciding<'r>(ruleset: &'r Ruleset, room_id: &RoomId) -> impl Iterator<Item = (u64, &'r [Action])> {
+    let overrides = ruleset.override_.iter().filter(|rule| rule.enabled).map(|rule| {
+        let matches = if rule.default { default_override(rule) } else { own(rule, room_id) };
+        (matches, &*rule.actions)
+    });
+    let room = ruleset.room.get(room_id.as_str()).filter(|rule| rule.enabled);
+    let underrides = ruleset.underride.iter().filter(|rule| rule.enabled).map(|rule| {
+        let matches = if rule.default { default_underride(rule) } else { own(rule, room_id) };
+        (matches, &*rule.actions)
+    });
+    overrides.chain(room.map(|rule| (sets::ALL, &*rule.actions))).chain(underrides)
 }
 
 struct Walk {

@@ -13,7 +13,10 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::words;
-use super::{Class, EventFacts, Outcome, actions, class_of, count, mask, mentioned, outcome, specials};
+use super::{
+    Class, EventFacts, Outcome, actions, actions_of, class_of, count, is_for_all_rooms, mask, mentioned, outcome,
+    specials,
+};
 
 const ROOM: &str = "!here:example.org";
 
@@ -224,6 +227,15 @@ proptest! {
         if specials(&ruleset).is_empty() {
             let masked = sample.class().map(|class| mask(&ruleset, &context.room_id).of(class)).unwrap_or_default();
             prop_assert_eq!(masked, evaluated, "class {:?}", sample.class());
+            let room = &context.room_id;
+            let of_class = sample.class().map(|class| actions_of(&ruleset, room, class)).unwrap_or_default();
+            if evaluated.notify {
+                let told = actions(&ruleset, &event.to_string(), &context);
+                prop_assert_eq!(format!("{of_class:?}"), format!("{told:?}"));
+            }
+            if is_for_all_rooms(&ruleset) {
+                prop_assert_eq!(mask(&ruleset, room), mask(&ruleset, room_id!("!elsewhere:example.org")));
+            }
         }
     }
 

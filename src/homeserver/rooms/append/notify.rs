@@ -1,6 +1,6 @@
 //! What an event means for unread counts: its class, the running counts, the marks of those for whom it may differ.
 //!
-//! See `sync::unread` for how this is read.
+//! See `unread` for how this is read.
 
 use matron_matrix::event::Pdu;
 use matron_matrix::push::{EventFacts, class_of, count, mentioned};

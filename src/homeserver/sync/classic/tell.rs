@@ -126,7 +126,7 @@ impl Sync {
         if !is_whole && self.touches_members(&news.changes).await? {
             told_summary = summary(view).await?.0;
         }
-        let counts = self.unread(view, session, own).await?;
+        let counts = self.unread.unread(view, session, own).await?;
         let (state, state_after) = named_state(&span, news.state);
         let mut joined = Joined {
             summary: told_summary,

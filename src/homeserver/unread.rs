@@ -5,31 +5,45 @@
 //! for them (mentions, say) have a mark, whose outcome is evaluated now.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use matron_matrix::push::{Class, Mask, mask, outcome};
 use matron_storage::{Position, Snapshot};
 use ruma::push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset};
 use ruma::{RoomId, UInt};
+use serde::Serialize;
 
-use super::Sync;
-use super::answer::Unread;
-use crate::accounts::Session;
+use crate::accounts::{Accounts, Session};
 use crate::error::{Error, Result};
+use crate::ids::Ids;
+use crate::rooms::Rooms;
 use crate::rooms::event::by_num;
 use crate::rooms::view::View;
 use crate::schema::ephemeral::{RECEIPTS, ReceiptKind};
 use crate::schema::rooms::{Arrival, MARKS, SPOKEN, THREAD_COUNTS, THREAD_ORDER, THREADS, TIMELINE, UserRoom, VOIDED};
-use crate::schema::{EventNum, RoomNum};
+use crate::schema::{EventNum, RoomNum, UserNum};
+
+/// Unread events.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// That want the user's attention very much.
+    pub highlight_count: u64,
+    /// That notify.
+    pub notification_count: u64,
+}
 
 /// Unread events of a room: of its main timeline, and of each thread by its root's id.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub struct Counts {
+    /// Of what is in no thread.
     pub main: Unread,
+    /// Of each thread that has any.
     pub threads: BTreeMap<String, Unread>,
 }
 
 impl Counts {
     /// All of them together.
+    #[must_use]
     pub fn whole(&self) -> Unread {
         self.threads.values().fold(self.main, |sum, thread| Unread {
             highlight_count: sum.highlight_count + thread.highlight_count,
@@ -39,15 +53,18 @@ impl Counts {
 }
 
 /// How far a user has read a room.
-struct ReadUpTo {
+#[derive(Debug, Clone, Default)]
+pub struct ReadUpTo {
     /// Everything up to here, whatever thread.
-    all: Position,
+    pub all: Position,
     main: Position,
     threads: BTreeMap<EventNum, Position>,
 }
 
 impl ReadUpTo {
-    fn of(&self, thread: Option<EventNum>) -> Position {
+    /// Up to where they have read a thread, or what is in none.
+    #[must_use]
+    pub fn of(&self, thread: Option<EventNum>) -> Position {
         match thread {
             None => self.main,
             Some(root) => self.threads.get(&root).copied().unwrap_or_default().max(self.all),
@@ -82,14 +99,31 @@ impl Sum {
     }
 }
 
-impl Sync {
+/// Counts what is unread.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    accounts: Arc<Accounts>,
+    rooms: Arc<Rooms>,
+    ids: Arc<Ids>,
+}
+
+impl Counter {
+    /// Needs the owners of rules and rooms.
+    #[must_use]
+    pub const fn new(accounts: Arc<Accounts>, rooms: Arc<Rooms>, ids: Arc<Ids>) -> Self {
+        Self { accounts, rooms, ids }
+    }
+
     /// A user's unread events in a room that they are joined to.
-    pub(super) async fn unread(&self, view: &mut View<'_>, session: &Session, own: &UserRoom) -> Result<Counts> {
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn unread(&self, view: &mut View<'_>, session: &Session, own: &UserRoom) -> Result<Counts> {
         let snapshot = view.snapshot.clone();
         let ruleset = self.accounts.ruleset(&snapshot, session.user).await?;
         let room_id = RoomId::parse(&view.room_id).map_err(Error::internal)?;
         let mask = mask(&ruleset, &room_id);
-        let read = self.read_up_to(&snapshot, session, view.room, own).await?;
+        let read = self.read_up_to(&snapshot, session.user, view.room, own).await?;
         let now = view.head.counts.clone();
         let mut main = Sum::default();
         let mut threads: BTreeMap<EventNum, Sum> = BTreeMap::new();
@@ -117,10 +151,14 @@ impl Sync {
         Ok(counts)
     }
 
-    async fn read_up_to(
+    /// How far a user has read a room that they are joined to.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn read_up_to(
         &self,
         snapshot: &Snapshot,
-        session: &Session,
+        user: UserNum,
         room: RoomNum,
         own: &UserRoom,
     ) -> Result<ReadUpTo> {
@@ -128,7 +166,7 @@ impl Sync {
         let mut main = Position::ZERO;
         let mut threads: BTreeMap<EventNum, Position> = BTreeMap::new();
         for kind in [ReceiptKind::Public, ReceiptKind::Private] {
-            let rows = snapshot.scan(&RECEIPTS, RECEIPTS.under(&(room, session.user, kind))).collect().await?;
+            let rows = snapshot.scan(&RECEIPTS, RECEIPTS.under(&(room, user, kind))).collect().await?;
             for ((.., thread), receipt) in rows {
                 let Some(read) = receipt.read else { continue };
                 match thread.as_str() {
@@ -144,7 +182,7 @@ impl Sync {
                 }
             }
         }
-        for ((_, _, thread), spoken) in snapshot.scan(&SPOKEN, SPOKEN.under(&(room, session.user))).collect().await? {
+        for ((_, _, thread), spoken) in snapshot.scan(&SPOKEN, SPOKEN.under(&(room, user))).collect().await? {
             if thread.0 == 0 {
                 main = main.max(spoken);
             } else {
@@ -198,14 +236,18 @@ impl Sync {
             apply(mark.thread, notify, highlight, -1);
             let one_to_one = mark.class.and_then(Class::from_number).is_some_and(Class::is_one_to_one);
             let json = view.show(event, true).await?;
-            let context = self.push_context(view, session, one_to_one).await?;
+            let context = self.context(view, session, one_to_one).await?;
             let outcome = outcome(ruleset, json.get(), &context);
             apply(mark.thread, outcome.notify, outcome.highlight, 1);
         }
         Ok(())
     }
 
-    async fn push_context(&self, view: &View<'_>, session: &Session, one_to_one: bool) -> Result<PushConditionRoomCtx> {
+    /// What rules ask of a room and its user beside the event; the room has two members where `one_to_one` says so.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn context(&self, view: &View<'_>, session: &Session, one_to_one: bool) -> Result<PushConditionRoomCtx> {
         let joined = if one_to_one { 2 } else { view.head.joined.max(3) };
         let profile = self.accounts.profile(&view.snapshot, session.user).await?;
         let name = profile.displayname.unwrap_or_else(|| session.user_id.localpart().to_owned());
