@@ -3,8 +3,10 @@
 //! Tests panic where something is not as it must be; that is what they are for.
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod gateway;
 mod server;
 mod user;
 
+pub use gateway::Gateway;
 pub use server::{SHARED_SECRET, Server};
 pub use user::{Answer, User, unique};

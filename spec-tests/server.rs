@@ -72,6 +72,8 @@ impl Server {
             .env("MATRON_REGISTRATION__SHARED_SECRET", SHARED_SECRET)
             .env("MATRON_RATE_LIMITS__ENABLED", "false")
             .env("MATRON_PRESENCE__ENABLED", "true")
+            .env("MATRON_PUSH__PLAIN_GATEWAYS", "true")
+            .env("MATRON_OUTGOING__ALLOWED_NETWORKS", "[\"127.0.0.1\"]")
             .env("MATRON_PASSWORD_HASHING__MEMORY_KIB", "8")
             .env("MATRON_PASSWORD_HASHING__ITERATIONS", "1")
             .env("MATRON_STORE__CACHE_MIB", "64");

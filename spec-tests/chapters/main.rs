@@ -16,6 +16,7 @@ mod inviting;
 mod notices;
 mod openid;
 mod presence;
+mod pushing;
 mod relating;
 mod syncing;
 mod upgrading;

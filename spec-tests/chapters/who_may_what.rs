@@ -8,7 +8,7 @@ use spec_tests::User;
 use crate::{run, server};
 
 /// Endpoints of one's own account: `{me}` is the caller, `{them}` somebody else.
-const OWN: [(&str, &str); 82] = [
+const OWN: [(&str, &str); 85] = [
     ("GET", "/v3/account/whoami"),
     ("GET", "/v3/account/3pid"),
     ("GET", "/v3/capabilities"),
@@ -41,6 +41,9 @@ const OWN: [(&str, &str); 82] = [
     ("PUT", "/v3/pushrules/global/override/.m.rule.master/enabled"),
     ("GET", "/v3/pushrules/global/override/.m.rule.master/actions"),
     ("PUT", "/v3/pushrules/global/override/.m.rule.master/actions"),
+    ("GET", "/v3/pushers"),
+    ("POST", "/v3/pushers/set"),
+    ("GET", "/v3/notifications"),
     ("POST", "/v3/keys/upload"),
     ("POST", "/v3/keys/query"),
     ("POST", "/v3/keys/claim"),

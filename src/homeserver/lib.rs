@@ -11,13 +11,15 @@ pub mod ids;
 pub mod lifecycle;
 pub mod limiter;
 pub mod media;
-pub mod remote;
 pub mod notices;
+pub mod push;
+pub mod remote;
 pub mod rooms;
 pub mod schema;
 pub mod signing;
 pub mod streams;
 pub mod sync;
+pub mod unread;
 
 use std::sync::Arc;
 
@@ -34,14 +36,16 @@ pub use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
+use crate::notices::Notices;
+use crate::push::Push;
 use crate::remote::addresses::Addresses;
 use crate::remote::http::Client;
-use crate::notices::Notices;
 use crate::rooms::Rooms;
 use crate::schema::ids::SERVER_NAME;
 use crate::signing::SigningKey;
 use crate::streams::Streams;
 use crate::sync::Sync;
+use crate::unread::Counter;
 
 /// A homeserver, built floor by floor. Everything that owns data is a field here; nobody finds anything by name.
 #[derive(Debug)]
@@ -66,6 +70,8 @@ pub struct Homeserver {
     pub ephemeral: Arc<Ephemeral>,
     /// Media.
     pub media: Arc<Media>,
+    /// Pushers, and pushing.
+    pub push: Arc<Push>,
     /// Registering, logging in and out, closing accounts.
     pub lifecycle: Arc<Lifecycle>,
     /// What administrators tell users.
@@ -121,6 +127,24 @@ fn work(tasks: &TaskTracker, stop: &CancellationToken, worker: impl Future<Outpu
     });
 }
 
+fn open_push(
+    (store, streams, ids): (&Arc<Store>, &Arc<Streams>, &Arc<Ids>),
+    (clock, config): (&Clock, &Arc<Config>),
+    (accounts, rooms, unread): (&Arc<Accounts>, &Arc<Rooms>, Counter),
+    stop: &CancellationToken,
+) -> Result<Arc<Push>> {
+    let tls = remote::trust::client(&config.outgoing.authorities)?;
+    Ok(Arc::new(Push::new(
+        (Arc::clone(store), Arc::clone(streams), Arc::clone(ids)),
+        (clock.clone(), Arc::clone(config)),
+        Arc::clone(accounts),
+        Arc::clone(rooms),
+        unread,
+        Client::new(&tls, Arc::new(config.outgoing.addresses.clone())),
+        stop.clone(),
+    )))
+}
+
 impl Homeserver {
     /// Opens the store and starts the workers. Blocks while the store opens.
     ///
@@ -166,20 +190,22 @@ impl Homeserver {
             (Arc::clone(&accounts), Arc::clone(&config)),
         ));
         let media = open_media(&store, &clock, &config, &stop, &tasks)?;
+        let unread = Counter::new(Arc::clone(&accounts), Arc::clone(&rooms), Arc::clone(&ids));
         let sync = Arc::new(Sync::new(
             (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
             Arc::clone(&accounts),
             Arc::clone(&rooms),
             Arc::clone(&ephemeral),
+            unread.clone(),
         ));
+        let push = open_push((&store, &streams, &ids), (&clock, &config), (&accounts, &rooms, unread), &stop)?;
+        tasks.spawn(Arc::clone(&push).serve());
         let lifecycle = Arc::new(Lifecycle::new(
             Arc::clone(&store),
             Arc::clone(&ids),
             clock.clone(),
             Arc::clone(&config),
-            Arc::clone(&accounts),
-            Arc::clone(&devices),
-            Arc::clone(&rooms),
+            (Arc::clone(&accounts), Arc::clone(&devices), Arc::clone(&rooms), Arc::clone(&push)),
         ));
         let notices = Arc::new(Notices::new(
             (Arc::clone(&store), Arc::clone(&ids), Arc::clone(&config)),
@@ -211,6 +237,7 @@ impl Homeserver {
             rooms,
             ephemeral,
             media,
+            push,
             lifecycle,
             notices,
             sync,

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::Devices;
 use crate::ids::Ids;
+use crate::push::Push;
 use crate::rooms::Rooms;
 
 mod authorize;
@@ -40,6 +41,7 @@ pub struct Lifecycle {
     accounts: Arc<Accounts>,
     devices: Arc<Devices>,
     rooms: Arc<Rooms>,
+    push: Arc<Push>,
     interactive: interactive::Interactive,
     nonces: shared_secret::Nonces,
     /// Held while a new name gets its number.
@@ -78,13 +80,11 @@ impl Lifecycle {
         ids: Arc<Ids>,
         clock: Clock,
         config: Arc<Config>,
-        accounts: Arc<Accounts>,
-        devices: Arc<Devices>,
-        rooms: Arc<Rooms>,
+        (accounts, devices, rooms, push): (Arc<Accounts>, Arc<Devices>, Arc<Rooms>, Arc<Push>),
     ) -> Self {
         let interactive = interactive::Interactive::new(clock.clone());
         let nonces = shared_secret::Nonces::new(clock.clone());
-        Self { store, ids, clock, config, accounts, devices, rooms, interactive, nonces, naming: Mutex::new(()) }
+        Self { store, ids, clock, config, accounts, devices, rooms, push, interactive, nonces, naming: Mutex::new(()) }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod ephemeral;
 pub mod ids;
 pub mod media;
+pub mod push;
 pub mod relations;
 pub mod rooms;
 

@@ -13,7 +13,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use matron_homeserver::config::{Config as Domain, Notices, Outgoing, PasswordHashing, Push, Registration, Turn, TurnAccess};
+use matron_homeserver::config::{
+    Config as Domain, Notices, Outgoing, PasswordHashing, Push, Registration, Turn, TurnAccess,
+};
 use matron_homeserver::remote::addresses::Addresses;
 use ruma::{OwnedServerName, RoomVersionId};
 use serde::Deserialize;

@@ -1,6 +1,6 @@
 //! Renaming devices, deleting them, logging out: a device takes all that it has with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use matron_matrix::Error as MatrixError;
 use matron_storage::{Batch, Error as StorageError, Snapshot};
@@ -95,7 +95,7 @@ impl Lifecycle {
         Err(Error::internal("devices change all the time"))
     }
 
-    /// Deletes devices with their tokens, keys and messages, by `batch`.
+    /// Deletes devices with their tokens, keys, messages and pushers, by `batch`.
     pub(super) async fn forget_devices(
         &self,
         batch: &mut Batch,
@@ -104,7 +104,7 @@ impl Lifecycle {
         which: impl Fn(&str, &Device) -> bool,
     ) -> Result<Revoked> {
         let mut revoked = Revoked::default();
-        let mut changed = false;
+        let mut gone = HashSet::new();
         // Conflicts with a log-in that makes another device at the same time.
         let newest = snapshot.get(&NEWEST_DEVICE, &user).await?;
         batch.expect(&NEWEST_DEVICE, &user, newest.as_ref());
@@ -116,9 +116,10 @@ impl Lifecycle {
             revoked.add(self.accounts.revoke_device(batch, snapshot, device.num).await?);
             self.devices.forget(batch, snapshot, user, &device_id, device.num).await?;
             delete_rows(batch, user, &device_id, &device);
-            changed = true;
+            gone.insert(device.num);
         }
-        if changed {
+        if !gone.is_empty() {
+            self.push.forget_devices(batch, snapshot, user, |device| gone.contains(&device)).await?;
             self.devices.note_change(batch, snapshot, user).await?;
         }
         Ok(revoked)

@@ -1,0 +1,123 @@
+//! Push: tells people's devices of notifications, by push gateways.
+//!
+//! `pushers` keeps whom to tell. `follow` walks the stream of events; `audience` knows whom they may concern, `judge` whom
+//! they notify, `badge` how much is unread. `desk` keeps a queue per pusher, `deliver` sees to each, `told` is what is said.
+//! `notifications` lists what a user was notified of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use matron_storage::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ids::Ids;
+use crate::remote::http::Client;
+use crate::rooms::Rooms;
+use crate::streams::Streams;
+use crate::unread::Counter;
+
+mod audience;
+mod badge;
+mod deliver;
+mod desk;
+mod follow;
+mod judge;
+mod notifications;
+mod pushers;
+mod told;
+
+pub use notifications::{Notification, Page};
+pub use pushers::NewPusher;
+
+/// How often the follower's position goes to disk.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// How long is waited after the store could not be read.
+const AFTER_TROUBLE: Duration = Duration::from_secs(1);
+
+/// The owner of pushers, and the follower of the stream that pushes.
+#[derive(Debug)]
+pub struct Push {
+    store: Arc<Store>,
+    streams: Arc<Streams>,
+    ids: Arc<Ids>,
+    clock: Clock,
+    config: Arc<Config>,
+    accounts: Arc<Accounts>,
+    rooms: Arc<Rooms>,
+    unread: Counter,
+    gateways: Client,
+    desk: desk::Desk,
+    stop: CancellationToken,
+}
+
+impl Push {
+    /// Needs what lies below, and a client that calls no address but those that people may name.
+    #[must_use]
+    pub fn new(
+        (store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>),
+        (clock, config): (Clock, Arc<Config>),
+        accounts: Arc<Accounts>,
+        rooms: Arc<Rooms>,
+        unread: Counter,
+        gateways: Client,
+        stop: CancellationToken,
+    ) -> Self {
+        let desk = desk::Desk::default();
+        Self { store, streams, ids, clock, config, accounts, rooms, unread, gateways, desk, stop }
+    }
+
+    /// How many pushes wait for their gateways.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.desk.waiting()
+    }
+
+    /// Follows the stream until the server stops.
+    pub async fn serve(self: Arc<Self>) {
+        let tasks = TaskTracker::new();
+        let mut grown = self.streams.grown();
+        let mut follower = loop {
+            match follow::Follower::open(Arc::clone(&self), tasks.clone()).await {
+                Ok(follower) => break follower,
+                Err(error) => tracing::error!(%error, "push cannot begin"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AFTER_TROUBLE) => {}
+                () = self.stop.cancelled() => return,
+            }
+        };
+        let mut save = tokio::time::interval(SAVE_EVERY);
+        save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut more = true;
+        while !self.stop.is_cancelled() {
+            if !more {
+                tokio::select! {
+                    _ = grown.changed() => {}
+                    _ = save.tick() => {
+                        if let Err(error) = follower.save().await {
+                            tracing::warn!(%error, "how far pushes are could not be written");
+                        }
+                    }
+                    () = self.stop.cancelled() => break,
+                }
+            }
+            more = match follower.step().await {
+                Ok(more) => more,
+                Err(error) => {
+                    tracing::error!(%error, "an event could not be pushed; it is tried again");
+                    tokio::time::sleep(AFTER_TROUBLE).await;
+                    true
+                }
+            };
+        }
+        tasks.close();
+        tasks.wait().await;
+        if let Err(error) = follower.save().await {
+            tracing::warn!(%error, "how far pushes are could not be written");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Seeing to one pusher's queue: one call of its gateway after another, and a pause after each that failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use http_body_util::Full;
+use serde::Deserialize;
+
+use super::Push;
+use super::desk::{Item, Name, Work};
+use super::told::{Told, badge_body, data_of};
+use crate::error::Result;
+use crate::remote::http::{CallError, Limits};
+use crate::schema::rooms::{Arrival, TIMELINE};
+
+/// What is taken of a gateway's answer.
+const LIMITS: Limits = Limits { within: Duration::from_secs(20), bytes: 64 << 10 };
+/// How this server calls itself.
+const AGENT: &str = concat!("Matron/", env!("CARGO_PKG_VERSION"));
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Delivered,
+    /// The gateway knows the pushkey no more.
+    Rejected,
+    Failed,
+}
+
+impl Push {
+    /// Sees to a pusher's queue until nothing is in it.
+    pub(super) async fn deliver(self: Arc<Self>, name: Name) {
+        while let Some(work) = self.desk.next(name, self.clock.millis()) {
+            let outcome = match self.deliver_one(name, &work).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    tracing::error!(%error, "a push cannot be made");
+                    Outcome::Failed
+                }
+            };
+            match outcome {
+                Outcome::Delivered => self.desk.finish(name, &work),
+                Outcome::Rejected => {
+                    tracing::info!(app = work.pusher.app_id, "a push gateway rejects a pushkey: the pusher is deleted");
+                    self.desk.remove(name);
+                    if let Err(error) = self.drop_pusher(name.0, name.1).await {
+                        tracing::error!(%error, "a rejected pusher could not be deleted");
+                    }
+                }
+                Outcome::Failed => {
+                    let Some((wait, hurry)) = self.desk.fail(name) else { return };
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = hurry.notified() => {}
+                        () = self.stop.cancelled() => return,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn deliver_one(&self, name: Name, work: &Work) -> Result<Outcome> {
+        let snapshot = self.store.snapshot();
+        let account = self.accounts.get(&snapshot, name.0).await?;
+        if account.is_none_or(|account| account.deactivated || account.locked) {
+            return Ok(Outcome::Delivered);
+        }
+        let body = match &work.item {
+            None => badge_body(&work.pusher, work.unread)?,
+            Some(item) => {
+                let Some(told) = self.told_of(item).await? else { return Ok(Outcome::Delivered) };
+                let user_id = self.ids.user_id(name.0).await?;
+                told.body(&work.pusher, user_id.as_str(), &item.actions, work.unread)?
+            }
+        };
+        drop(snapshot);
+        tokio::select! {
+            outcome = self.call(work, body) => Ok(outcome),
+            () = self.stop.cancelled() => Ok(Outcome::Failed),
+        }
+    }
+
+    /// What is told of an event; none where it was redacted since.
+    async fn told_of(&self, item: &Item) -> Result<Option<Arc<Told>>> {
+        if let Some(told) = &item.told {
+            return Ok(Some(Arc::clone(told)));
+        }
+        let snapshot = self.store.snapshot();
+        let event = snapshot.get(&TIMELINE, &(item.room, Arrival::Live(item.position))).await?;
+        match event.filter(|event| event.header.redacted_by.is_none()) {
+            Some(event) => Ok(Some(Arc::new(self.told(&snapshot, item.room, event).await?))),
+            None => Ok(None),
+        }
+    }
+
+    async fn call(&self, work: &Work, body: Vec<u8>) -> Outcome {
+        let data = data_of(&work.pusher);
+        let url = data.get("url").and_then(serde_json::Value::as_str).and_then(|url| url.parse::<Uri>().ok());
+        // Addresses are looked at when a pusher is set: this one cannot be called however often it is tried.
+        let Some(url) = url else { return Outcome::Delivered };
+        let host = url.authority().map(|authority| authority.as_str().to_lowercase()).unwrap_or_default();
+        let calls = self.desk.gateway(&host);
+        let Ok(_permit) = calls.acquire().await else { return Outcome::Failed };
+        let request = Request::post(url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::USER_AGENT, AGENT)
+            .body(Full::new(Bytes::from(body)));
+        let Ok(request) = request else { return Outcome::Delivered };
+        let answer = self.gateways.call(request, LIMITS).await;
+        let outcome = read(&work.pusher.pushkey, answer.as_ref());
+        if outcome == Outcome::Failed {
+            let why = answer.map_or_else(|error| error.to_string(), |answer| answer.status().to_string());
+            tracing::debug!(gateway = host, why, "a push gateway does not take a push");
+        }
+        outcome
+    }
+}
+
+/// What an answer means for the pusher.
+fn read(pushkey: &str, answer: Result<&http::Response<Bytes>, &CallError>) -> Outcome {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        rejected: Vec<String>,
+    }
+    match answer {
+        Ok(answer) if answer.status().is_success() => {
+            // What is no such answer rejects nothing.
+            let rejected = serde_json::from_slice::<Answer>(answer.body()).map(|answer| answer.rejected);
+            let is_rejected = rejected.is_ok_and(|rejected| rejected.iter().any(|key| key == pushkey));
+            if is_rejected { Outcome::Rejected } else { Outcome::Delivered }
+        }
+        _ => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Response;
+
+    use super::{Outcome, read};
+    use crate::remote::http::CallError;
+
+    #[test]
+    fn what_gateways_answer() {
+        let answer = |status: u16, body: &'static str| {
+            let answer = Response::builder().status(status).body(Bytes::from_static(body.as_bytes())).unwrap();
+            read("mine", Ok(&answer))
+        };
+        assert_eq!(answer(200, r#"{"rejected":[]}"#), Outcome::Delivered);
+        assert_eq!(answer(200, r#"{"rejected":["another"]}"#), Outcome::Delivered);
+        assert_eq!(answer(200, r#"{"rejected":["another","mine"]}"#), Outcome::Rejected);
+        assert_eq!(answer(200, ""), Outcome::Delivered);
+        assert_eq!(answer(302, r#"{"rejected":["mine"]}"#), Outcome::Failed);
+        assert_eq!(answer(502, r#"{"rejected":["mine"]}"#), Outcome::Failed);
+        assert_eq!(read("mine", Err(&CallError::TimedOut)), Outcome::Failed);
+    }
+}

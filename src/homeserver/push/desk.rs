@@ -1,0 +1,322 @@
+//! What is to be pushed: a short queue per pusher, so that a slow gateway keeps its own pushes waiting and nobody else's.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use matron_storage::{Batch, Position};
+use tokio::sync::{Notify, Semaphore};
+
+use super::told::Told;
+use crate::schema::push::{Pusher, PusherKey, WAITING, Waiting};
+use crate::schema::{EventNum, RoomNum, UserNum};
+
+/// How many events wait for a pusher: of more the newest. Who was away for long needs no alarm for each.
+const MOST_EVENTS: usize = 50;
+/// After how long an event is no news any more, in milliseconds.
+pub(super) const GIVE_UP_AFTER: u64 = 24 * 60 * 60 * 1000;
+/// How long is waited after the first failure; then twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// How many calls of one gateway run at a time.
+const CALLS_PER_GATEWAY: usize = 16;
+/// About how many bytes of rows go into one batch.
+const BATCH_BYTES: usize = 256 << 10;
+/// Beyond so many gateways those that nobody calls at the moment are forgotten.
+const MOST_GATEWAYS: usize = 1000;
+
+/// What names a pusher.
+pub(super) type Name = (UserNum, PusherKey);
+
+/// An event that is to be pushed.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub position: Position,
+    pub room: RoomNum,
+    pub thread: Option<EventNum>,
+    /// When it came, in milliseconds since 1970.
+    pub since: u64,
+    /// The actions of the rule that it came by, as a JSON list.
+    pub actions: Arc<str>,
+    /// What is told of it, where that was made already.
+    pub told: Option<Arc<Told>>,
+    /// Whether it has a row.
+    stored: bool,
+}
+
+impl Item {
+    /// An event that came now.
+    pub const fn new(
+        (room, position, thread): (RoomNum, Position, Option<EventNum>),
+        since: u64,
+        actions: Arc<str>,
+        told: Option<Arc<Told>>,
+    ) -> Self {
+        Self { position, room, thread, since, actions, told, stored: false }
+    }
+
+    /// An event that waited before the server stopped.
+    pub fn of_row(position: Position, thread: Option<EventNum>, row: Waiting) -> Self {
+        let Waiting { room, since, actions } = row;
+        Self { position, room, thread, since, actions: actions.into(), told: None, stored: true }
+    }
+}
+
+/// What is to be done next for a pusher.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub pusher: Arc<Pusher>,
+    /// The event; none where only the number is to be told.
+    pub item: Option<Item>,
+    /// How much is unread.
+    pub unread: u64,
+}
+
+#[derive(Debug)]
+struct Queue {
+    pusher: Arc<Pusher>,
+    events: VecDeque<Item>,
+    unread: u64,
+    /// Whether the number is to be told though no event is.
+    badge_due: bool,
+    /// Whether somebody sees to the queue.
+    busy: bool,
+    failures: u32,
+    /// Ends a wait: the pusher was set anew.
+    hurry: Arc<Notify>,
+}
+
+/// All queues that are not empty.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    queues: Mutex<HashMap<Name, Queue>>,
+    /// Rows of pushes that were delivered or dropped, to be deleted.
+    done: Mutex<Vec<(Name, Position)>>,
+    gateways: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Desk {
+    /// Adds an event. Whether somebody must now begin to see to the queue.
+    pub fn add(&self, name: Name, pusher: &Arc<Pusher>, item: Item, unread: u64) -> bool {
+        let mut queues = lock(&self.queues);
+        let queue = queues.entry(name).or_insert_with(|| Queue::new(pusher));
+        queue.unread = unread;
+        queue.badge_due = false;
+        if queue.events.iter().any(|known| known.position == item.position) {
+            return queue.begin();
+        }
+        queue.events.push_back(item);
+        if queue.events.len() > MOST_EVENTS
+            && let Some(oldest) = queue.events.pop_front()
+        {
+            self.forget(name, &oldest);
+        }
+        queue.begin()
+    }
+
+    /// Says how much is unread now, which is told though there is no event. Whether somebody must begin.
+    pub fn set_unread(&self, name: Name, pusher: &Arc<Pusher>, unread: u64) -> bool {
+        let mut queues = lock(&self.queues);
+        let queue = queues.entry(name).or_insert_with(|| Queue::new(pusher));
+        queue.unread = unread;
+        // An event that waits will tell the number.
+        queue.badge_due = queue.events.is_empty();
+        queue.begin()
+    }
+
+    /// The user has read these: no alarm for them.
+    pub fn drop_read(&self, name: Name, is_read: impl Fn(&Item) -> bool) {
+        let mut queues = lock(&self.queues);
+        let Some(queue) = queues.get_mut(&name) else { return };
+        queue.events.retain(|item| {
+            let read = is_read(item);
+            if read {
+                self.forget(name, item);
+            }
+            !read
+        });
+    }
+
+    /// The pusher was set anew: what waits goes there, and at once.
+    pub fn renew(&self, name: Name, pusher: &Arc<Pusher>) {
+        if let Some(queue) = lock(&self.queues).get_mut(&name)
+            && queue.pusher != *pusher
+        {
+            queue.pusher = Arc::clone(pusher);
+            queue.failures = 0;
+            queue.hurry.notify_one();
+        }
+    }
+
+    /// Drops the queues of a user's pushers that are not among these.
+    pub fn keep(&self, user: UserNum, pushers: &[(PusherKey, Arc<Pusher>)]) {
+        lock(&self.queues).retain(|(owner, key), queue| {
+            let stays = *owner != user || pushers.iter().any(|(known, _)| known == key);
+            if !stays {
+                queue.hurry.notify_one();
+            }
+            stays
+        });
+    }
+
+    /// What is to be done next for a pusher; none where nothing is: then nobody sees to it any more. What is too old by
+    /// `now` is dropped.
+    pub fn next(&self, name: Name, now: u64) -> Option<Work> {
+        let mut queues = lock(&self.queues);
+        let queue = queues.get_mut(&name)?;
+        while let Some(item) = queue.events.front()
+            && now.saturating_sub(item.since) > GIVE_UP_AFTER
+        {
+            self.forget(name, item);
+            queue.events.pop_front();
+            queue.badge_due = true;
+        }
+        let item = queue.events.front().cloned();
+        if item.is_none() && !queue.badge_due {
+            queues.remove(&name);
+            return None;
+        }
+        Some(Work { pusher: Arc::clone(&queue.pusher), item, unread: queue.unread })
+    }
+
+    /// The work was done, or is not to be done at all.
+    pub fn finish(&self, name: Name, work: &Work) {
+        let mut queues = lock(&self.queues);
+        let Some(queue) = queues.get_mut(&name) else { return };
+        queue.failures = 0;
+        match &work.item {
+            // As it is now: it may have got a row meanwhile.
+            Some(item) => {
+                let place = queue.events.iter().position(|known| known.position == item.position);
+                if let Some(done) = place.and_then(|place| queue.events.remove(place)) {
+                    self.forget(name, &done);
+                }
+            }
+            None => queue.badge_due = queue.badge_due && queue.unread != work.unread,
+        }
+    }
+
+    /// The call failed: how long to wait, and what ends the wait.
+    pub fn fail(&self, name: Name) -> Option<(Duration, Arc<Notify>)> {
+        let mut queues = lock(&self.queues);
+        let queue = queues.get_mut(&name)?;
+        // What is told is made anew when it is told at last.
+        queue.events.iter_mut().for_each(|item| item.told = None);
+        let wait = wait_after(queue.failures, rand::random());
+        queue.failures = queue.failures.saturating_add(1);
+        Some((wait, Arc::clone(&queue.hurry)))
+    }
+
+    /// Drops a pusher's queue: its gateway knows it no more.
+    pub fn remove(&self, name: Name) {
+        lock(&self.queues).remove(&name);
+    }
+
+    /// Writes rows for what waits, and deletes those of what waits no more, by `batch`.
+    pub fn write(&self, batch: &mut Batch) -> Written {
+        let mut written = Written { whole: true, ..Written::default() };
+        for (name, queue) in lock(&self.queues).iter() {
+            for item in queue.events.iter().filter(|item| !item.stored) {
+                if batch.size() > BATCH_BYTES {
+                    written.whole = false;
+                    break;
+                }
+                let row = Waiting { room: item.room, since: item.since, actions: item.actions.to_string() };
+                batch.put(&WAITING, &(name.0, name.1, item.position), &row);
+                written.rows.push((*name, item.position));
+            }
+        }
+        written.done = std::mem::take(&mut *lock(&self.done));
+        for ((user, key), position) in &written.done {
+            batch.delete(&WAITING, &(*user, *key, *position));
+        }
+        written
+    }
+
+    /// The batch of [`Self::write`] was committed, or not.
+    pub fn wrote(&self, written: Written, committed: bool) {
+        if !committed {
+            lock(&self.done).extend(written.done);
+            return;
+        }
+        let mut queues = lock(&self.queues);
+        for (name, position) in written.rows {
+            let item =
+                queues.get_mut(&name).and_then(|queue| queue.events.iter_mut().find(|item| item.position == position));
+            match item {
+                Some(item) => item.stored = true,
+                // It was delivered while the batch was on its way.
+                None => lock(&self.done).push((name, position)),
+            }
+        }
+    }
+
+    /// A row is good for nothing any more.
+    pub fn drop_row(&self, name: Name, position: Position) {
+        lock(&self.done).push((name, position));
+    }
+
+    /// How many events wait.
+    pub fn waiting(&self) -> usize {
+        lock(&self.queues).values().map(|queue| queue.events.len()).sum()
+    }
+
+    /// What every call of a gateway holds while it runs.
+    pub fn gateway(&self, host: &str) -> Arc<Semaphore> {
+        let mut gateways = lock(&self.gateways);
+        if gateways.len() >= MOST_GATEWAYS {
+            gateways.retain(|_, calls| Arc::strong_count(calls) > 1);
+        }
+        let calls = gateways.entry(host.to_owned());
+        Arc::clone(calls.or_insert_with(|| Arc::new(Semaphore::new(CALLS_PER_GATEWAY))))
+    }
+
+    fn forget(&self, name: Name, item: &Item) {
+        if item.stored {
+            lock(&self.done).push((name, item.position));
+        }
+    }
+}
+
+/// What a batch of [`Desk::write`] holds.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Whether nothing was left for another batch.
+    pub whole: bool,
+    rows: Vec<(Name, Position)>,
+    done: Vec<(Name, Position)>,
+}
+
+impl Queue {
+    fn new(pusher: &Arc<Pusher>) -> Self {
+        Self {
+            pusher: Arc::clone(pusher),
+            events: VecDeque::new(),
+            unread: 0,
+            badge_due: false,
+            busy: false,
+            failures: 0,
+            hurry: Arc::default(),
+        }
+    }
+
+    const fn begin(&mut self) -> bool {
+        let idle = !self.busy;
+        self.busy = true;
+        idle
+    }
+}
+
+/// Twice as long after each failure; spread, so that a gateway that comes back is not called by all at once.
+fn wait_after(failures: u32, chance: u8) -> Duration {
+    let wait = FIRST_WAIT.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(LONGEST_WAIT);
+    wait.mul_f64(0.75 + f64::from(chance) / 512.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! The follower: walks the stream of events behind its writers, judges each for those who have a pusher, and hands what
+//! notifies them to their queues.
+//!
+//! Its position goes to disk every few seconds, in one batch with the pushes that could not be delivered by then. So a
+//! healthy gateway costs no row, and a crash repeats some seconds of pushes and loses none: gateways and apps know an event
+//! that they were told of by its id.
+
+use std::collections::HashSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use matron_storage::{Batch, Position, Snapshot};
+use tokio_util::task::TaskTracker;
+
+use super::Push;
+use super::audience::{Audience, joined_rooms};
+use super::badge::Badge;
+use super::desk::{Item, Name};
+use super::judge::Incoming;
+use crate::error::{Error, Result};
+use crate::schema::accounts::{USER_STREAM, UserChange};
+use crate::schema::push::{PUSHED, WAITING};
+use crate::schema::rooms::{Arrival, HEADS, Membership, STREAM, TIMELINE, USER_ROOMS};
+use crate::schema::{RoomNum, UserNum};
+use crate::streams::Subject;
+
+/// How many events are walked over by one snapshot.
+const PAGE: usize = 512;
+
+/// Where the follower is, and what it knows.
+pub(super) struct Follower {
+    push: Arc<Push>,
+    tasks: TaskTracker,
+    audience: Audience,
+    /// Up to where it has walked.
+    at: Position,
+    /// From where it walks again after a crash; none where nothing says so yet.
+    saved: Option<Position>,
+    /// As of when the audience was read whole; later news of users go into it one by one.
+    loaded: Position,
+    /// What came before this may have been read before it was seen.
+    began: Position,
+    /// Counts that may have fallen.
+    fallen: HashSet<(UserNum, RoomNum)>,
+}
+
+impl Follower {
+    /// Goes on where the last one stopped. The first of all begins now: nobody is told of what was.
+    pub async fn open(push: Arc<Push>, tasks: TaskTracker) -> Result<Self> {
+        let snapshot = push.store.snapshot();
+        let now = snapshot.position();
+        let saved = snapshot.get(&PUSHED, &()).await?;
+        let at = saved.unwrap_or(now);
+        let audience = Audience::load(&push, &snapshot).await?;
+        let mut follower = Self { push, tasks, audience, at, saved, loaded: now, began: now, fallen: HashSet::new() };
+        follower.take_up(&snapshot).await?;
+        follower.save().await?;
+        Ok(follower)
+    }
+
+    /// Takes up what waited when the last follower stopped.
+    async fn take_up(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let mut scan = snapshot.scan(&WAITING, WAITING.all());
+        while let Some(((user, key, position), row)) = scan.next().await? {
+            let recipient = self.audience.users.get(&user);
+            let pusher = recipient.and_then(|known| known.pushers.iter().find(|(known, _)| *known == key));
+            let event = snapshot.get(&TIMELINE, &(row.room, Arrival::Live(position))).await?;
+            let (Some((_, pusher)), Some(event)) = (pusher, event) else {
+                self.push.desk.drop_row((user, key), position);
+                continue;
+            };
+            let item = Item::of_row(position, event.header.thread, row);
+            let pusher = Arc::clone(pusher);
+            let unread = self.number(snapshot, user).await?;
+            if self.push.desk.add((user, key), &pusher, item, unread) {
+                self.begin((user, key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks on to the newest event, or a page of them. Whether there is more.
+    pub async fn step(&mut self) -> Result<bool> {
+        let snapshot = self.push.store.snapshot();
+        let now = snapshot.position();
+        if now <= self.at {
+            return Ok(false);
+        }
+        let range = STREAM.range((Bound::Excluded(self.at), Bound::Included(now)));
+        let page = snapshot.scan(&STREAM, range).take(PAGE).await?;
+        let more = page.len() == PAGE;
+        let until = if more { page.last().map_or(now, |(position, _)| *position) } else { now };
+        self.learn(&snapshot, until).await?;
+        for (position, room) in page {
+            if self.audience.hears(room) {
+                match self.see(&snapshot, room, position).await {
+                    // One that can be made nothing of must not keep all others waiting.
+                    Err(error) if !matches!(error, Error::Storage(_)) => {
+                        tracing::error!(%error, "an event is not pushed");
+                    }
+                    seen => seen?,
+                }
+            }
+        }
+        self.recount(&snapshot).await?;
+        self.at = until;
+        Ok(more)
+    }
+
+    /// Learns who has pushers, who is where, and who has read something.
+    async fn learn(&mut self, snapshot: &Snapshot, until: Position) -> Result<()> {
+        let push = Arc::clone(&self.push);
+        let news = match push.streams.users_since(self.at.max(self.loaded)) {
+            Some(news) => news,
+            None => {
+                // More happened than memory holds.
+                self.audience = Audience::load(&push, snapshot).await?;
+                self.loaded = snapshot.position();
+                Vec::new()
+            }
+        };
+        let mut moved = HashSet::new();
+        if self.at < self.loaded {
+            // They may have been invited before the audience was read.
+            moved.extend(self.audience.users.keys());
+        }
+        for (position, subject) in news.into_iter().filter(|(position, _)| *position <= until) {
+            match subject {
+                Subject::Pushers(user) => self.reload(snapshot, user).await?,
+                Subject::Memberships(user) if self.audience.users.contains_key(&user) => {
+                    moved.insert(user);
+                }
+                Subject::User(user) => self.may_have_read(user, position),
+                _ => {}
+            }
+        }
+        for user in moved {
+            self.moved(snapshot, user, until).await?;
+        }
+        Ok(())
+    }
+
+    async fn reload(&mut self, snapshot: &Snapshot, user: UserNum) -> Result<()> {
+        self.audience.reload(&self.push, snapshot, user).await?;
+        let pushers = self.audience.users.get(&user).map_or(&[][..], |recipient| recipient.pushers.as_slice());
+        self.push.desk.keep(user, pushers);
+        for (key, pusher) in pushers {
+            self.push.desk.renew((user, *key), pusher);
+        }
+        Ok(())
+    }
+
+    /// A user's memberships changed: they hear another room, or one less, or are invited to one.
+    async fn moved(&mut self, snapshot: &Snapshot, user: UserNum, until: Position) -> Result<()> {
+        let range = (Bound::Excluded((user, self.at)), Bound::Included((user, until)));
+        let news = snapshot.scan(&USER_STREAM, USER_STREAM.range(range)).collect().await?;
+        for ((_, position), news) in news {
+            let (UserChange::Membership, Some(room)) = (news.change, news.room) else { continue };
+            let row = snapshot.get(&USER_ROOMS, &(user, room)).await?;
+            match row.as_ref().map(|row| row.membership) {
+                Some(Membership::Join) => self.audience.join(user, room),
+                membership => {
+                    self.audience.leave(user, room);
+                    if membership == Some(Membership::Invite) {
+                        self.invited(snapshot, user, room, position).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody may have read something: in the rooms that changed at the same time, or in any.
+    fn may_have_read(&mut self, user: UserNum, position: Position) {
+        let Some(badge) = self.audience.users.get(&user).and_then(|recipient| recipient.badge.as_ref()) else { return };
+        let rooms = self.push.streams.rooms_at(position).unwrap_or_else(|| badge.rooms());
+        self.fallen.extend(rooms.into_iter().filter(|room| badge.has(*room)).map(|room| (user, room)));
+    }
+
+    async fn invited(&mut self, snapshot: &Snapshot, user: UserNum, room: RoomNum, position: Position) -> Result<()> {
+        let place = (room, Arrival::Live(position));
+        // An invite by another server lies elsewhere until the room is known here.
+        let Some(event) = snapshot.get(&TIMELINE, &place).await? else { return Ok(()) };
+        let push = Arc::clone(&self.push);
+        let mut incoming = Incoming::of(&push, snapshot, room, position, event).await?;
+        let Some(recipient) = self.audience.users.get_mut(&user) else { return Ok(()) };
+        let rules = recipient.rules(&push, snapshot).await?;
+        let told = push.judge_alone(snapshot, &recipient.session, &rules, &incoming).await?;
+        let Some(actions) = told else { return Ok(()) };
+        self.hand_over(snapshot, user, &mut incoming, &actions).await
+    }
+
+    /// Judges one event for all who hear it.
+    async fn see(&mut self, snapshot: &Snapshot, room: RoomNum, position: Position) -> Result<()> {
+        let push = Arc::clone(&self.push);
+        let Some(event) = snapshot.get(&TIMELINE, &(room, Arrival::Live(position))).await? else { return Ok(()) };
+        let listeners = self.audience.of(room).to_vec();
+        if event.header.kind == "m.room.redaction" {
+            self.fallen.extend(listeners.iter().map(|user| (*user, room)));
+        }
+        if event.header.redacted_by.is_some() {
+            return Ok(());
+        }
+        let mut incoming = Incoming::of(&push, snapshot, room, position, event).await?;
+        for user in listeners {
+            if user == incoming.event.header.sender {
+                // Who speaks has read.
+                self.fallen.insert((user, room));
+                continue;
+            }
+            let Some(recipient) = self.audience.users.get_mut(&user) else { continue };
+            let rules = recipient.rules(&push, snapshot).await?;
+            let told = push.judge(snapshot, &recipient.session, &rules, &incoming).await?;
+            let Some(actions) = told else { continue };
+            if !push.was_there(snapshot, user, &incoming).await? {
+                continue;
+            }
+            if position <= self.began && self.has_read(snapshot, user, &incoming).await? {
+                continue;
+            }
+            self.hand_over(snapshot, user, &mut incoming, &actions).await?;
+        }
+        Ok(())
+    }
+
+    async fn has_read(&self, snapshot: &Snapshot, user: UserNum, incoming: &Incoming) -> Result<bool> {
+        let Some(own) = snapshot.get(&USER_ROOMS, &(user, incoming.room)).await? else { return Ok(false) };
+        let read = self.push.unread.read_up_to(snapshot, user, incoming.room, &own).await?;
+        Ok(read.of(incoming.event.header.thread) >= incoming.position)
+    }
+
+    /// Hands an event to all pushers of a user.
+    async fn hand_over(
+        &mut self,
+        snapshot: &Snapshot,
+        user: UserNum,
+        incoming: &mut Incoming,
+        actions: &Arc<str>,
+    ) -> Result<()> {
+        let push = Arc::clone(&self.push);
+        let told = incoming.told(&push, snapshot).await?;
+        if let Some(badge) = self.audience.users.get_mut(&user).and_then(|recipient| recipient.badge.as_mut())
+            && incoming.event.header.kind != "m.room.member"
+        {
+            badge.add(incoming.room, incoming.position);
+        }
+        let unread = self.number(snapshot, user).await?;
+        let Some(recipient) = self.audience.users.get(&user) else { return Ok(()) };
+        let place = (incoming.room, incoming.position, incoming.event.header.thread);
+        for (key, pusher) in &recipient.pushers {
+            let item = Item::new(place, push.clock.millis(), Arc::clone(actions), Some(Arc::clone(&told)));
+            if push.desk.add((user, *key), pusher, item, unread) {
+                self.begin((user, *key));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self, name: Name) {
+        self.tasks.spawn(Arc::clone(&self.push).deliver(name));
+    }
+
+    /// The number beside a user's icon. Counted the first time that it is asked for.
+    async fn number(&mut self, snapshot: &Snapshot, user: UserNum) -> Result<u64> {
+        let by_room = self.push.config.push.count_rooms;
+        let Some(recipient) = self.audience.users.get_mut(&user) else { return Ok(0) };
+        if let Some(badge) = &recipient.badge {
+            return Ok(badge.number(by_room));
+        }
+        let mut badge = Badge::new(snapshot.position());
+        for room in joined_rooms(snapshot, user).await? {
+            let unread = self.push.unread_in(snapshot, &recipient.session, room).await?;
+            badge.set(room, unread, snapshot.position());
+        }
+        let number = badge.number(by_room);
+        recipient.badge = Some(badge);
+        Ok(number)
+    }
+
+    /// Counts anew what may have fallen, and tells of numbers that did. What was read is not pushed any more.
+    async fn recount(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let push = Arc::clone(&self.push);
+        let by_room = push.config.push.count_rooms;
+        let mut fell = HashSet::new();
+        for (user, room) in std::mem::take(&mut self.fallen) {
+            let Some(recipient) = self.audience.users.get_mut(&user) else { continue };
+            let Some(own) = snapshot.get(&USER_ROOMS, &(user, room)).await? else { continue };
+            let read = push.unread.read_up_to(snapshot, user, room, &own).await?;
+            for (key, _) in &recipient.pushers {
+                push.desk.drop_read((user, *key), |item| item.room == room && read.of(item.thread) >= item.position);
+            }
+            let Some(badge) = recipient.badge.as_mut().filter(|badge| badge.has(room)) else { continue };
+            let before = badge.number(by_room);
+            badge.set(room, push.unread_in(snapshot, &recipient.session, room).await?, snapshot.position());
+            if badge.number(by_room) < before {
+                fell.insert(user);
+            }
+        }
+        for user in fell {
+            let unread = self.number(snapshot, user).await?;
+            let Some(recipient) = self.audience.users.get(&user) else { continue };
+            for (key, pusher) in &recipient.pushers {
+                if push.desk.set_unread((user, *key), pusher, unread) {
+                    self.begin((user, *key));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down how far the follower is, with what waits.
+    pub async fn save(&mut self) -> Result<()> {
+        loop {
+            let mut batch = Batch::new();
+            let written = self.push.desk.write(&mut batch);
+            let whole = written.whole;
+            if batch.is_empty() && self.saved == Some(self.at) {
+                return Ok(());
+            }
+            // Rows ahead of their position do no harm: the same event is queued once.
+            if whole {
+                batch.put(&PUSHED, &(), &self.at);
+            }
+            // A position that is lost when power fails is one that is walked from again.
+            batch.unsynced();
+            let committed = self.push.store.commit(batch).await;
+            self.push.desk.wrote(written, committed.is_ok());
+            committed?;
+            if whole {
+                self.saved = Some(self.at);
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Push {
+    /// What is unread in a room that a user is joined to.
+    async fn unread_in(&self, snapshot: &Snapshot, session: &crate::accounts::Session, room: RoomNum) -> Result<u64> {
+        let Some(own) = snapshot.get(&USER_ROOMS, &(session.user, room)).await? else { return Ok(0) };
+        let head = snapshot.get(&HEADS, &room).await?;
+        let read = self.unread.read_up_to(snapshot, session.user, room, &own).await?;
+        if head.is_none_or(|head| head.last <= read.all) {
+            return Ok(0);
+        }
+        let mut view = self.rooms.view_of(snapshot, session, room).await?;
+        Ok(self.unread.unread(&mut view, session, &own).await?.whole().notification_count)
+    }
+}
