@@ -1,12 +1,13 @@
 # make run    builds Matron and starts it, with no configuration at all
 # make test   lint and all tests
+# make fuzz   fuzz targets, five minutes each
 #
 # Everything lands in target/; `make clean` removes it.
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build setup lint test bench crash power clients deb image complement-image clean
+.PHONY: run build setup lint test bench crash power fuzz clients deb image complement-image clean
 
 run: build
 	$(TARGET)/release/matron
@@ -40,6 +41,11 @@ crash: setup
 power: setup
 	tools/cargo dev test --locked --workspace --no-run
 	$(TARGET)/debug/power $(ARGS)
+
+# Every fuzz target for five minutes (or SECONDS=60, or TARGETS="pdu http"); needs a nightly compiler and cargo-fuzz.
+SECONDS ?= 300
+fuzz: setup
+	tools/fuzz $(SECONDS) $(TARGETS)
 
 # A real client's journey, against the build that the tests use: asked for in their way, nothing is built twice.
 clients:

@@ -167,6 +167,14 @@ impl Routes {
         self.paths.entry(positional(path)).or_insert_with(methods).calls.insert(method, call);
     }
 
+    /// Every method with the pattern of its path, in order.
+    pub fn endpoints(&self) -> Vec<(Method, String)> {
+        let all = self.paths.values().flat_map(|path| path.calls.keys().map(|method| (method, &path.route.0)));
+        let mut all: Vec<_> = all.map(|(method, pattern)| (method.clone(), pattern.to_string())).collect();
+        all.sort_by(|a, b| (&a.1, a.0.as_str()).cmp(&(&b.1, b.0.as_str())));
+        all
+    }
+
     /// The finished table as a service.
     pub fn into_service(self, homeserver: Arc<Homeserver>) -> axum::Router {
         let mut router = matchit::Router::new();

@@ -1,6 +1,7 @@
 //! The one door to the engines: every verb is dispatched here.
 
 mod memory;
+#[cfg(feature = "rocks")]
 mod rocks;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub(crate) enum Reach {
 pub(crate) enum Read<T> {
     Done(T),
     /// The disk must be asked.
+    #[cfg_attr(not(feature = "rocks"), allow(dead_code))]
     NotCached,
 }
 
@@ -44,14 +46,17 @@ pub(crate) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 #[derive(Debug)]
 pub(crate) enum Engine {
+    #[cfg(feature = "rocks")]
     Rocks(rocks::Rocks),
     Memory(memory::Memory),
 }
 
+#[cfg_attr(not(feature = "rocks"), allow(unused_variables))]
 impl Engine {
     /// Opens the engine. Where there is none yet, it is made with `founding` as its first rows, or refused without them.
     pub fn open(options: &Options, founding: Option<&Batch>) -> Result<Self> {
         match &options.engine {
+            #[cfg(feature = "rocks")]
             EngineKind::Rocks(folder) => rocks::Rocks::open(folder, options.cache_bytes, founding).map(Self::Rocks),
             EngineKind::Memory => {
                 let engine = memory::Memory::default();
@@ -63,6 +68,7 @@ impl Engine {
 
     pub fn snapshot(&self) -> EngineSnapshot {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(engine) => EngineSnapshot::Rocks(engine.snapshot()),
             Self::Memory(engine) => EngineSnapshot::Memory(engine.snapshot()),
         }
@@ -71,9 +77,14 @@ impl Engine {
     /// Writes all batches as one; with `sync`, it is on disk when this returns.
     pub fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> Result<()> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(engine) => engine.write(batches, sync),
             Self::Memory(engine) => {
                 engine.write(batches);
+                #[cfg(test)]
+                if engine.failing.load(std::sync::atomic::Ordering::Acquire) {
+                    return Err(Error::Engine("the test says so".to_owned()));
+                }
                 Ok(())
             }
         }
@@ -82,6 +93,7 @@ impl Engine {
     /// Reads the newest value of a key, for preconditions.
     pub fn newest(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(engine) => engine.newest(family, key),
             Self::Memory(engine) => Ok(engine.snapshot().get(family, key, |value| value.map(<[u8]>::to_vec))),
         }
@@ -90,6 +102,7 @@ impl Engine {
     /// Tries to take writes again after a failed one.
     pub fn resume(&self) -> Result<()> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(engine) => engine.resume(),
             Self::Memory(_) => Ok(()),
         }
@@ -98,6 +111,7 @@ impl Engine {
     /// Makes a copy in a new folder by links: it holds what is on disk now, and takes no room until files are replaced.
     pub fn checkpoint(&self, folder: &Path) -> Result<()> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(engine) => engine.checkpoint(folder),
             Self::Memory(_) => Err(Error::Engine("a store in memory has no files to copy".to_owned())),
         }
@@ -106,6 +120,7 @@ impl Engine {
     /// Reads every file and compares its checksums.
     pub fn check_files(&self) -> Result<()> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(engine) => engine.check_files(),
             Self::Memory(_) => Ok(()),
         }
@@ -114,6 +129,7 @@ impl Engine {
     /// Writes a family's files anew, without what was deleted or replaced.
     pub fn compact(&self, family: Family) -> Result<()> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(engine) => engine.compact(family),
             Self::Memory(_) => Ok(()),
         }
@@ -122,6 +138,7 @@ impl Engine {
     /// What the engine uses.
     pub fn usage(&self) -> Usage {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(engine) => engine.usage(),
             Self::Memory(_) => Usage::default(),
         }
@@ -130,10 +147,12 @@ impl Engine {
 
 #[derive(Debug)]
 pub(crate) enum EngineSnapshot {
+    #[cfg(feature = "rocks")]
     Rocks(rocks::RocksSnapshot),
     Memory(memory::MemorySnapshot),
 }
 
+#[cfg_attr(not(feature = "rocks"), allow(unused_variables))]
 impl EngineSnapshot {
     /// Hands the value of a key to `read`.
     pub fn get<T>(
@@ -144,6 +163,7 @@ impl EngineSnapshot {
         read: impl FnOnce(Option<&[u8]>) -> T,
     ) -> Result<Read<T>, Error> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(snapshot) => snapshot.get(family, key, reach, read),
             Self::Memory(snapshot) => Ok(Read::Done(snapshot.get(family, key, read))),
         }
@@ -152,6 +172,7 @@ impl EngineSnapshot {
     /// The values of many keys of one family, in their order.
     pub fn get_many(&self, family: Family, keys: &[Vec<u8>], reach: Reach) -> Result<Read<Vec<Option<Vec<u8>>>>> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(snapshot) => snapshot.get_many(family, keys, reach),
             Self::Memory(snapshot) => Ok(Read::Done(
                 keys.iter().map(|key| snapshot.get(family, key, |value| value.map(<[u8]>::to_vec))).collect(),
@@ -162,6 +183,7 @@ impl EngineSnapshot {
     /// Up to `limit` rows of a run, from its front (or from its end, in reverse).
     pub fn page(&self, run: &Run, limit: usize, reach: Reach) -> Result<Read<Rows>> {
         match self {
+            #[cfg(feature = "rocks")]
             Self::Rocks(snapshot) => snapshot.page(run, limit, reach),
             Self::Memory(snapshot) => Ok(Read::Done(snapshot.page(run, limit))),
         }

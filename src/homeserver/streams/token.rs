@@ -109,7 +109,7 @@ impl Token {
                 let arrival = if let Some(live) = arrival.strip_prefix('l') {
                     Arrival::Live(position(live)?)
                 } else {
-                    Arrival::Backfilled(arrival.strip_prefix('b')?.parse::<i64>().ok()?.checked_neg()?)
+                    Arrival::Backfilled(0_i64.checked_sub_unsigned(arrival.strip_prefix('b')?.parse().ok()?)?)
                 };
                 Self::Room { depth, arrival, until: position(parts.next()?)? }
             }
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_read_back(a in 0_u64..1 << 62, b in 0_u64..1 << 62, boot: u32, typing: u64, back in i64::MIN + 1..0, epoch: u64) {
+        fn tokens_read_back(a in 0_u64..1 << 62, b in 0_u64..1 << 62, boot: u32, typing: u64, back in i64::MIN..0, epoch: u64) {
             let (position, to_device, presence) = (Position::new(a), Position::new(b), typing ^ 5);
             let stream = Token::Stream { position, to_device, boot, typing, presence };
             let room = Token::Room { depth: typing, arrival: Arrival::Backfilled(back), until: Position::new(b) };
@@ -151,5 +151,11 @@ mod tests {
         fn any_text_is_read_or_refused(text: String) {
             let _ = Token::parse(&text, 0);
         }
+    }
+
+    #[test]
+    fn no_backfilled_place_lies_among_the_live_ones() {
+        assert_eq!(Token::parse("t1_0_1_b-5_1", 0), Err(TokenError::Malformed));
+        assert_eq!(Token::parse("t1_0_1_b9223372036854775809_1", 0), Err(TokenError::Malformed));
     }
 }
