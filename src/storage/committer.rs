@@ -73,6 +73,8 @@ pub(crate) struct Committer {
     queue: mpsc::Receiver<Job>,
     last: Position,
     ceiling: Position,
+    /// The last position of any group whose write failed: it may be on disk nevertheless.
+    tried: Position,
     /// What the disk's last failure said, while it has not been overcome.
     failure: Option<(String, Instant)>,
     gather: Gather,
@@ -80,7 +82,7 @@ pub(crate) struct Committer {
 
 impl Committer {
     pub fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Job>, last: Position, ceiling: Position) -> Self {
-        Self { shared, queue, last, ceiling, failure: None, gather: Gather::default() }
+        Self { shared, queue, last, ceiling, tried: last, failure: None, gather: Gather::default() }
     }
 
     /// Serves until every sender is gone.
@@ -117,8 +119,9 @@ impl Committer {
             return;
         }
         *tried = Instant::now();
-        // What the failed group would have had may stand in the log: it is never given again.
-        let from = self.ceiling;
+        // What the failed group would have had may stand in the log: it is never given again. A group that was to raise
+        // the ceiling had positions above it.
+        let from = self.ceiling.max(self.tried);
         let ceiling = Position::new(from.get() + RESERVE);
         let outcome = self
             .shared
@@ -195,6 +198,7 @@ impl Committer {
             }
             Err(error) => {
                 tracing::error!(%error, "the store cannot write; it takes no writes until the disk does again");
+                self.tried = self.tried.max(last);
                 self.shared.writable.store(false, Ordering::Release);
                 let why = error.to_string();
                 self.failure = Some((why.clone(), Instant::now()));

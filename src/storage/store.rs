@@ -240,3 +240,6 @@ fn read_meta(engine: &Engine, key: MetaKey) -> Result<u64> {
     let mut reader = crate::Reader::new(&value);
     u64::decode(&mut reader).map_err(|source| Error::Corrupt { keyspace: META.name(), source })
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,15 +45,20 @@ impl Families {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<Families>);
+pub(crate) struct Memory {
+    families: Mutex<Families>,
+    /// Tests: the next writes fail, though what they write is there.
+    #[cfg(test)]
+    pub failing: std::sync::atomic::AtomicBool,
+}
 
 impl Memory {
     pub fn snapshot(&self) -> MemorySnapshot {
-        MemorySnapshot(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        MemorySnapshot(self.families.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     pub fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>) {
-        let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
         for batch in batches {
             for op in batch.ops() {
                 match *op {

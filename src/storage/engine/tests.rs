@@ -193,6 +193,22 @@ fn a_precondition_that_fails_fails_its_batch_alone() {
 }
 
 #[test]
+fn a_run_that_ends_before_it_begins_deletes_nothing() {
+    run(async {
+        for (store, _, _folder) in stores() {
+            let mut batch = Batch::new();
+            batch.put(&ROWS, &(1, 5), &vec![5]);
+            batch.delete_range(&ROWS, &ROWS.range((1, 9)..(1, 2)));
+            batch.delete_range(&ROWS, &ROWS.range((1, 5)..(1, 5)));
+            store.commit(batch).await.unwrap();
+            assert_eq!(contents(&store).await.len(), 1);
+            assert_eq!(store.health(), Health::Ready);
+            assert!(store.snapshot().scan(&ROWS, ROWS.range((1, 9)..(1, 2))).collect().await.unwrap().is_empty());
+        }
+    });
+}
+
+#[test]
 fn a_store_keeps_its_rows_and_never_gives_a_position_twice() {
     run(async {
         let folder = TempDir::new().unwrap();

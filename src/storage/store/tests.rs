@@ -1,0 +1,73 @@
+//! A disk that fails: what was tried is never given again, and the store recovers by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Health, Store};
+use crate::engine::Engine;
+use crate::{Batch, Error, Family, Keyspace, News, Observer, Options, Position};
+
+const LOG: Keyspace<Position, u64> = Keyspace::new(2, "log", Family::Log);
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn committing(&self, _: &[News]) {}
+    fn committed(&self, _: &[News], _: Position) {}
+}
+
+impl Store {
+    fn fail(&self, failing: bool) {
+        let Engine::Memory(memory) = &self.shared.engine else { panic!("another engine") };
+        memory.failing.store(failing, Ordering::Release);
+    }
+
+    /// A batch with so many positions; the last one has a row.
+    async fn append(&self, stamps: u64) -> crate::Result<Position> {
+        let mut batch = Batch::new();
+        let mut last = Position::ZERO;
+        for _ in 0..stamps {
+            last = batch.stamp();
+        }
+        batch.put(&LOG, &last, &stamps);
+        self.commit(batch).await.map(|committed| committed.end)
+    }
+
+    async fn recovered(&self) {
+        while self.health() == Health::ReadOnly {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// `group` is how many positions the group has whose write fails.
+async fn fails_once(group: u64) {
+    let store = Store::open(&Options::memory(), Arc::new(Nobody)).unwrap();
+    let before = store.append(1).await.unwrap();
+    store.fail(true);
+    assert!(matches!(store.append(group).await, Err(Error::OutcomeUnknown(_))));
+    assert_eq!(store.health(), Health::ReadOnly);
+    assert!(matches!(store.append(1).await, Err(Error::Unavailable(_))), "nothing is tried while the disk fails");
+    let seen = store.snapshot();
+    assert_eq!(seen.position(), before);
+    assert_eq!(seen.scan(&LOG, LOG.all()).collect().await.unwrap().len(), 1, "reads go on, with what was known");
+    store.fail(false);
+    store.recovered().await;
+    let tried = before.get() + group;
+    assert!(store.snapshot().position().get() >= tried);
+    let after = store.append(1).await.unwrap();
+    assert!(after.get() > tried, "{after} was given to what failed, up to {tried}");
+    let rows = store.snapshot().scan(&LOG, LOG.all()).collect().await.unwrap();
+    assert_eq!(rows.len(), 3, "what was tried is there, and nothing was written over it");
+}
+
+#[tokio::test]
+async fn positions_of_a_failed_group_are_never_given_again() {
+    fails_once(3).await;
+}
+
+#[tokio::test]
+async fn nor_are_those_of_a_group_that_was_to_raise_the_ceiling() {
+    fails_once(crate::committer::RESERVE + 10).await;
+}
