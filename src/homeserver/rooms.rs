@@ -11,6 +11,7 @@ mod guests;
 pub mod history;
 pub mod membership;
 mod power;
+pub mod receive;
 pub mod relations;
 pub mod resolve;
 pub mod roots;

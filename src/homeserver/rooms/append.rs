@@ -11,7 +11,8 @@ use matron_storage::{Batch, Position};
 use ruma::events::TimelineEventType;
 
 use super::Rooms;
-use super::build::Built;
+use super::build::{Built, MAX_DEPTH};
+use super::receive::Received;
 use super::tree::{Change, NodeNum, diff};
 use super::working::Working;
 use crate::error::Result;
@@ -25,6 +26,7 @@ use crate::streams::Subject;
 
 mod aggregate;
 mod annotate;
+mod gaps;
 mod members;
 pub(crate) use members::membership_of;
 mod notify;
@@ -33,9 +35,6 @@ mod relate;
 pub(crate) use relate::MOST_LEVELS;
 mod standing;
 mod thread;
-
-/// The greatest depth that canonical JSON can hold.
-const MAX_DEPTH: u64 = (1 << 53) - 1;
 
 /// A batch of events for one room.
 pub struct Append<'a> {
@@ -55,19 +54,22 @@ impl<'a> Append<'a> {
         Self { rooms, working, batch, roots: Vec::new(), changed: false }
     }
 
-    /// Places an authorized event at the end of the room's stream.
+    /// Places an authorized event at the end of the room's stream. One that lay with the outliers keeps its number.
     ///
     /// # Errors
     /// The store cannot be read: then the batch must not be committed, since the working copy is half changed.
     pub async fn live(&mut self, built: Built, transaction: Option<Transaction>) -> Result<Position> {
-        let Built { num, pdu, json, prev, auth, state_before, depth } = built;
+        let redacted_by = self.lift(&built).await?;
+        let Built { num, pdu, json, prev, auth, state_before, depth, received } = built;
         let position = self.batch.stamp();
-        let place = Place { room: self.working.num, arrival: Some(Arrival::Live(position)) };
+        let arrival = Arrival::Live(position);
+        let place = Place { room: self.working.num, arrival: Some(arrival) };
         let depth = depth.min(MAX_DEPTH);
 
         let (state_key, state_after) = self.change_state(&pdu, num, state_before).await?;
-        self.move_ends(&pdu, num, depth, &prev, state_after);
-        let changes = self.settle(num, state_key, state_before, state_after, position).await?;
+        let end = Extremity { num, id: pdu.event_id.to_string(), depth, state: state_after };
+        self.move_ends(end, &prev, received.as_ref()).await?;
+        let changes = self.settle(state_key.map(|key| (key, num)), state_before, position).await?;
 
         let head = &mut self.working.head;
         head.depth = head.depth.max(depth);
@@ -105,10 +107,24 @@ impl<'a> Append<'a> {
         }
         self.apply(&changes, position).await?;
         if pdu.kind == TimelineEventType::RoomRedaction {
-            self.redact(&pdu, num).await?;
+            self.redact(&pdu, num, state_before).await?;
+        }
+        if let Some(received) = received {
+            self.placed(&pdu, num, redacted_by).await?;
+            self.open_gap(depth, arrival, received.missing);
         }
         self.changed = true;
         Ok(position)
+    }
+
+    /// What an event of another server meets when it gets its place: a redaction that was faster, a gap that it fills.
+    async fn placed(&mut self, pdu: &Pdu, num: EventNum, redacted_by: Option<EventNum>) -> Result<()> {
+        let digest = matron_matrix::digest::of_event_id(pdu.event_id.as_str());
+        if let Some(redaction) = redacted_by {
+            self.prune(num, redaction).await?;
+        }
+        self.redact_early(num, digest).await?;
+        self.fill_gaps(num, digest).await
     }
 
     /// The state after an event: another root if it is a state event.
@@ -118,6 +134,10 @@ impl<'a> Append<'a> {
         num: EventNum,
         before: NodeNum,
     ) -> Result<(Option<crate::schema::StateKeyNum>, NodeNum)> {
+        // It may be a state that no event had after it: the resolution of some ends.
+        if self.roots.last() != Some(&before) {
+            self.roots.push(before);
+        }
         let Some(key) = &pdu.state_key else { return Ok((None, before)) };
         let state_key = self.rooms.ids.state_key(&pdu.kind.to_string(), key).await?;
         let after = self.working.editor.set(before, state_key, num).await?;
@@ -126,30 +146,43 @@ impl<'a> Append<'a> {
     }
 
     /// The event is an end of the graph now, those before it are none any more.
-    fn move_ends(&mut self, pdu: &Pdu, num: EventNum, depth: u64, prev: &[EventNum], state: NodeNum) {
+    async fn move_ends(&mut self, end: Extremity, prev: &[EventNum], received: Option<&Received>) -> Result<()> {
+        let mut passed = prev.to_vec();
+        let mut followed = false;
+        if let Some(received) = received {
+            self.pass_set_aside(&mut passed).await?;
+            let digest = matron_matrix::digest::of_event_id(&end.id);
+            followed = !self.gaps_of(digest).await?.is_empty() || received.known && self.is_followed(end.num).await?;
+        }
+        let num = end.num;
         let ends = &mut self.working.head.extremities;
-        ends.retain(|end| !prev.contains(&end.num));
-        ends.push(Extremity { num, id: pdu.event_id.to_string(), depth, state });
+        ends.retain(|end| !passed.contains(&end.num));
+        if !followed || ends.is_empty() {
+            ends.push(end);
+        }
+        self.link(prev, num);
+        Ok(())
+    }
+
+    /// Writes the edges to an event from those before it.
+    fn link(&mut self, prev: &[EventNum], num: EventNum) {
         for prev in prev {
             self.batch.put(&EDGES, &(*prev, num), &());
         }
     }
 
-    /// The room's resolved state after its ends moved, and what changed in it.
+    /// The room's resolved state after its ends moved, and what changed in it. `event` is the state event that moved them.
     async fn settle(
         &mut self,
-        num: EventNum,
-        state_key: Option<crate::schema::StateKeyNum>,
+        event: Option<(crate::schema::StateKeyNum, EventNum)>,
         before: NodeNum,
-        after: NodeNum,
         position: Position,
     ) -> Result<Vec<Change>> {
         let old = self.working.head.state;
-        let linear = self.working.head.extremities.len() == 1 && before == old;
-        let new = if self.working.head.extremities.len() == 1 {
-            after
+        let ends = self.working.head.extremities.clone();
+        let new = if let [end] = ends.as_slice() {
+            end.state
         } else {
-            let ends = self.working.head.extremities.clone();
             // The head still has the state of its former ends.
             self.working.head.state = super::tree::EMPTY;
             let resolved = super::resolve::state_after_all(self.rooms, self.working, &ends).await;
@@ -160,15 +193,15 @@ impl<'a> Append<'a> {
             return Ok(Vec::new());
         }
         self.roots.push(new);
-        let changes = match state_key {
-            Some(key) if linear => {
+        let changes = match (event, ends.as_slice()) {
+            (Some((key, num)), [end]) if end.num == num && before == old => {
                 let replaced = self.working.editor.reader().get(old, key).await?;
                 vec![Change { key, old: replaced, new: Some(num) }]
             }
             _ => diff(self.working.editor.reader(), old, new).await?,
         };
         self.working.head.state = new;
-        let extremities = self.working.head.extremities.iter().map(|end| end.num).collect();
+        let extremities = ends.iter().map(|end| end.num).collect();
         self.batch.put(&STATES, &(self.working.num, position), &StateAt { state: new, extremities });
         Ok(changes)
     }
@@ -185,6 +218,18 @@ impl<'a> Append<'a> {
             }
             None => self.batch.put(&OUTLIERS, &num, &event),
         }
+        self.working.touched.places.insert(num, place.arrival);
+        self.working.fresh.insert(num, event);
+    }
+
+    /// Writes the row of an event whose header changed, where it lies.
+    fn rewrite(&mut self, event: StoredEvent, place: Place) {
+        let num = event.header.num;
+        match place.arrival {
+            Some(arrival) => self.batch.put(&TIMELINE, &(place.room, arrival), &event),
+            None => self.batch.put(&OUTLIERS, &num, &event),
+        }
+        // What the batch does to it further starts from this.
         self.working.touched.places.insert(num, place.arrival);
         self.working.fresh.insert(num, event);
     }

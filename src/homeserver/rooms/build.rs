@@ -9,6 +9,7 @@ use ruma::events::{StateEventType, TimelineEventType};
 use ruma::{EventId, OwnedEventId, RoomId};
 
 use super::Rooms;
+use super::receive::Received;
 use super::working::{StateEvent, Working};
 use crate::error::{Error, Result};
 use crate::schema::EventNum;
@@ -16,6 +17,9 @@ use crate::schema::rooms::Extremity;
 
 /// As many ends of the graph are joined by one event as the spec allows it previous events.
 const MOST_PREV_EVENTS: usize = 20;
+
+/// The greatest depth that canonical JSON can hold: whoever sends it must not end the room.
+pub(super) const MAX_DEPTH: u64 = (1 << 53) - 1;
 
 /// An event that may be placed.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct Built {
     pub state_before: u32,
     /// Its depth.
     pub depth: u64,
+    /// What is known of it as an event of another server; nothing where it was made here.
+    pub received: Option<Received>,
 }
 
 /// From which ends of the graph an event goes on.
@@ -76,7 +82,7 @@ pub async fn build(rooms: &Rooms, working: &mut Working, template: &Template, fr
             state.insert((kind, key), found);
         }
     }
-    let depth = prev.iter().map(|end| end.depth).max().unwrap_or(0) + 1;
+    let depth = (prev.iter().map(|end| end.depth).max().unwrap_or(0) + 1).min(MAX_DEPTH);
     let is_create = template.kind == TimelineEventType::RoomCreate;
     let names_room = !is_create || working.rules.event_format.require_room_create_room_id;
     let room_id: &RoomId = &working.id;
@@ -102,6 +108,7 @@ pub async fn build(rooms: &Rooms, working: &mut Working, template: &Template, fr
         auth: auth.into_iter().map(|(num, _)| num).collect(),
         state_before,
         depth,
+        received: None,
     })
 }
 

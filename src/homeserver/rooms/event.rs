@@ -11,7 +11,7 @@ use ruma::{EventId, OwnedEventId};
 use super::Rooms;
 use crate::error::{Error, Result};
 use crate::schema::EventNum;
-use crate::schema::rooms::{Arrival, EventHeader, OUTLIERS, PLACES, Place, StoredEvent, TIMELINE};
+use crate::schema::rooms::{Arrival, EventHeader, OUTLIERS, PLACES, Place, Standing, StoredEvent, TIMELINE};
 
 /// An event and where it lies.
 #[derive(Debug, Clone)]
@@ -108,7 +108,9 @@ pub fn readable(event: StoredEvent, rules: &RoomVersionRules) -> Result<Box<str>
 /// The stored JSON is no event.
 pub fn parse(event: &StoredEvent) -> Result<Pdu> {
     let id = OwnedEventId::try_from(event.header.event_id()).map_err(Error::internal)?;
-    Ok(Pdu::parse(id, &event.json)?)
+    let mut pdu = Pdu::parse(id, &event.json)?;
+    pdu.rejected = event.header.standing == Standing::Rejected;
+    Ok(pdu)
 }
 
 impl Rooms {
@@ -122,12 +124,19 @@ impl Rooms {
         }
         let found = by_num(snapshot, num).await?;
         let pdu = Arc::new(parse(&found.event)?);
-        self.authorities.insert(num, Arc::clone(&pdu));
+        // What was rejected may be accepted one day.
+        if !pdu.rejected {
+            self.authorities.insert(num, Arc::clone(&pdu));
+        }
         Ok(pdu)
     }
 
     pub(super) fn remembers(&self, num: EventNum) -> bool {
         self.authorities.get(&num).is_some()
+    }
+
+    pub(super) fn forget_authority(&self, num: EventNum) {
+        self.authorities.remove(&num);
     }
 
     pub(super) fn remember(&self, num: EventNum, pdu: &Arc<Pdu>) {

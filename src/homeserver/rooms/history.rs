@@ -2,7 +2,7 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::filter::{Candidate, Compiled};
-use matron_storage::Position;
+use matron_storage::{Keyspace, Position, Scan, Value};
 use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
 
@@ -10,8 +10,8 @@ use super::Rooms;
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::UserNum;
-use crate::schema::rooms::{Arrival, GAPS, ROOM_ORDER, StoredEvent, TIMELINE};
+use crate::schema::rooms::{Arrival, GAPS, Gap, ROOM_ORDER, StoredEvent, TIMELINE};
+use crate::schema::{RoomNum, UserNum};
 use crate::streams::Token;
 
 /// The most events that one page may hold.
@@ -146,7 +146,8 @@ impl Rooms {
     }
 }
 
-/// Walks room order from a place, as far as the view allows it.
+/// Walks room order from a place, as far as the view allows it. A page ends at a gap: another server may have what is
+/// missing there, and whoever asks for the next page has waited for it, or goes on without.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -165,6 +166,7 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     let until = if page.forward { now } else { until.min(now) };
     let limit = page.limit.clamp(1, MOST_EVENTS);
     let mut order = order(view, from, to, page.forward).expecting(limit.min(128) + 1);
+    let mut gaps = Gaps::new(view, from, to, page.forward).await?;
     let mut history =
         History { events: Vec::new(), senders: Vec::new(), start: from.token(until), end: None, last_state: None };
     let mut last = from;
@@ -179,7 +181,10 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
         let keys: Vec<_> = chunk.iter().map(|(_, arrival)| (view.room, *arrival)).collect();
         let events = view.snapshot.get_many(&TIMELINE, &keys).await?;
         for ((depth, arrival), event) in chunk.into_iter().zip(events) {
-            if kept.len() == limit || looked > limit * LOOKS_PER_EVENT {
+            let has_gap = gaps.lie_before((depth, arrival)).await?;
+            // Forwards, the gap comes first; a page that begins there goes on, since it was asked for before.
+            let at_gap = page.forward && has_gap && looked > 0;
+            if at_gap || kept.len() == limit || looked > limit * LOOKS_PER_EVENT {
                 more = true;
                 break;
             }
@@ -191,31 +196,81 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
                 history.last_state = Some(event.header.state_after);
                 kept.push(event);
             }
+            if has_gap && !page.forward {
+                more = true;
+                break;
+            }
         }
         if more {
             break;
         }
     }
     history.events = view.show_all(kept, true).await?;
-    if more || (page.forward && !history.events.is_empty()) || gap_at(view, last).await? {
+    if more || (page.forward && !history.events.is_empty()) {
         history.end = Some(last.token(until));
     }
     Ok(history)
 }
 
-type Order = matron_storage::Scan<(crate::schema::RoomNum, u64, Arrival), ()>;
+type OrderKey = (RoomNum, u64, Arrival);
+type Order = Scan<OrderKey, ()>;
 
 fn order(view: &View<'_>, from: Between, to: Option<Between>, forward: bool) -> Order {
-    let room = view.room;
-    let key = |place: Between| (room, place.depth, place.arrival);
+    along(view, &ROOM_ORDER, from, to, forward)
+}
+
+/// Rows that lie in room order, from one place to another.
+fn along<V: Value>(
+    view: &View<'_>,
+    space: &Keyspace<OrderKey, V>,
+    from: Between,
+    to: Option<Between>,
+    forward: bool,
+) -> Scan<OrderKey, V> {
+    use std::ops::Bound::{Excluded, Included};
+
+    let key = |place: Between| (view.room, place.depth, place.arrival);
     if forward {
-        use std::ops::Bound::{Excluded, Included};
-        let range = ROOM_ORDER.range((Excluded(key(from)), Included(key(to.unwrap_or(Between::END)))));
-        view.snapshot.scan(&ROOM_ORDER, range)
+        let range = (Excluded(key(from)), Included(key(to.unwrap_or(Between::END))));
+        view.snapshot.scan(space, space.range(range))
     } else {
-        use std::ops::Bound::{Excluded, Included};
-        let range = ROOM_ORDER.range((Excluded(key(to.unwrap_or(Between::START))), Included(key(from))));
-        view.snapshot.scan(&ROOM_ORDER, range).reverse()
+        let range = (Excluded(key(to.unwrap_or(Between::START))), Included(key(from)));
+        view.snapshot.scan(space, space.range(range)).reverse()
+    }
+}
+
+/// The gaps that a walk comes to.
+struct Gaps {
+    scan: Scan<OrderKey, Gap>,
+    next: Option<(u64, Arrival)>,
+    forward: bool,
+}
+
+impl Gaps {
+    async fn new(view: &View<'_>, from: Between, to: Option<Between>, forward: bool) -> Result<Self> {
+        let scan = along(view, &GAPS, from, to, forward).expecting(1);
+        let mut gaps = Self { scan, next: None, forward };
+        gaps.turn().await?;
+        Ok(gaps)
+    }
+
+    async fn turn(&mut self) -> Result<()> {
+        self.next = self.scan.next().await?.map(|((_, depth, arrival), _)| (depth, arrival));
+        Ok(())
+    }
+
+    /// Whether events are missing before this one. To be asked in the order of the walk.
+    async fn lie_before(&mut self, event: (u64, Arrival)) -> Result<bool> {
+        while let Some(next) = self.next {
+            if next == event {
+                return Ok(true);
+            }
+            if self.forward == (next > event) {
+                break;
+            }
+            self.turn().await?;
+        }
+        Ok(false)
     }
 }
 
@@ -228,13 +283,6 @@ async fn next_chunk(order: &mut Order, most: usize, until: Position) -> Result<V
         }
     }
     Ok(chunk)
-}
-
-/// Whether events are missing before a place: another server may have them.
-async fn gap_at(view: &View<'_>, place: Between) -> Result<bool> {
-    let key = (view.room, place.depth, place.arrival);
-    let next = (view.room, place.depth.saturating_add(1), Arrival::Live(Position::MAX));
-    Ok(view.snapshot.scan(&GAPS, GAPS.range(key..=next)).first().await?.is_some())
 }
 
 /// Whether a filter wants an event.

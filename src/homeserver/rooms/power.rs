@@ -5,8 +5,21 @@ use ruma::events::StateEventType;
 use ruma::events::room::power_levels::RoomPowerLevels;
 
 use super::Rooms;
+use super::tree::NodeNum;
 use super::working::Working;
 use crate::error::{Error, Result};
+
+/// The levels in any of the room's states.
+///
+/// # Errors
+/// The store cannot be read; that state cannot be.
+pub(super) async fn at(rooms: &Rooms, working: &Working, root: NodeNum) -> Result<RoomPowerLevels> {
+    let create = working.state_event_at(rooms, root, &StateEventType::RoomCreate, "").await?;
+    let (_, create) = create.ok_or_else(|| Error::internal("a state has no create event"))?;
+    let power_levels = working.state_event_at(rooms, root, &StateEventType::RoomPowerLevels, "").await?;
+    let power_levels = power_levels.as_ref().map(|(_, pdu)| &**pdu);
+    Ok(levels(&create, power_levels, &working.rules.authorization)?)
+}
 
 /// The levels as of the working copy's current state.
 ///

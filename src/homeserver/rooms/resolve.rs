@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use matron_matrix::authorize::auth_types_of;
 use matron_matrix::resolve::{Material, authority, resolve};
 use ruma::OwnedEventId;
 use ruma::events::StateEventType;
@@ -75,7 +76,10 @@ async fn resolve_roots(rooms: &Rooms, working: &mut Working, base: NodeNum, othe
         forks.push(fork);
     }
     load_chains(rooms, working, open, &mut material, &mut nums).await?;
-    add_unconflicted_members(rooms, working, base, &names, &mut forks, &mut material, &mut nums).await?;
+    let mut whole = Whole { rooms, working, base, names: &names, forks, material, nums };
+    whole.add_what_rules_ask_for().await?;
+    whole.add_what_shares_authority().await?;
+    let Whole { forks, material, nums, .. } = whole;
 
     let rules = working.rules.clone();
     let resolved = tokio::task::spawn_blocking(move || resolve(&rules, &forks, &material).map(|state| (state, nums)))
@@ -113,6 +117,9 @@ async fn load_chains(
     let mut seen: HashSet<EventNum> = open.iter().copied().collect();
     while let Some(num) = open.pop() {
         let pdu = working.pdu(rooms, num).await?;
+        if material.events.contains_key(&pdu.event_id) {
+            continue;
+        }
         for id in authority(&pdu) {
             let num = match nums.get(&id) {
                 Some(num) => Some(*num),
@@ -130,37 +137,66 @@ async fn load_chains(
     Ok(())
 }
 
-/// The members who sent a conflicted event, or are its target, decide whether it is allowed: where all forks agree on
-/// them they are not in the difference, but the rules ask for them.
-async fn add_unconflicted_members(
-    rooms: &Rooms,
-    working: &Working,
+/// The forks as they are put together: what differs, and of what all agree on as much as the outcome depends on.
+struct Whole<'a> {
+    rooms: &'a Rooms,
+    working: &'a Working,
     base: NodeNum,
-    names: &HashMap<StateKeyNum, (StateEventType, String)>,
-    forks: &mut [StateMap<OwnedEventId>],
-    material: &mut Material,
-    nums: &mut HashMap<OwnedEventId, EventNum>,
-) -> Result<()> {
-    let conflicted: HashSet<&(StateEventType, String)> = names.values().collect();
-    let mut users: HashSet<String> = HashSet::new();
-    for event in material.events.values() {
-        users.insert(event.sender.to_string());
-        if event.kind == ruma::events::TimelineEventType::RoomMember {
-            users.extend(event.state_key.clone());
+    /// What differs.
+    names: &'a HashMap<StateKeyNum, (StateEventType, String)>,
+    forks: Vec<StateMap<OwnedEventId>>,
+    material: Material,
+    nums: HashMap<OwnedEventId, EventNum>,
+}
+
+impl Whole<'_> {
+    /// The rules ask for the state of now: a member who was banned meanwhile, on whom all forks agree.
+    async fn add_what_rules_ask_for(&mut self) -> Result<()> {
+        let rules = &self.working.rules.authorization;
+        let mut asked: HashSet<(StateEventType, String)> = HashSet::new();
+        for event in self.material.events.values() {
+            asked.extend(auth_types_of(event, rules).unwrap_or_default());
         }
-    }
-    for user in users {
-        let name = (StateEventType::RoomMember, user);
-        if conflicted.contains(&name) {
-            continue;
-        }
-        if let Some((num, pdu)) = working.state_event_at(rooms, base, &name.0, &name.1).await? {
-            nums.insert(pdu.event_id.clone(), num);
-            for fork in &mut *forks {
-                fork.insert(name.clone(), pdu.event_id.clone());
+        for name in asked {
+            if !self.forks.iter().all(|fork| fork.contains_key(&name))
+                && let Some((num, _)) = self.working.state_event_at(self.rooms, self.base, &name.0, &name.1).await?
+            {
+                self.add(name, num).await?;
             }
-            load_chains(rooms, working, vec![num], material, nums).await?;
         }
+        Ok(())
     }
-    Ok(())
+
+    /// An event is in the auth difference only if some whole state does not rest on it. Where all agree on an event that
+    /// rests on it, none does not. What rests on another event has the greater number, since authority is known first.
+    async fn add_what_shares_authority(&mut self) -> Result<()> {
+        let chains: Vec<_> =
+            self.forks.iter().map(|fork| self.material.auth_chain(fork.values().map(AsRef::as_ref))).collect();
+        let all: HashSet<_> = chains.iter().flatten().collect();
+        let differs = |id: &&OwnedEventId| chains.iter().any(|chain| !chain.contains(*id));
+        let Some(oldest) = all.into_iter().filter(differs).filter_map(|id| self.nums.get(id)).min().copied() else {
+            return Ok(());
+        };
+        for (key, num) in self.working.editor.reader().entries(self.base).await? {
+            if num > oldest && !self.names.contains_key(&key) {
+                let name = self.rooms.ids.state_key_name(key).await?;
+                let kind = StateEventType::from(&*self.rooms.ids.kind_name(name.kind).await?);
+                self.add((kind, name.key.clone()), num).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an event on which all forks agree, with all that authorizes it.
+    async fn add(&mut self, name: (StateEventType, String), num: EventNum) -> Result<()> {
+        if self.names.values().any(|differing| *differing == name) {
+            return Ok(());
+        }
+        let id = self.working.pdu(self.rooms, num).await?.event_id.clone();
+        self.nums.insert(id.clone(), num);
+        for fork in &mut self.forks {
+            fork.insert(name.clone(), id.clone());
+        }
+        load_chains(self.rooms, self.working, vec![num], &mut self.material, &mut self.nums).await
+    }
 }

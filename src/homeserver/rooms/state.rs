@@ -127,12 +127,12 @@ impl Rooms {
             if membership_of_event(&event)? != Membership::Join {
                 continue;
             }
-            let pdu = super::event::parse(&event)?;
-            let text = |name: &str| {
-                let content: serde_json::Map<String, serde_json::Value> = pdu.content_as().ok()?;
-                content.get(name)?.as_str().map(ToOwned::to_owned)
-            };
-            joined.push((pdu.state_key.clone().unwrap_or_default(), text("displayname"), text("avatar_url")));
+            let user = super::event::parse(&event)?.state_key.unwrap_or_default();
+            let content = content(&readable(event, &view.rules)?)?;
+            let content: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(content.get()).unwrap_or_default();
+            let text = |name: &str| content.get(name)?.as_str().map(ToOwned::to_owned);
+            joined.push((user, text("displayname"), text("avatar_url")));
         }
         Ok(joined)
     }

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use matron_matrix::event::{Pdu, Template};
+use matron_matrix::resolve::{Material, authority, resolve};
 use matron_matrix::{authorize, canonical};
 use matron_storage::{Batch, Options};
 use proptest::prelude::*;
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
+use ruma::events::StateEventType;
+use ruma::state_res::StateMap;
 use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId, UserId};
 use serde_json::{Value, json};
 
 use super::append::Append;
-use super::build::{Built, From};
+use super::build::From;
 use super::event::by_id;
+use super::receive::received;
+use super::tree::{NodeCache, NodeNum, Reader};
 use super::working::Working;
 use super::writer::Intent;
 use crate::Homeserver;
@@ -23,6 +28,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::schema::RoomNum;
 use crate::schema::rooms::{Extremity, StoredEvent, TIMELINE};
+
+mod order;
+mod scene;
+mod standing;
 
 #[derive(Debug, Clone)]
 struct Step {
@@ -33,7 +42,7 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (0_usize..3, 0_usize..6, prop::collection::vec(0_usize..4, 1..3)).prop_map(|(by, what, back)| Step {
+    (0_usize..3, 0_usize..8, prop::collection::vec(0_usize..4, 1..3)).prop_map(|(by, what, back)| Step {
         by,
         what,
         back,
@@ -73,7 +82,8 @@ fn event(what: usize, nth: usize, users: &[Session]) -> (&'static str, Option<St
         2 => ("m.room.power_levels", Some(String::new()), levels(0)),
         3 => ("m.room.power_levels", Some(String::new()), levels(60)),
         4 => ("m.room.member", Some(users[2].user_id.to_string()), json!({ "membership": "ban" })),
-        _ => ("m.room.member", Some(users[2].user_id.to_string()), json!({ "membership": "join" })),
+        5 => ("m.room.member", Some(users[2].user_id.to_string()), json!({ "membership": "join" })),
+        _ => ("m.room.message", None, json!({ "msgtype": "m.text", "body": nth.to_string() })),
     }
 }
 
@@ -132,6 +142,8 @@ async fn receive(server: &Arc<Homeserver>, working: &mut Working, event: &Stored
         ends.push(Extremity { num: header.num, id: id.to_string(), depth: header.depth, state: header.state_after });
     }
     let state_before = super::resolve::state_after_all(&server.rooms, working, &ends).await.unwrap();
+    let roots: Vec<_> = ends.iter().map(|end| end.state).collect();
+    assert_eq!(named(server, working, state_before).await, resolved_whole(server, working, &roots).await);
     let mut state = BTreeMap::new();
     let create = (ruma::events::StateEventType::RoomCreate, String::new());
     let types = authorize::auth_types_of(&pdu, &working.rules.authorization).unwrap();
@@ -145,15 +157,9 @@ async fn receive(server: &Arc<Homeserver>, working: &mut Working, event: &Stored
     })
     .unwrap();
     let is_create = ends.is_empty();
-    let built = Built {
-        num: server.ids.new_events(1).await.unwrap(),
-        depth: pdu.depth,
-        pdu: Arc::new(pdu),
-        json: event.json.clone(),
-        prev: ends.iter().map(|end| end.num).collect(),
-        auth: Vec::new(),
-        state_before,
-    };
+    let built = received(&server.rooms, working, Arc::new(pdu), event.json.clone(), state_before).await;
+    let built = built.unwrap().unwrap();
+    assert_eq!(built.auth.len(), built.pdu.auth_events.len());
     let mut batch = Batch::new();
     let mut append = Append::new(&server.rooms, working, &mut batch);
     if is_create {
@@ -163,6 +169,42 @@ async fn receive(server: &Arc<Homeserver>, working: &mut Working, event: &Stored
     append.finish();
     let committed = server.store.commit(batch).await.unwrap();
     working.committed(&server.rooms, committed.first);
+}
+
+/// A state by names and ids.
+async fn named(server: &Homeserver, working: &Working, root: NodeNum) -> StateMap<OwnedEventId> {
+    let mut state = StateMap::new();
+    for (key, num) in working.editor.reader().entries(root).await.unwrap() {
+        let name = server.ids.state_key_name(key).await.unwrap();
+        let kind = StateEventType::from(&*server.ids.kind_name(name.kind).await.unwrap());
+        state.insert((kind, name.key.clone()), working.pdu(&server.rooms, num).await.unwrap().event_id.clone());
+    }
+    state
+}
+
+/// What states resolve to where they are given whole, with all their authority: slow, and plainly right.
+async fn resolved_whole(server: &Homeserver, working: &Working, roots: &[NodeNum]) -> StateMap<OwnedEventId> {
+    let mut forks = Vec::new();
+    let mut material = Material::default();
+    for root in roots {
+        let fork = named(server, working, *root).await;
+        let mut open: Vec<_> = fork.values().cloned().collect();
+        while let Some(id) = open.pop() {
+            if !material.events.contains_key(&id) {
+                let num = working.event_num(&server.rooms, id.as_str()).await.unwrap().unwrap();
+                let pdu = working.pdu(&server.rooms, num).await.unwrap();
+                open.extend(authority(&pdu));
+                material.events.insert(id, pdu);
+            }
+        }
+        forks.push(fork);
+    }
+    forks.dedup();
+    match forks.as_slice() {
+        [] => StateMap::new(),
+        [one] => one.clone(),
+        several => resolve(&working.rules, several, &material).unwrap(),
+    }
 }
 
 /// The resolved state by names and ids.
@@ -177,6 +219,17 @@ async fn state(server: &Homeserver, room: RoomNum) -> BTreeMap<(String, String),
         state.insert((kind, name.key.clone()), event.header.event_id());
     }
     state
+}
+
+/// The states before and after every event can be read from the store alone, also those that only a fork had.
+async fn every_state_is_on_disk(server: &Homeserver, room: RoomNum) {
+    let snapshot = server.store.snapshot();
+    let reader = Reader::new(snapshot.clone(), Arc::new(NodeCache::new(10)), room);
+    for (_, event) in snapshot.scan(&TIMELINE, TIMELINE.under(&(room,))).collect().await.unwrap() {
+        for root in [event.header.state_before, event.header.state_after] {
+            reader.entries(root).await.unwrap();
+        }
+    }
 }
 
 /// The events in another order in which each still comes after those before it.
@@ -219,6 +272,8 @@ proptest! {
             }
             let room = here.ids.room(&here.store.snapshot(), room_id.as_str()).await.unwrap().unwrap();
             assert_eq!(state(&here, room).await, state(&there, num).await);
+            every_state_is_on_disk(&here, room).await;
+            every_state_is_on_disk(&there, num).await;
             here.stop().await;
             there.stop().await;
         });

@@ -6,7 +6,7 @@
 //!
 //! Nodes are named by the room's own counter: a change writes the nodes on one path, a few hundred bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use matron_storage::{Batch, Snapshot};
@@ -158,13 +158,15 @@ pub struct Editor {
     next: NodeNum,
     /// The root that each new root was made from.
     parents: BTreeMap<NodeNum, NodeNum>,
+    /// The new nodes that the batch writes.
+    written: HashSet<NodeNum>,
 }
 
 impl Editor {
     /// Goes on where the room's numbering stands: after `last`, the greatest number in use.
     #[must_use]
-    pub const fn new(reader: Reader, last: NodeNum) -> Self {
-        Self { reader, next: last + 1, parents: BTreeMap::new() }
+    pub fn new(reader: Reader, last: NodeNum) -> Self {
+        Self { reader, next: last + 1, parents: BTreeMap::new(), written: HashSet::new() }
     }
 
     /// The greatest node number of a room in the store.
@@ -306,10 +308,9 @@ impl Editor {
     /// Writes the new nodes that the kept roots reach, each root with the one that it was made from.
     pub fn write(&mut self, batch: &mut Batch, kept: &[NodeNum]) {
         let mut open: Vec<NodeNum> = kept.to_vec();
-        let mut written = std::collections::HashSet::new();
         while let Some(num) = open.pop() {
             let Some(node) = self.reader.fresh.get(&num) else { continue };
-            if !written.insert(num) {
+            if !self.written.insert(num) {
                 continue;
             }
             if let Node::Inner(children) = &**node {
@@ -320,10 +321,13 @@ impl Editor {
         }
     }
 
-    /// The batch is committed: new nodes are found in the cache from now on, and `snapshot` holds them.
+    /// The batch is committed: what it wrote is found in the cache from now on, and `snapshot` holds it. The other new
+    /// nodes are gone: their numbers may be given again when the room is loaded anew.
     pub fn committed(&mut self, snapshot: Snapshot) {
         for (num, node) in self.reader.fresh.drain() {
-            self.reader.cache.0.insert((self.reader.room, num), node);
+            if self.written.remove(&num) {
+                self.reader.cache.0.insert((self.reader.room, num), node);
+            }
         }
         self.parents.clear();
         self.reader.snapshot = snapshot;

@@ -11,10 +11,13 @@ use ruma::room_version_rules::RoomVersionRules;
 use ruma::{OwnedRoomId, RoomId, RoomVersionId};
 
 use super::Rooms;
+use super::event::{Found, by_num};
 use super::tree::{EMPTY, Editor};
 use crate::error::{Error, Result};
 use crate::schema::relations::{Aggregate, Relation};
-use crate::schema::rooms::{Arrival, HEADS, Member, ROOMS, RoomHead, RoomRow, StoredEvent, Thread, UserRoom};
+use crate::schema::rooms::{
+    Arrival, Gap, HEADS, Member, Place, ROOMS, RoomHead, RoomRow, StoredEvent, Thread, UserRoom,
+};
 use crate::schema::{DeviceNum, Digest, EventNum, RoomNum, UserNum};
 
 /// An event of the room's state: its number and itself.
@@ -55,6 +58,14 @@ pub(super) struct Touched {
     pub user_rooms: HashMap<UserNum, Option<UserRoom>>,
     pub servers: HashMap<String, u64>,
     pub transactions: HashMap<(DeviceNum, Digest), String>,
+    /// Redactions that came before their target.
+    pub early_redactions: HashMap<Digest, Vec<EventNum>>,
+    /// Gaps as they will be.
+    pub gaps: HashMap<(u64, Arrival), Gap>,
+    /// Where a missing event leaves gaps that are new.
+    pub missing: HashMap<Digest, Vec<(u64, Arrival)>>,
+    /// Events that stand otherwise now.
+    pub restood: Vec<EventNum>,
 }
 
 impl Working {
@@ -159,6 +170,19 @@ impl Working {
         }
     }
 
+    /// An event of the room and its place, as of the batch so far; none where it is another room's.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the event's row is missing.
+    pub(super) async fn found(&self, num: EventNum) -> Result<Option<Found>> {
+        if let Some(event) = self.fresh.get(&num) {
+            let arrival = self.touched.places.get(&num).copied().flatten();
+            return Ok(Some(Found { event: event.clone(), place: Place { room: self.num, arrival } }));
+        }
+        let found = by_num(&self.snapshot, num).await?;
+        Ok((found.place.room == self.num).then_some(found))
+    }
+
     /// An event's number by its id, also of one that is not committed yet.
     ///
     /// # Errors
@@ -180,6 +204,9 @@ impl Working {
         self.snapshot = rooms.store.snapshot();
         self.editor.committed(self.snapshot.clone());
         self.fresh.clear();
+        for num in std::mem::take(&mut self.touched.restood) {
+            rooms.forget_authority(num);
+        }
         self.touched = Touched::default();
     }
 }

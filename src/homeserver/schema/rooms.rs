@@ -280,6 +280,15 @@ matron_storage::record! {
 }
 
 matron_storage::record! {
+    /// What is missing before an event.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    pub struct Gap {
+        /// The ids of its previous events that have no place here.
+        pub missing: Vec<String>,
+    }
+}
+
+matron_storage::record! {
     /// A member of a room.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Member {
@@ -363,7 +372,9 @@ pub const ROOM_ORDER: Keyspace<(RoomNum, u64, Arrival), ()> = Keyspace::new(0x02
 /// The event graph forwards: an event, and one that names it as previous.
 pub const EDGES: Keyspace<(EventNum, EventNum), ()> = Keyspace::new(0x0207, "edges", Family::Index);
 /// Gaps in room order: an event whose previous ones are missing, and their ids.
-pub const GAPS: Keyspace<(RoomNum, u64, Arrival), Vec<u8>> = Keyspace::new(0x0208, "gaps", Family::Index);
+pub const GAPS: Keyspace<(RoomNum, u64, Arrival), Gap> = Keyspace::new(0x0208, "gaps", Family::Index);
+/// The same the other way round: an event that is missing, and where it leaves a gap.
+pub const MISSING: Keyspace<(RoomNum, Digest, u64, Arrival), ()> = Keyspace::new(0x0231, "missing", Family::Index);
 /// Every live event in the one order: which room.
 pub const STREAM: Keyspace<Position, RoomNum> = Keyspace::new(0x0209, "stream", Family::Index);
 /// A node of a room's state tree, by the room's own numbering.
@@ -385,9 +396,9 @@ pub const THREAD_COUNTS: Keyspace<(RoomNum, EventNum, Position), CountsAt> =
 pub const MARKS: Keyspace<(UserNum, RoomNum, Position), Mark> = Keyspace::new(0x0212, "marks", Family::Index);
 /// Notifying events that were redacted: their thread and class.
 pub const VOIDED: Keyspace<(RoomNum, Position), Mark> = Keyspace::new(0x0213, "voided", Family::Index);
-/// Redactions that came before their target, by the target's id.
-pub const EARLY_REDACTIONS: Keyspace<(RoomNum, Digest), EventNum> =
-    Keyspace::new(0x0214, "early redactions", Family::Point);
+/// Redactions that came before their target, by the target's id. (0x0214 was theirs before.)
+pub const EARLY_REDACTIONS: Keyspace<(RoomNum, Digest, EventNum), ()> =
+    Keyspace::new(0x0230, "early redactions", Family::Index);
 /// What a device's transaction answered, by the digest of method and path.
 pub const TRANSACTIONS: Keyspace<(DeviceNum, Digest), Transaction> =
     Keyspace::new(0x0215, "transactions", Family::Queue);

@@ -10,33 +10,71 @@ use super::Append;
 use super::annotate::annotation;
 use super::relate::{MOST_LEVELS, target_of_stored};
 use crate::error::Result;
-use crate::rooms::event::by_num;
+use crate::rooms::event::Found;
 use crate::rooms::power;
+use crate::rooms::tree::NodeNum;
 use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS};
-use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, OUTLIERS, Place, StoredEvent, TIMELINE, VOIDED};
+use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, Place, StoredEvent, VOIDED};
 use crate::schema::{Digest, EventNum};
 
 /// How much of what relates to a redacted event is cut off from what is above it: a bound for one batch.
 const MOST_CUT_OFF: usize = 5000;
 
+/// How many redactions that came before one event are looked at when it comes: more are never honest.
+const MOST_EARLY_REDACTIONS: usize = 100;
+
 impl Append<'_> {
     /// Marks the event that a redaction names. One that is not known yet is marked when it comes.
-    pub(super) async fn redact(&mut self, redaction: &Pdu, num: EventNum) -> Result<()> {
+    pub(super) async fn redact(&mut self, redaction: &Pdu, num: EventNum, state_before: NodeNum) -> Result<()> {
         let Some(target) = &redaction.redacts else { return Ok(()) };
         let Some(target_num) = self.working.event_num(self.rooms, target.as_str()).await? else {
             let digest = digest::of_event_id(target.as_str());
-            self.batch.put(&EARLY_REDACTIONS, &(self.working.num, digest), &num);
+            self.batch.put(&EARLY_REDACTIONS, &(self.working.num, digest, num), &());
+            self.working.touched.early_redactions.entry(digest).or_default().push(num);
             return Ok(());
         };
-        let Some((mut event, place)) = self.find(target_num).await? else { return Ok(()) };
-        if event.header.redacted_by.is_some() || event.header.kind == "m.room.create" {
-            return Ok(());
+        if self.may_redact(redaction, target_num, state_before).await? {
+            self.prune(target_num, num).await?;
         }
-        let sender = self.rooms.ids.user_id(event.header.sender).await?;
-        let same_server = sender.server_name() == redaction.sender.server_name();
-        if !same_server
-            && !power::current(self.rooms, self.working).await?.user_can_redact_event_of_other(&redaction.sender)
-        {
+        Ok(())
+    }
+
+    /// Redactions that came before the event that they name take effect now, or never.
+    pub(super) async fn redact_early(&mut self, target: EventNum, digest: Digest) -> Result<()> {
+        let room = self.working.num;
+        let under = EARLY_REDACTIONS.under(&(room, digest));
+        let rows = self.working.snapshot.scan(&EARLY_REDACTIONS, under).take(MOST_EARLY_REDACTIONS).await?;
+        let mut early: Vec<_> = rows.into_iter().map(|((_, _, num), ())| num).collect();
+        early.extend(self.working.touched.early_redactions.remove(&digest).unwrap_or_default());
+        for num in early {
+            self.batch.delete(&EARLY_REDACTIONS, &(room, digest, num));
+            let Some(found) = self.working.found(num).await? else { continue };
+            let redaction = crate::rooms::event::parse(&found.event)?;
+            if self.may_redact(&redaction, target, found.event.header.state_before).await? {
+                self.prune(target, num).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a redaction takes effect, by the state before it.
+    async fn may_redact(&self, redaction: &Pdu, target: EventNum, state_before: NodeNum) -> Result<bool> {
+        let Some(found) = self.working.found(target).await? else { return Ok(false) };
+        if found.event.header.kind == "m.room.create" {
+            return Ok(false);
+        }
+        let sender = self.rooms.ids.user_id(found.event.header.sender).await?;
+        if sender.server_name() == redaction.sender.server_name() {
+            return Ok(true);
+        }
+        let levels = power::at(self.rooms, self.working, state_before).await?;
+        Ok(levels.user_can_redact_event_of_other(&redaction.sender))
+    }
+
+    /// Marks an event as redacted, once: what it counted for and related to goes with it.
+    pub(super) async fn prune(&mut self, target: EventNum, redaction: EventNum) -> Result<()> {
+        let Some(Found { mut event, place }) = self.working.found(target).await? else { return Ok(()) };
+        if event.header.redacted_by.is_some() {
             return Ok(());
         }
         if let Some(Arrival::Live(position)) = place.arrival
@@ -48,25 +86,14 @@ impl Append<'_> {
         if let Some(arrival) = place.arrival {
             self.unrelate(&event, arrival).await?;
         }
-        event.header.redacted_by = Some(num);
-        match place.arrival {
-            Some(arrival) => self.batch.put(&TIMELINE, &(place.room, arrival), &event),
-            None => self.batch.put(&OUTLIERS, &target_num, &event),
-        }
-        if self.working.fresh.contains_key(&target_num) {
-            self.working.fresh.insert(target_num, event);
-        }
+        event.header.redacted_by = Some(redaction);
+        self.rewrite(event, place);
         Ok(())
     }
 
     /// An event of this room and its place, also one that is not committed yet.
     pub(super) async fn find(&self, num: EventNum) -> Result<Option<(StoredEvent, Place)>> {
-        if let Some(event) = self.working.fresh.get(&num) {
-            let arrival = self.working.touched.places.get(&num).copied().flatten();
-            return Ok(Some((event.clone(), Place { room: self.working.num, arrival })));
-        }
-        let found = by_num(&self.working.snapshot, num).await?;
-        Ok((found.place.room == self.working.num).then_some((found.event, found.place)))
+        Ok(self.working.found(num).await?.map(|found| (found.event, found.place)))
     }
 
     /// A redacted event relates to nothing any more, nor does what relates to it relate to more than it.
