@@ -58,6 +58,8 @@ impl Engine {
         match &options.engine {
             #[cfg(feature = "rocks")]
             EngineKind::Rocks(folder) => rocks::Rocks::open(folder, options.cache_bytes, founding).map(Self::Rocks),
+            #[cfg(not(feature = "rocks"))]
+            EngineKind::Rocks(_) => Err(Error::Refused("this build has no RocksDB".to_owned())),
             EngineKind::Memory => {
                 let engine = memory::Memory::default();
                 engine.write(founding.into_iter());

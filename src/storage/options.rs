@@ -1,14 +1,12 @@
 //! How a store is opened.
 
-#[cfg(feature = "rocks")]
 use std::path::PathBuf;
 
 /// Which engine keeps the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineKind {
     /// `RocksDB` in this folder, which is made if it does not exist.
-    #[cfg(feature = "rocks")]
-    Rocks(PathBuf),
+        Rocks(PathBuf),
     /// Memory alone, for tests.
     Memory,
 }
@@ -32,8 +30,7 @@ impl Options {
     }
 
     /// A `RocksDB` store in a folder.
-    #[cfg(feature = "rocks")]
-    #[must_use]
+        #[must_use]
     pub const fn rocks(folder: PathBuf, cache_bytes: usize) -> Self {
         Self { engine: EngineKind::Rocks(folder), cache_bytes, sync: true }
     }
