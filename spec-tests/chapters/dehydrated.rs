@@ -16,7 +16,7 @@ fn device(user: &User, id: &str) -> Value {
         "initial_device_display_name": "Asleep",
         "device_data": { "algorithm": "org.matrix.msc3814.v2", "device_pickle": "xxx", "nonce": "n" },
         "device_keys": { "user_id": user.id, "device_id": id, "algorithms": ["m.megolm.v1.aes-sha2"],
-            "keys": keys, "dehydrated": true },
+            "keys": keys, "signatures": {}, "dehydrated": true },
         "one_time_keys": { "signed_curve25519:AAA": { "key": KEY, "signatures": {} } },
     })
 }

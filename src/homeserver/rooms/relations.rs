@@ -1,7 +1,9 @@
 //! What relates to an event: client-server API, "Relationships API".
 
+use std::ops::Bound;
+
 use matron_matrix::digest;
-use matron_storage::{KeyRange, Scan, Snapshot};
+use matron_storage::{Keyspace, Position, Scan, Snapshot};
 use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
 
@@ -57,6 +59,7 @@ pub struct Relations {
 }
 
 type Key = (RoomNum, Digest, u64, Arrival);
+type Bounds = (Bound<Key>, Bound<Key>);
 /// A relation and its place, if there is one more.
 type Next = Option<(Between, Relation)>;
 
@@ -75,9 +78,10 @@ async fn step(scan: &mut Scan<Key, Relation>) -> Result<Next> {
 }
 
 impl Walk {
-    async fn new(snapshot: &Snapshot, range: &KeyRange<Key>, asked: &Asked) -> Result<Self> {
-        let scan = |space| {
-            let scan = snapshot.scan(space, range.clone());
+    async fn new(snapshot: &Snapshot, bounds: Bounds, asked: &Asked) -> Result<Self> {
+        // A range names its keyspace too.
+        let scan = |space: &Keyspace<Key, Relation>| {
+            let scan = snapshot.scan(space, space.range(bounds));
             if asked.forward { scan } else { scan.reverse() }
         };
         let mut direct = scan(&RELATIONS);
@@ -123,8 +127,8 @@ impl Rooms {
         let snapshot = self.store.snapshot();
         let mut view = self.view(&snapshot, session, room_id).await?;
         view.find(target).await?;
-        let (range, until) = range(&view, digest::of_event_id(target.as_str()), asked).await?;
-        let mut walk = Walk::new(&snapshot, &range, asked).await?;
+        let (bounds, until) = bounds(&view, digest::of_event_id(target.as_str()), asked).await?;
+        let mut walk = Walk::new(&snapshot, bounds, asked).await?;
         let limit = asked.limit.clamp(1, MOST_EVENTS);
         let depth = asked.recurse.then_some(MOST_LEVELS);
         let ignored = self.accounts.ignored(&snapshot, session.user).await?;
@@ -151,9 +155,9 @@ impl Rooms {
     }
 }
 
-/// The rows to walk over, and up to which position events count.
-async fn range(view: &View<'_>, target: Digest, asked: &Asked) -> Result<(KeyRange<Key>, matron_storage::Position)> {
-    use std::ops::Bound::{Excluded, Included};
+/// Between which keys to walk, and up to which position events count.
+async fn bounds(view: &View<'_>, target: Digest, asked: &Asked) -> Result<(Bounds, Position)> {
+    use Bound::{Excluded, Included};
 
     let now = view.snapshot.position();
     let place = async |token: Option<Token>| match token {
@@ -170,5 +174,5 @@ async fn range(view: &View<'_>, target: Digest, asked: &Asked) -> Result<(KeyRan
     } else {
         (to.unwrap_or(Between::START), from.unwrap_or(Between::END))
     };
-    Ok((RELATIONS.range((Excluded(key(low)), Included(key(high)))), until))
+    Ok(((Excluded(key(low)), Included(key(high))), until))
 }

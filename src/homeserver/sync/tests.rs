@@ -167,7 +167,8 @@ fn content(what: What, thread: Option<&EventId>, target: Option<&EventId>) -> (&
         What::Mention => content["m.mentions"] = json!({ "user_ids": ["@reader:localhost"] }),
         What::Notice => content["msgtype"] = json!("m.notice"),
         What::Reaction => {
-            let relates_to = json!({ "rel_type": "m.annotation", "event_id": target, "key": "+" });
+            let relates_to =
+                json!({ "rel_type": "m.annotation", "event_id": target, "key": rand::random::<u64>().to_string() });
             return ("m.reaction", json!({ "m.relates_to": relates_to }));
         }
     }
@@ -181,7 +182,8 @@ async fn take(house: &House, model: &mut Model, step: Step) {
     match step {
         Step::Say { by_reader, thread, what } => {
             // Threads begin at events of the main timeline alone.
-            let main: Vec<usize> = (0..model.events.len()).filter(|at| model.events[*at].thread.is_none()).collect();
+            let begins = |event: &Said| event.thread.is_none() && !matches!(event.what, What::Reaction);
+            let main: Vec<usize> = (0..model.events.len()).filter(|at| begins(&model.events[*at])).collect();
             let root = thread.and_then(|nth| main.get(nth)).copied();
             let target = model.events.last().map(|event| event.id.clone());
             if matches!(what, What::Reaction) && target.is_none() {
