@@ -26,10 +26,10 @@ lint: setup
 test: lint
 	tools/cargo dev test --locked --workspace
 
-# The figures, as one table.
+# The figures, as one table (or some: ARGS="send sync"). The store that they need is filled once and kept: docs/benchmarks.md.
 bench: setup
 	tools/cargo release build --locked --profile bench -p matron-server -p spec-tests
-	$(TARGET)/release/bench
+	$(TARGET)/release/bench $(ARGS)
 
 # kill -9 under load, 50 times (or ARGS=20).
 crash: setup

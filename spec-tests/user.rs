@@ -64,6 +64,13 @@ impl User {
         Self { http, url: url.to_owned(), id: String::new(), token: String::new(), device_id: String::new() }
     }
 
+    /// Somebody who was logged in before.
+    #[must_use]
+    pub fn with_token(url: &str, id: &str, token: &str, device_id: &str) -> Self {
+        let (id, token, device_id) = (id.to_owned(), token.to_owned(), device_id.to_owned());
+        Self { id, token, device_id, ..Self::stranger(url) }
+    }
+
     /// Makes an account.
     pub async fn register(url: &str, name: &str) -> Self {
         let mut user = Self::stranger(url);

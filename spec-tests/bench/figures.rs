@@ -1,0 +1,45 @@
+//! Every figure is a file with one function that measures it. A new one: its file, and its line here.
+
+use std::pin::Pin;
+
+use crate::bench::Bench;
+
+mod create_room;
+mod delivery;
+mod door;
+mod fresh;
+mod joins;
+mod keys;
+mod messages;
+mod parked;
+mod send;
+mod sync;
+mod to_device;
+
+type Measuring<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// A figure, or some that are measured together.
+pub struct Figure {
+    pub name: &'static str,
+    pub measure: for<'a> fn(&'a mut Bench) -> Measuring<'a>,
+}
+
+/// All of them, in the order of the table.
+pub const ALL: &[Figure] = &[
+    Figure { name: "door", measure: |bench| Box::pin(door::measure(bench)) },
+    Figure { name: "send", measure: |bench| Box::pin(send::measure(bench)) },
+    Figure { name: "delivery", measure: |bench| Box::pin(delivery::measure(bench)) },
+    Figure { name: "sync", measure: |bench| Box::pin(sync::measure(bench)) },
+    Figure { name: "messages", measure: |bench| Box::pin(messages::measure(bench)) },
+    Figure { name: "create_room", measure: |bench| Box::pin(create_room::measure(bench)) },
+    Figure { name: "joins", measure: |bench| Box::pin(joins::measure(bench)) },
+    Figure { name: "keys", measure: |bench| Box::pin(keys::measure(bench)) },
+    Figure { name: "to_device", measure: |bench| Box::pin(to_device::measure(bench)) },
+    Figure { name: "parked", measure: |bench| Box::pin(parked::measure(bench)) },
+    Figure { name: "fresh", measure: |bench| Box::pin(fresh::measure(bench)) },
+];
+
+/// A figure by its name.
+pub fn find(name: &str) -> Option<&'static Figure> {
+    ALL.iter().find(|figure| figure.name == name)
+}

@@ -1,0 +1,149 @@
+//! A connection that costs the machine little: HTTP/1.1 by hand, one request at a time, so that what is measured is the
+//! server and not the client beside it.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body of an answer that must be 200.
+    #[track_caller]
+    pub fn ok(self) -> Vec<u8> {
+        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
+        self.body
+    }
+
+    /// The same, parsed.
+    #[track_caller]
+    pub fn json(self) -> Value {
+        serde_json::from_slice(&self.ok()).unwrap()
+    }
+}
+
+/// A connection of somebody.
+#[derive(Debug)]
+pub struct Wire {
+    stream: BufReader<TcpStream>,
+    token: String,
+    encoding: &'static str,
+    nth: u64,
+}
+
+impl Wire {
+    pub async fn connect(address: SocketAddr, token: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::with_capacity(2048, stream), token: token.to_owned(), encoding: "", nth: 0 }
+    }
+
+    /// Speaks for somebody else from now on.
+    pub fn become_one(&mut self, token: &str) {
+        token.clone_into(&mut self.token);
+    }
+
+    /// Asks for compressed answers, as browsers do.
+    pub fn compressed(mut self) -> Self {
+        self.encoding = "accept-encoding: gzip\r\n";
+        self
+    }
+
+    /// `GET` below `/_matrix/client`.
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.call("GET", path, "").await
+    }
+
+    /// `PUT` below `/_matrix/client`.
+    pub async fn put(&mut self, path: &str, body: &str) -> Answer {
+        self.call("PUT", path, body).await
+    }
+
+    /// `POST` below `/_matrix/client`.
+    pub async fn post(&mut self, path: &str, body: &str) -> Answer {
+        self.call("POST", path, body).await
+    }
+
+    /// Says something in a room; answers the event's id.
+    pub async fn say(&mut self, room: &str, text: &str) -> String {
+        let path = format!("/v3/rooms/{room}/send/m.room.message/{}", self.transaction());
+        let body = format!(r#"{{"msgtype":"m.text","body":"{text}"}}"#);
+        let sent = self.put(&path, &body).await.json();
+        sent["event_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Syncs without waiting: the token for the next time, and all of the answer.
+    pub async fn sync(&mut self, since: Option<&str>) -> (String, Value) {
+        let since = since.map(|since| format!("&since={since}")).unwrap_or_default();
+        let news = self.get(&format!("/v3/sync?timeout=0{since}")).await.json();
+        (next_batch(&news), news)
+    }
+
+    /// A transaction's id that this connection's user has not used.
+    pub fn transaction(&mut self) -> String {
+        self.nth += 1;
+        format!("{:x}-{}", rand::random::<u64>(), self.nth)
+    }
+
+    async fn call(&mut self, method: &str, path: &str, body: &str) -> Answer {
+        let request = format!(
+            "{method} /_matrix/client{path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n{}\
+             content-length: {}\r\n\r\n{body}",
+            self.token,
+            self.encoding,
+            body.len()
+        );
+        self.stream.get_mut().write_all(request.as_bytes()).await.unwrap();
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Answer {
+        let status = self.line().await.split(' ').nth(1).unwrap().parse().unwrap();
+        let (mut length, mut chunked) = (0, false);
+        loop {
+            let line = self.line().await;
+            match line.split_once(": ") {
+                Some(("content-length", value)) => length = value.parse().unwrap(),
+                Some(("transfer-encoding", value)) => chunked = value == "chunked",
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut body = Vec::new();
+        if chunked {
+            while self.piece(&mut body).await {}
+        } else {
+            body.resize(length, 0);
+            self.stream.read_exact(&mut body).await.unwrap();
+        }
+        Answer { status, body }
+    }
+
+    async fn piece(&mut self, body: &mut Vec<u8>) -> bool {
+        let length = usize::from_str_radix(&self.line().await, 16).unwrap();
+        let begin = body.len();
+        body.resize(begin + length, 0);
+        self.stream.read_exact(&mut body[begin..]).await.unwrap();
+        self.line().await;
+        length > 0
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).await.unwrap();
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
+
+/// What to ask with next time.
+pub fn next_batch(news: &Value) -> String {
+    news["next_batch"].as_str().unwrap().to_owned()
+}
