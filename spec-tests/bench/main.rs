@@ -42,6 +42,7 @@ fn main() {
         };
         let store = describe(&world);
         if wanted.iter().any(|wanted| wanted == "--fill") {
+            fill::settle(&shelf).await;
             println!("{store}");
             return;
         }

@@ -34,11 +34,11 @@ impl Meter {
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
     }
 
-    /// Waits until the process does nothing, or for a minute.
+    /// Waits until the process does nothing, or for ten minutes.
     pub async fn quiet(&self) {
         let begun = Instant::now();
         let mut calm = 0;
-        while calm < 4 && begun.elapsed() < Duration::from_mins(1) {
+        while calm < 4 && begun.elapsed() < Duration::from_mins(10) {
             let before = self.cpu();
             tokio::time::sleep(Duration::from_millis(250)).await;
             calm = if self.cpu() - before < 2.0 { calm + 1 } else { 0 };

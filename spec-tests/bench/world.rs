@@ -99,7 +99,8 @@ impl Shelf {
         Self(folder)
     }
 
-    fn kept(&self) -> PathBuf {
+    /// Where the kept store is.
+    pub fn kept(&self) -> PathBuf {
         self.0.join("kept")
     }
 
