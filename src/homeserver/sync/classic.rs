@@ -83,22 +83,21 @@ impl Sync {
         if let Some(since) = since {
             delete_up_to(&self.store, session.device, since.to_device).await?;
         }
-        let snapshot = self.store.snapshot();
-        let mut answer = self.answer(session, request, since, &snapshot).await?;
-        if since.is_none() || request.full_state || !answer.is_empty() || request.timeout.is_zero() {
-            return Ok(answer);
+        if since.is_none() || request.full_state || request.timeout.is_zero() {
+            return self.answer(session, request, since, &self.store.snapshot()).await;
         }
-        drop(snapshot);
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
+        // Before anything is looked at: what becomes readable meanwhile wakes it.
         let ticket = self.streams.park(session.user);
         loop {
             let woken = ticket.woken();
             let snapshot = self.store.snapshot();
-            answer = self.answer(session, request, since, &snapshot).await?;
+            // On the heap, and gone with its snapshot before the wait: who waits holds no room for answering.
+            let answer = Box::pin(self.answer(session, request, since, &snapshot)).await?;
+            drop(snapshot);
             if !answer.is_empty() {
                 return Ok(answer);
             }
-            drop(snapshot);
             tokio::select! {
                 () = woken => self.accounts.still_valid(session).await?,
                 () = tokio::time::sleep_until(deadline) => return Ok(answer),
