@@ -141,14 +141,15 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, mut jobs: Vec<Job>) {
+    fn commit(&mut self, jobs: Vec<Job>) {
         let mut last = self.last;
         let mut ends = Vec::with_capacity(jobs.len());
         let mut overlay: Option<Overlay> = None;
         let mut accepted: Vec<Job> = Vec::with_capacity(jobs.len());
         // Who lost to a batch of this group is told when that batch can be read: a retry must find what it lost to.
         let mut conflicted = Vec::new();
-        for mut job in jobs.drain(..) {
+        let mut jobs = jobs.into_iter().peekable();
+        while let Some(mut job) = jobs.next() {
             if !job.batch.expects().is_empty() {
                 let overlay = overlay.get_or_insert_with(|| Overlay::over(&accepted));
                 match self.expected(overlay, &job.batch) {
@@ -167,7 +168,9 @@ impl Committer {
             job.batch.fill(first);
             last = Position::new(last.get() + u64::from(job.batch.stamps()));
             ends.push(Committed { first, end: last });
-            if let Some(overlay) = &mut overlay {
+            if let Some(overlay) = &mut overlay
+                && jobs.peek().is_some()
+            {
                 overlay.add(&job.batch);
             }
             accepted.push(job);
@@ -233,15 +236,23 @@ impl Committer {
         self.shared.observer.committed(news, self.last);
     }
 
+    /// Whether a batch's preconditions hold. Of what the group does not touch, the store is asked once per family.
     fn expected(&self, overlay: &Overlay, batch: &Batch) -> Result<bool> {
-        for Expect { family, key, value } in batch.expects() {
-            let key = batch.bytes(*key);
-            let wanted = value.map(|value| batch.bytes(value));
-            let holds = match overlay.get(*family, key) {
-                Pending::Row(found) => found == wanted,
-                Pending::Untouched => self.shared.engine.newest(*family, key)?.as_deref() == wanted,
-            };
-            if !holds {
+        let wanted = |expect: &Expect| expect.value.map(|value| batch.bytes(value));
+        let mut untouched: Vec<&Expect> = Vec::new();
+        for expect in batch.expects() {
+            match overlay.get(expect.family, batch.bytes(expect.key)) {
+                Pending::Row(found) if found != wanted(expect) => return Ok(false),
+                Pending::Row(_) => {}
+                Pending::Untouched => untouched.push(expect),
+            }
+        }
+        untouched.sort_by_key(|expect| expect.family);
+        for of_family in untouched.chunk_by(|one, other| one.family == other.family) {
+            let Some(first) = of_family.first() else { continue };
+            let keys: Vec<_> = of_family.iter().map(|expect| batch.bytes(expect.key)).collect();
+            let found = self.shared.engine.newest(first.family, &keys)?;
+            if of_family.iter().zip(&found).any(|(expect, found)| found.as_deref() != wanted(expect)) {
                 return Ok(false);
             }
         }

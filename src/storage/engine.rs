@@ -92,12 +92,16 @@ impl Engine {
         }
     }
 
-    /// Reads the newest value of a key, for preconditions.
-    pub fn newest(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    /// Reads the newest values of keys of one family, in their order, for preconditions.
+    pub fn newest(&self, family: Family, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
         match self {
             #[cfg(feature = "rocks")]
-            Self::Rocks(engine) => engine.newest(family, key),
-            Self::Memory(engine) => Ok(engine.snapshot().get(family, key, |value| value.map(<[u8]>::to_vec))),
+            Self::Rocks(engine) => engine.newest(family, keys),
+            Self::Memory(engine) => {
+                let snapshot = engine.snapshot();
+                let read = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+                Ok(keys.iter().map(|key| snapshot.get(family, key, read)).collect())
+            }
         }
     }
 

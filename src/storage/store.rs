@@ -236,7 +236,7 @@ fn read_meta(engine: &Engine, key: MetaKey) -> Result<u64> {
     let mut out = crate::Encoder::default();
     META.encode_key(&key, &mut out);
     let missing = || Error::Refused(format!("the store lacks its row {key:?}"));
-    let value = engine.newest(Family::Meta, out.bytes())?.ok_or_else(missing)?;
+    let value = engine.newest(Family::Meta, &[out.bytes()])?.pop().flatten().ok_or_else(missing)?;
     let mut reader = crate::Reader::new(&value);
     u64::decode(&mut reader).map_err(|source| Error::Corrupt { keyspace: META.name(), source })
 }

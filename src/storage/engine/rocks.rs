@@ -70,8 +70,14 @@ impl Rocks {
         write(&self.db, batches, sync)
     }
 
-    pub fn newest(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.db.get_cf(handle(&self.db, family)?, key).map_err(|error| engine_error(&error))
+    pub fn newest(&self, family: Family, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        let handle = handle(&self.db, family)?;
+        let found = match keys {
+            [key] => vec![self.db.get_pinned_cf(handle, key)],
+            keys => self.db.batched_multi_get_cf(handle, keys, false),
+        };
+        let found = found.into_iter().map(|value| value.map(|value| value.map(|value| value.to_vec())));
+        found.collect::<Result<_, _>>().map_err(|error| engine_error(&error))
     }
 
     pub fn resume(&self) -> Result<()> {
