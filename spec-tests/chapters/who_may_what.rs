@@ -8,7 +8,7 @@ use spec_tests::User;
 use crate::{run, server};
 
 /// Endpoints of one's own account: `{me}` is the caller, `{them}` somebody else.
-const OWN: [(&str, &str); 85] = [
+const OWN: [(&str, &str); 94] = [
     ("GET", "/v3/account/whoami"),
     ("GET", "/v3/account/3pid"),
     ("GET", "/v3/capabilities"),
@@ -72,6 +72,15 @@ const OWN: [(&str, &str); 85] = [
     ("PUT", "/v3/directory/room/%23a:localhost"),
     ("DELETE", "/v3/directory/room/%23a:localhost"),
     ("PUT", "/v3/directory/list/room/{room}"),
+    ("GET", "/v3/publicRooms"),
+    ("POST", "/v3/publicRooms"),
+    ("POST", "/v3/user_directory/search"),
+    ("POST", "/v3/search"),
+    ("POST", "/v3/users/{them}/report"),
+    ("GET", "/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id={them}"),
+    ("PUT", "/v3/profile/{me}/m.tz"),
+    ("DELETE", "/v3/profile/{me}/m.tz"),
+    ("GET", "/unstable/im.nheko.summary/summary/{room}"),
     ("POST", "/v3/rooms/{room}/join"),
     ("POST", "/v3/rooms/{room}/forget"),
     ("POST", "/_matrix/media/v3/upload"),
@@ -97,7 +106,7 @@ const OWN: [(&str, &str); 85] = [
 ];
 
 /// Endpoints of a room, with a body that is right.
-const ROOM: [(&str, &str, &str); 27] = [
+const ROOM: [(&str, &str, &str); 32] = [
     ("POST", "/v3/rooms/{room}/leave", "{}"),
     ("POST", "/v3/rooms/{room}/invite", r#"{"user_id":"{them}"}"#),
     ("POST", "/v3/rooms/{room}/kick", r#"{"user_id":"{them}"}"#),
@@ -120,6 +129,11 @@ const ROOM: [(&str, &str, &str); 27] = [
     ("PUT", "/v3/rooms/{room}/typing/{me}", r#"{"typing":true,"timeout":1000}"#),
     ("POST", "/v3/rooms/{room}/receipt/m.read/{event}", "{}"),
     ("POST", "/v3/rooms/{room}/read_markers", r#"{"m.read":"{event}"}"#),
+    ("GET", "/v1/rooms/{room}/hierarchy", ""),
+    ("GET", "/v1/room_summary/{room}", ""),
+    ("GET", "/v1/rooms/{room}/timestamp_to_event?ts=1&dir=f", ""),
+    ("POST", "/v3/rooms/{room}/report/{event}", r#"{"reason":"x"}"#),
+    ("POST", "/v3/rooms/{room}/report", r#"{"reason":"x"}"#),
     ("GET", "/v1/rooms/{room}/relations/{event}", ""),
     ("GET", "/v1/rooms/{room}/relations/{event}/m.annotation", ""),
     ("GET", "/v1/rooms/{room}/relations/{event}/m.annotation/m.reaction?recurse=true", ""),
@@ -248,6 +262,7 @@ fn what_is_one_users_own_is_no_other_users() {
             let body = match &*path {
                 path if path.contains("avatar_url") => r#"{"avatar_url":"mxc://a/b"}"#,
                 path if path.contains("/presence/") => r#"{"presence":"online"}"#,
+                path if path.contains("m.tz") => r#"{"m.tz":"Europe/London"}"#,
                 _ => r#"{"displayname":"x"}"#,
             };
             let answer = place.call(&ann, method, &path, body).await;

@@ -19,13 +19,18 @@ mod notifications;
 mod openid;
 mod presence;
 mod profile;
+mod public_rooms;
 mod push_rules;
 mod pushers;
 mod receipts;
 mod register;
 mod relations;
+mod reports;
+mod search;
 mod send;
+mod spaces;
 mod state;
+mod summary;
 mod sync;
 mod tags;
 mod threads;
@@ -33,6 +38,7 @@ mod to_device;
 mod typing;
 mod upgrade;
 mod voip;
+mod user_directory;
 
 #[cfg(test)]
 mod tests;
@@ -62,12 +68,16 @@ pub fn routes(routes: &mut Routes) {
     presence::routes(routes);
     notifications::routes(routes);
     profile::routes(routes);
+    public_rooms::routes(routes);
     push_rules::routes(routes);
     pushers::routes(routes);
     receipts::routes(routes);
     register::routes(routes);
     relations::routes(routes);
+    reports::routes(routes);
+    search::routes(routes);
     send::routes(routes);
+    spaces::routes(routes);
     state::routes(routes);
     sync::routes(routes);
     tags::routes(routes);
@@ -76,4 +86,5 @@ pub fn routes(routes: &mut Routes) {
     typing::routes(routes);
     upgrade::routes(routes);
     voip::routes(routes);
+    user_directory::routes(routes);
 }

@@ -9,6 +9,8 @@ use http::{HeaderMap, header};
 use matron_homeserver::Homeserver;
 use matron_homeserver::streams::Token;
 use matron_matrix::Error as MatrixError;
+use percent_encoding::percent_decode_str;
+use ruma::api::auth_scheme::AccessTokenOptional;
 use ruma::api::error::{DeserializationError, FromHttpRequestError};
 use ruma::api::{IncomingRequest, Metadata};
 use serde::de::DeserializeOwned;
@@ -54,6 +56,8 @@ pub fn token(homeserver: &Homeserver, text: &str) -> Result<Token, MatrixError> 
 pub struct Loose<T, B> {
     /// The parameters of the path, in their order.
     pub path: Vec<String>,
+    /// The query, as it came.
+    pub query: Option<String>,
     /// The body.
     pub body: B,
     endpoint: PhantomData<fn() -> T>,
@@ -76,15 +80,46 @@ impl<T: IncomingRequest, B: DeserializeOwned> IncomingRequest for Loose<T, B> {
         path_args: &[&str],
     ) -> Result<Self, DeserializationError> {
         let body = serde_json::from_slice(request.body())?;
-        Ok(Self { path: path_args.iter().map(ToString::to_string).collect(), body, endpoint: PhantomData })
+        let query = request.uri().query().map(ToOwned::to_owned);
+        Ok(Self { path: path_args.iter().map(ToString::to_string).collect(), query, body, endpoint: PhantomData })
     }
 }
 
 impl<T, B> Loose<T, B> {
+    /// A parameter of the query, if it is there.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let pairs = self.query.as_deref()?.split('&').filter_map(|pair| pair.split_once('='));
+        let value = pairs.into_iter().find_map(|(key, value)| (key == name).then_some(value))?;
+        Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+    }
+
     /// A parameter of the path as an identifier.
     pub fn id<I: FromStr<Err: Display>>(&self, nth: usize) -> Result<I, MatrixError> {
         let text = self.path.get(nth).map_or("", String::as_str);
         text.parse().map_err(|error| MatrixError::invalid_param(format!("{text}: {error}")))
+    }
+}
+
+/// The request of an endpoint that tells strangers less than those who are logged in, where ruma's type asks for no token.
+pub struct Known<T>(pub T);
+
+impl<T: Metadata> Metadata for Known<T> {
+    const METHOD: http::Method = T::METHOD;
+    const RATE_LIMITED: bool = T::RATE_LIMITED;
+    type Authentication = AccessTokenOptional;
+    type PathBuilder = T::PathBuilder;
+    const PATH_BUILDER: T::PathBuilder = T::PATH_BUILDER;
+}
+
+impl<T: IncomingRequest> IncomingRequest for Known<T> {
+    type EndpointError = T::EndpointError;
+    type OutgoingResponse = T::OutgoingResponse;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        T::try_from_http_request_inner(request, path_args).map(Self)
     }
 }
 

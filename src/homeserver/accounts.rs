@@ -23,6 +23,7 @@ mod push_rules;
 mod succession;
 mod tags;
 mod turn;
+mod words;
 
 #[cfg(test)]
 mod fixture;
@@ -34,6 +35,7 @@ pub use profile::Profile;
 pub(crate) use profile::put_first_name;
 pub use tags::TAG;
 pub use turn::TurnCredentials;
+pub(crate) use words::name_words;
 mod attempts;
 mod devices;
 mod names;

@@ -18,6 +18,43 @@ pub enum Registration {
     Open,
 }
 
+/// Who may put rooms into the published list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publication {
+    /// Everybody whose power in the room suffices.
+    Everybody,
+    /// Administrators of the server.
+    Administrators,
+}
+
+/// Whom a search of the user directory finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Findable {
+    /// Those with whom the searcher shares a room, and those in rooms that everybody may join or read.
+    Known,
+    /// All users of this server.
+    All,
+}
+
+/// What may be found, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// Who may put rooms into the published list.
+    pub publication: Publication,
+    /// Whether that list is shown to those who are not logged in.
+    pub list_for_strangers: bool,
+    /// Whom a search of the user directory finds.
+    pub people: Findable,
+    /// Whether what is said in rooms that are not encrypted can be searched.
+    pub messages: bool,
+}
+
+impl Default for Finding {
+    fn default() -> Self {
+        Self { publication: Publication::Everybody, list_for_strangers: false, people: Findable::Known, messages: true }
+    }
+}
+
 /// What a password's hash costs (argon2id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordHashing {
@@ -145,6 +182,8 @@ pub struct Config {
     pub guests: bool,
     /// Whether users are told who is there.
     pub presence: bool,
+    /// Finding rooms, people and messages.
+    pub finding: Finding,
     /// The version of new rooms where the client names none.
     pub default_room_version: RoomVersionId,
     /// What a password's hash costs.
@@ -180,6 +219,7 @@ impl Config {
             registration_shared_secret: None,
             guests: false,
             presence: false,
+            finding: Finding::default(),
             default_room_version: RoomVersionId::V12,
             password_hashing: PasswordHashing { memory_kib: 19_456, iterations: 2 },
             access_token_lifetime: 60 * 60 * 1000,

@@ -5,8 +5,10 @@ pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod devices;
+pub mod directory;
 pub mod ephemeral;
 pub mod error;
+pub mod follow;
 pub mod ids;
 pub mod lifecycle;
 pub mod limiter;
@@ -14,8 +16,10 @@ pub mod media;
 pub mod notices;
 pub mod push;
 pub mod remote;
+pub mod reports;
 pub mod rooms;
 pub mod schema;
+pub mod search;
 pub mod signing;
 pub mod streams;
 pub mod sync;
@@ -31,6 +35,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::Devices;
+use crate::directory::Directory;
 use crate::ephemeral::Ephemeral;
 pub use crate::error::{Error, Result};
 use crate::ids::Ids;
@@ -40,8 +45,10 @@ use crate::notices::Notices;
 use crate::push::Push;
 use crate::remote::addresses::Addresses;
 use crate::remote::http::Client;
+use crate::reports::Reports;
 use crate::rooms::Rooms;
 use crate::schema::ids::SERVER_NAME;
+use crate::search::Search;
 use crate::signing::SigningKey;
 use crate::streams::Streams;
 use crate::sync::Sync;
@@ -66,6 +73,8 @@ pub struct Homeserver {
     pub devices: Arc<Devices>,
     /// Rooms.
     pub rooms: Arc<Rooms>,
+    /// What users reported.
+    pub reports: Arc<Reports>,
     /// Typing notices, receipts, presence.
     pub ephemeral: Arc<Ephemeral>,
     /// Media.
@@ -78,6 +87,10 @@ pub struct Homeserver {
     pub notices: Arc<Notices>,
     /// Sync.
     pub sync: Arc<Sync>,
+    /// The search.
+    pub search: Arc<Search>,
+    /// The user directory.
+    pub directory: Arc<Directory>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -181,6 +194,8 @@ impl Homeserver {
             Arc::clone(&accounts),
             tasks.clone(),
         ));
+        rooms.resume_renaming().await?;
+        let reports = Arc::new(Reports::new(Arc::clone(&store), Arc::clone(&ids), clock.clone(), Arc::clone(&rooms)));
         let ephemeral = Arc::new(Ephemeral::new(
             Arc::clone(&store),
             Arc::clone(&streams),
@@ -200,6 +215,18 @@ impl Homeserver {
         ));
         let push = open_push((&store, &streams, &ids), (&clock, &config), (&accounts, &rooms, unread), &stop)?;
         tasks.spawn(Arc::clone(&push).serve());
+        let search = Arc::new(Search::new(
+            (Arc::clone(&store), Arc::clone(&ids)),
+            Arc::clone(&config),
+            Arc::clone(&accounts),
+            Arc::clone(&rooms),
+        ));
+        let directory = Arc::new(Directory::new(
+            (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
+            Arc::clone(&config),
+            Arc::clone(&accounts),
+            Arc::clone(&rooms),
+        ));
         let lifecycle = Arc::new(Lifecycle::new(
             Arc::clone(&store),
             Arc::clone(&ids),
@@ -221,6 +248,8 @@ impl Homeserver {
             let ephemeral = Arc::clone(&ephemeral);
             work(&tasks, &stop, async move { ephemeral.watch_typing().await });
         }
+        work(&tasks, &stop, Arc::clone(&search).follow());
+        work(&tasks, &stop, Arc::clone(&directory).follow());
         tasks.spawn(Arc::clone(&media).keep_clean());
         if config.presence {
             let ephemeral = Arc::clone(&ephemeral);
@@ -235,12 +264,15 @@ impl Homeserver {
             accounts,
             devices,
             rooms,
+            reports,
             ephemeral,
             media,
             push,
             lifecycle,
             notices,
             sync,
+            search,
+            directory,
             stop,
             tasks,
         }))

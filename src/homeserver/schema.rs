@@ -4,12 +4,15 @@
 
 pub mod accounts;
 pub mod devices;
+pub mod directory;
 pub mod ephemeral;
 pub mod ids;
 pub mod media;
 pub mod push;
 pub mod relations;
+pub mod reports;
 pub mod rooms;
+pub mod search;
 
 matron_storage::number! {
     /// A room, inside this store.

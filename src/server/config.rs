@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use matron_homeserver::config::{
-    Config as Domain, Notices, Outgoing, PasswordHashing, Push, Registration, Turn, TurnAccess,
+    Config as Domain, Findable, Finding, Notices, Outgoing, PasswordHashing, Publication, Push, Registration, Turn,
+    TurnAccess,
 };
 use matron_homeserver::remote::addresses::Addresses;
 use ruma::{OwnedServerName, RoomVersionId};
@@ -54,6 +55,20 @@ enum Mode {
     Closed,
     Token,
     Open,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Publishers {
+    Everybody,
+    Administrators,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum People {
+    Known,
+    All,
 }
 
 /// The whole configuration.
@@ -153,6 +168,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let registration_shared_secret = text(source, "registration.shared_secret");
     let guests = source.get("guests.enabled");
     let presence = source.get("presence.enabled");
+    let finding = finding(source);
     let rate_limits = source.get("rate_limits.enabled");
     let turn = turn(source);
     let notices = notices(source);
@@ -174,6 +190,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         presence: presence?,
         turn,
         notices,
+        finding: finding?,
         default_room_version: room_version?,
         password_hashing: PasswordHashing { memory_kib: memory_kib?, iterations: iterations? },
         rate_limits: rate_limits?,
@@ -346,6 +363,25 @@ fn registration(source: &mut Source<'_>) -> Option<Registration> {
         Mode::Closed => Registration::Closed,
         Mode::Token => Registration::Token(tokens),
         Mode::Open => Registration::Open,
+    })
+}
+
+fn finding(source: &mut Source<'_>) -> Option<Finding> {
+    let publishers = source.get("room_list.publish");
+    let list_for_strangers = source.get("room_list.without_account");
+    let people = source.get("user_directory.search");
+    let messages = source.get("search.enabled");
+    Some(Finding {
+        publication: match publishers? {
+            Publishers::Everybody => Publication::Everybody,
+            Publishers::Administrators => Publication::Administrators,
+        },
+        list_for_strangers: list_for_strangers?,
+        people: match people? {
+            People::Known => Findable::Known,
+            People::All => Findable::All,
+        },
+        messages: messages?,
     })
 }
 

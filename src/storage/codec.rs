@@ -9,7 +9,7 @@ mod record;
 mod tests;
 
 pub use field::{Field, Varint};
-pub use key::{Key, PrefixOf};
+pub use key::{Key, PrefixOf, Word, WordFront};
 
 /// Bytes that do not have the form they should have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

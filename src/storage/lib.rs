@@ -20,7 +20,7 @@ mod store;
 
 pub use batch::{Batch, News, Topic, Written};
 pub use checkpoint::Checkpoint;
-pub use codec::{Corrupt, Encoder, Field, Key, PrefixOf, Reader, Value, Varint};
+pub use codec::{Corrupt, Encoder, Field, Key, PrefixOf, Reader, Value, Varint, Word, WordFront};
 pub use committer::{Committed, Observer, nobody};
 pub use error::{Error, Result};
 pub use keyspace::{Family, KeyRange, Keyspace};

@@ -31,6 +31,7 @@ async fn capabilities(homeserver: Arc<Homeserver>, _: Ruma<Request>) -> Result<R
         "capabilities": {
             "m.change_password": { "enabled": true },
             "m.room_versions": { "default": homeserver.config.default_room_version, "available": versions },
+            "m.profile_fields": { "enabled": true },
             "m.set_displayname": { "enabled": true },
             "m.set_avatar_url": { "enabled": true },
             "m.3pid_changes": { "enabled": false },

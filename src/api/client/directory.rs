@@ -1,4 +1,4 @@
-//! Names of rooms and the list of public ones: client-server API, "Room aliases" and "Published room directory".
+//! Names of rooms, and which ones are published: client-server API, "Room aliases" and "Published room directory".
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ async fn visibility(
     homeserver: Arc<Homeserver>,
     request: Ruma<get_room_visibility::v3::Request>,
 ) -> Result<get_room_visibility::v3::Response> {
-    let is_public = homeserver.rooms.is_public(&request.body.room_id).await?;
+    let is_public = homeserver.rooms.is_listed(&request.body.room_id).await?;
     let visibility = if is_public { Visibility::Public } else { Visibility::Private };
     Ok(get_room_visibility::v3::Response::new(visibility))
 }
@@ -67,6 +67,6 @@ async fn set_visibility(
         Visibility::Private => false,
         _ => return Err(MatrixError::invalid_param("a room is public or private").into()),
     };
-    homeserver.rooms.set_public(&request.identity, &room_id, public).await?;
+    homeserver.rooms.set_listed(&request.identity, &room_id, public).await?;
     Ok(set_room_visibility::v3::Response::new())
 }

@@ -8,15 +8,15 @@ use matron_homeserver::Homeserver;
 use matron_homeserver::rooms::history::{MOST_EVENTS, Page};
 use matron_homeserver::streams::Token;
 use matron_matrix::filter::Compiled;
-use ruma::UInt;
 use ruma::api::Direction;
 use ruma::api::Metadata;
 use ruma::api::client::context::get_context;
 use ruma::api::client::filter::RoomEventFilter;
 use ruma::api::client::message::get_message_events;
-use ruma::api::client::room::get_room_event;
+use ruma::api::client::room::{get_event_by_timestamp, get_room_event};
 use ruma::api::path_builder::PathBuilder;
 use ruma::serde::Raw;
+use ruma::{EventId, MilliSecondsSinceUnixEpoch, UInt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -27,6 +27,7 @@ use crate::router::Routes;
 pub fn routes(routes: &mut Routes) {
     routes.add(messages);
     routes.add(event);
+    routes.add(at_time);
     // ruma leaves empty lists out, which clients rely on.
     for path in get_context::v3::Request::PATH_BUILDER.all_paths() {
         routes.add_answering(path, context);
@@ -72,6 +73,18 @@ async fn event(
     let get_room_event::v3::Request { room_id, event_id, .. } = request.body;
     let event = homeserver.rooms.event(&request.identity, &room_id, &event_id).await?;
     Ok(get_room_event::v3::Response::new(Raw::from_json(event)))
+}
+
+async fn at_time(
+    homeserver: Arc<Homeserver>,
+    request: Ruma<get_event_by_timestamp::v1::Request>,
+) -> Result<get_event_by_timestamp::v1::Response> {
+    let get_event_by_timestamp::v1::Request { room_id, ts, dir } = request.body;
+    let forward = dir == Direction::Forward;
+    let (event_id, sent) = homeserver.rooms.event_at(&request.identity, &room_id, ts.get().into(), forward).await?;
+    let event_id = EventId::parse(event_id).map_err(matron_homeserver::Error::internal)?;
+    let sent = UInt::try_from(sent).map_err(matron_homeserver::Error::internal)?;
+    Ok(get_event_by_timestamp::v1::Response::new(event_id, MilliSecondsSinceUnixEpoch(sent)))
 }
 
 #[derive(Serialize)]

@@ -30,7 +30,7 @@ pub fn routes(routes: &mut Routes) {
 }
 
 /// The room that an id or an alias names.
-async fn room_of(homeserver: &Homeserver, name: &OwnedRoomOrAliasId) -> Result<OwnedRoomId> {
+pub async fn room_of(homeserver: &Homeserver, name: &OwnedRoomOrAliasId) -> Result<OwnedRoomId> {
     if let Ok(alias) = <&RoomAliasId>::try_from(name.as_str()) {
         return Ok(homeserver.rooms.find_alias(alias).await?);
     }

@@ -1,5 +1,7 @@
 //! Profiles: display name, avatar, and whatever else users tell of themselves. Client-server API, "Profiles".
 
+use std::collections::BTreeSet;
+
 use matron_matrix::Error as MatrixError;
 use matron_storage::{Batch, Error as StorageError, Snapshot};
 use ruma::api::error::ErrorKind;
@@ -8,10 +10,11 @@ use ruma::{MxcUri, OwnedMxcUri, UserId};
 use serde_json::Value;
 
 use super::account_data::{TRIES, only_own};
+use super::words::{name_words, put_words};
 use super::{Accounts, Session};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
-use crate::schema::accounts::{ACCOUNTS, PROFILES};
+use crate::schema::accounts::{ACCOUNTS, PROFILES, RENAMED};
 
 #[cfg(test)]
 mod tests;
@@ -44,9 +47,8 @@ impl Accounts {
     pub async fn profile(&self, snapshot: &Snapshot, user: UserNum) -> Result<Profile> {
         let keys = [row(user, &ProfileFieldName::DisplayName), row(user, &ProfileFieldName::AvatarUrl)];
         let mut rows = snapshot.get_many(&PROFILES, &keys).await?.into_iter();
-        let text = |json: Option<String>| json.and_then(|json| serde_json::from_str::<String>(&json).ok());
-        let displayname = text(rows.next().flatten());
-        let avatar_url = text(rows.next().flatten()).map(OwnedMxcUri::from);
+        let displayname = text(rows.next().flatten().as_deref());
+        let avatar_url = text(rows.next().flatten().as_deref()).map(OwnedMxcUri::from);
         Ok(Profile { displayname, avatar_url })
     }
 
@@ -142,8 +144,18 @@ impl Accounts {
                 Some(json) => batch.put(&PROFILES, &row, json),
                 None => batch.delete(&PROFILES, &row),
             }
+            let is_said = matches!(name, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl);
+            if is_said {
+                let position = batch.stamp();
+                batch.put(&RENAMED, &user, &position);
+            }
+            if *name == ProfileFieldName::DisplayName {
+                let user_id = self.ids.user_id(user).await?;
+                let words = |json: &Option<String>| name_words(&user_id, text(json.as_deref()).as_deref());
+                put_words(&mut batch, user, &words(&old), &words(&new));
+            }
             match self.store.commit(batch).await {
-                Ok(_) => return Ok(matches!(name, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl)),
+                Ok(_) => return Ok(is_said),
                 Err(StorageError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -162,7 +174,8 @@ impl Accounts {
 }
 
 /// Puts a new account's display name into the batch that makes it.
-pub(crate) fn put_first_name(batch: &mut Batch, user: UserNum, name: &str) {
+pub(crate) fn put_first_name(batch: &mut Batch, user: UserNum, user_id: &UserId, name: &str) {
+    put_words(batch, user, &BTreeSet::new(), &name_words(user_id, Some(name)));
     let json = Value::from(name).to_string();
     let size = weight(&ProfileFieldName::DisplayName, Some(&json));
     batch.put(&PROFILES, &row(user, &ProfileFieldName::DisplayName), &json);
@@ -176,6 +189,11 @@ fn weight(name: &ProfileFieldName, json: Option<&String>) -> u64 {
 
 fn row(user: UserNum, name: &ProfileFieldName) -> (UserNum, String) {
     (user, name.as_str().to_owned())
+}
+
+/// The text that a row holds, if it holds one.
+fn text(json: Option<&str>) -> Option<String> {
+    serde_json::from_str(json?).ok()
 }
 
 fn parse(json: &str) -> Result<Value> {

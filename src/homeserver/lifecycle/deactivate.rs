@@ -74,6 +74,7 @@ impl Lifecycle {
         for ignored in self.ignored(snapshot, user).await? {
             batch.delete(&IGNORED_BY, &(ignored, user));
         }
+        self.accounts.forget_name(batch, snapshot, user).await?;
         batch.delete_range(&PROFILES, &PROFILES.under(&(user,)));
         batch.delete_range(&ACCOUNT_DATA, &ACCOUNT_DATA.under(&(user,)));
         batch.delete_range(&FILTERS, &FILTERS.under(&(user,)));

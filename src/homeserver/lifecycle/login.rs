@@ -2,8 +2,8 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_storage::{Batch, Error as StorageError, Snapshot};
-use ruma::OwnedUserId;
 use ruma::api::client::uiaa::{AuthData, UserIdentifier};
+use ruma::{OwnedUserId, UserId};
 
 use super::authorize::{Operation, name_in, wrong_password};
 use super::register::put_account;
@@ -97,7 +97,7 @@ impl Lifecycle {
                 (_, Some((user, user_id))) => (*user, user_id.clone()),
                 (_, None) => return Err(Error::internal("nobody is to be logged in")),
             };
-            let rehashed = self.check_right(&right, &mut batch, &snapshot, user).await?;
+            let rehashed = self.check_right(&right, &mut batch, &snapshot, (user, &user_id)).await?;
             let (tokens, revoked) = self.put_device(&mut batch, &snapshot, user, &device_id, device).await?;
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}
@@ -120,7 +120,7 @@ impl Lifecycle {
         right: &Right<'_>,
         batch: &mut Batch,
         snapshot: &Snapshot,
-        user: UserNum,
+        (user, user_id): (UserNum, &UserId),
     ) -> Result<bool> {
         let current = self.accounts.get(snapshot, user).await?;
         let verified = match right {
@@ -128,7 +128,7 @@ impl Lifecycle {
                 if current.is_some() {
                     return Err(MatrixError::user_in_use("somebody has that name").into());
                 }
-                put_account(batch, user, account, *display_name);
+                put_account(batch, (user, user_id), account, *display_name);
                 return Ok(false);
             }
             Right::Password(verified, _) => *verified,

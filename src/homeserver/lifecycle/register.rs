@@ -40,11 +40,16 @@ pub struct Registered {
 }
 
 /// Puts a new account into `batch`, which conflicts where somebody has the name.
-pub(super) fn put_account(batch: &mut Batch, user: UserNum, account: &Account, display_name: Option<&str>) {
+pub(super) fn put_account(
+    batch: &mut Batch,
+    (user, user_id): (UserNum, &UserId),
+    account: &Account,
+    display_name: Option<&str>,
+) {
     batch.expect_absent(&ACCOUNTS, &user);
     batch.put(&ACCOUNTS, &user, account);
     if let Some(name) = display_name {
-        put_first_name(batch, user, name);
+        put_first_name(batch, user, user_id, name);
     }
 }
 
@@ -116,7 +121,7 @@ impl Lifecycle {
         let _one_at_a_time = self.naming.lock().await;
         let user = self.ids.user(user_id).await?;
         let mut batch = Batch::new();
-        put_account(&mut batch, user, &self.row(AccountKind::User, None, false), Some(display_name));
+        put_account(&mut batch, (user, user_id), &self.row(AccountKind::User, None, false), Some(display_name));
         match self.store.commit(batch).await {
             // Somebody was faster: it is there.
             Ok(_) | Err(StorageError::Conflict) => Ok(()),
@@ -145,7 +150,7 @@ impl Lifecycle {
             Some(self.open(right, Some((user, user_id.clone())), device).await?)
         } else {
             let mut batch = Batch::new();
-            put_account(&mut batch, user, &account, display_name);
+            put_account(&mut batch, (user, &user_id), &account, display_name);
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => return Err(MatrixError::user_in_use("somebody has that name").into()),
                 done => done?,

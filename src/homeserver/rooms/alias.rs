@@ -14,7 +14,7 @@ use super::writer::Intent;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::RoomNum;
-use crate::schema::rooms::{ALIASES, Alias, PUBLIC, ROOM_ALIASES, ROOMS};
+use crate::schema::rooms::{ALIASES, Alias, ROOM_ALIASES, ROOMS};
 
 /// The longest alias, sigil and server name included.
 pub(super) const MAX_ALIAS_BYTES: usize = 255;
@@ -140,41 +140,5 @@ impl Rooms {
         }
         let rows = snapshot.scan(&ROOM_ALIASES, ROOM_ALIASES.under(&(view.room,))).collect().await?;
         Ok(rows.into_iter().filter_map(|((_, alias), ())| RoomAliasId::parse(alias).ok()).collect())
-    }
-
-    /// Whether a room is in the public list.
-    ///
-    /// # Errors
-    /// `M_NOT_FOUND`.
-    pub async fn is_public(&self, room_id: &RoomId) -> Result<bool> {
-        let snapshot = self.store.snapshot();
-        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
-        let room = room.ok_or_else(|| MatrixError::not_found("the room is not known"))?;
-        Ok(snapshot.get(&PUBLIC, &room).await?.is_some())
-    }
-
-    /// Puts a room in the public list, or takes it out.
-    ///
-    /// # Errors
-    /// `M_NOT_FOUND`; `M_FORBIDDEN` for all who may not change the room's canonical alias.
-    pub async fn set_public(&self, session: &Session, room_id: &RoomId, public: bool) -> Result<()> {
-        let snapshot = self.store.snapshot();
-        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
-        let room = room.ok_or_else(|| MatrixError::not_found("the room is not known"))?;
-        if !session.admin {
-            self.joined_room(&snapshot, session, room_id).await?;
-            let kind = ruma::events::StateEventType::RoomCanonicalAlias;
-            if !self.power_levels(&snapshot, room).await?.user_can_send_state(&session.user_id, kind) {
-                return Err(MatrixError::forbidden("you may not change the list").into());
-            }
-        }
-        let mut batch = Batch::new();
-        if public {
-            batch.put(&PUBLIC, &room, &());
-        } else {
-            batch.delete(&PUBLIC, &room);
-        }
-        self.store.commit(batch).await?;
-        Ok(())
     }
 }

@@ -18,8 +18,8 @@ use super::working::Working;
 use crate::error::Result;
 use crate::schema::ids::{EVENT_NUMS, ROOM_NUMS};
 use crate::schema::rooms::{
-    Arrival, EDGES, EventHeader, Extremity, HEADS, OUTLIERS, PLACES, Place, ROOM_ORDER, ROOMS, STATES, STREAM,
-    Standing, StateAt, StoredEvent, TIMELINE,
+    Arrival, EDGES, EVENT_TIMES, EventHeader, Extremity, HEADS, OUTLIERS, PLACES, Place, ROOM_ORDER, ROOMS, STATES,
+    STREAM, Standing, StateAt, StoredEvent, TIMELINE,
 };
 use crate::schema::{DeviceNum, EventNum};
 use crate::streams::Subject;
@@ -27,6 +27,7 @@ use crate::streams::Subject;
 mod aggregate;
 mod annotate;
 mod gaps;
+mod list;
 mod members;
 pub(crate) use members::membership_of;
 mod notify;
@@ -43,6 +44,10 @@ pub struct Append<'a> {
     pub(super) batch: &'a mut Batch,
     roots: Vec<NodeNum>,
     changed: bool,
+    /// Whether the list is to tell something else of the room.
+    retell: bool,
+    /// Whether the room comes into the list, or goes out of it.
+    listed: Option<bool>,
 }
 
 /// The transaction that sends an event: its device, and the id that the client gave it.
@@ -51,7 +56,7 @@ pub type Transaction = (DeviceNum, String);
 impl<'a> Append<'a> {
     /// Begins a batch for a room.
     pub const fn new(rooms: &'a Rooms, working: &'a mut Working, batch: &'a mut Batch) -> Self {
-        Self { rooms, working, batch, roots: Vec::new(), changed: false }
+        Self { rooms, working, batch, roots: Vec::new(), changed: false, retell: false, listed: None }
     }
 
     /// Places an authorized event at the end of the room's stream. One that lay with the outliers keeps its number.
@@ -99,6 +104,7 @@ impl<'a> Append<'a> {
             class,
             counts: self.working.head.counts.clone(),
         };
+        self.time(&pdu, Arrival::Live(position));
         self.place(StoredEvent { header, json }, place, depth);
         self.relate(num, relation, Arrival::Live(position)).await?;
         self.batch.put(&STREAM, &position, &self.working.num);
@@ -206,6 +212,11 @@ impl<'a> Append<'a> {
         Ok(changes)
     }
 
+    /// Writes by when an event is found.
+    fn time(&mut self, pdu: &Pdu, arrival: Arrival) {
+        self.batch.put(&EVENT_TIMES, &(self.working.num, pdu.origin_server_ts.get().into(), arrival), &());
+    }
+
     /// Writes the event's row and its indexes.
     fn place(&mut self, event: StoredEvent, place: Place, depth: u64) {
         let num = event.header.num;
@@ -243,12 +254,17 @@ impl<'a> Append<'a> {
     }
 
     /// Writes what all events of the batch share. Nothing is placed after this.
-    pub fn finish(self) {
+    ///
+    /// # Errors
+    /// The store cannot be read: then the batch must not be committed.
+    pub async fn finish(mut self) -> Result<()> {
+        self.tell_list().await?;
         self.working.editor.write(self.batch, &self.roots);
         if self.changed {
             self.batch.put(&HEADS, &self.working.num, &self.working.head);
             self.batch.announce(Subject::Room(self.working.num).into());
         }
+        Ok(())
     }
 
     /// A state event that changed, as the rules see it.

@@ -22,7 +22,7 @@ use super::build::{From, build};
 use super::working::Working;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::rooms::{ALIASES, Alias, PUBLIC, ROOM_ALIASES};
+use crate::schema::rooms::{ALIASES, Alias, ROOM_ALIASES};
 
 /// The most invites and state events that one request may bring.
 const MOST_INVITES: usize = 1000;
@@ -69,6 +69,9 @@ impl Rooms {
         let presets = [RoomPreset::PrivateChat, RoomPreset::PublicChat, RoomPreset::TrustedPrivateChat];
         if request.preset.as_ref().is_some_and(|preset| !presets.contains(preset)) {
             return Err(MatrixError::bad_json("the preset is not known").into());
+        }
+        if request.visibility == Visibility::Public {
+            self.may_publish(session)?;
         }
         let version = request.room_version.clone().unwrap_or_else(|| self.config.default_room_version.clone());
         let rules = matron_matrix::event::rules(&version)?;
@@ -133,15 +136,15 @@ impl Rooms {
             }
             append.live(built, None).await?;
         }
-        append.finish();
+        if request.visibility == Visibility::Public {
+            append.list(true);
+        }
+        append.finish().await?;
         if let Some(alias) = alias {
             let alias = alias.to_string();
             batch.expect_absent(&ALIASES, &alias);
             batch.put(&ALIASES, &alias, &Alias { room: num, creator: session.user });
             batch.put(&ROOM_ALIASES, &(num, alias), &());
-        }
-        if request.visibility == Visibility::Public {
-            batch.put(&PUBLIC, &num, &());
         }
         self.store.commit(batch).await?;
         Ok(working.id)

@@ -356,7 +356,7 @@ impl Rooms {
 }
 
 /// One side of a context: nothing at all where no events are asked for.
-async fn around(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
+pub(crate) async fn around(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     match page.from {
         Some(start) if page.limit == 0 => {
             Ok(History { events: Vec::new(), senders: Vec::new(), start, end: Some(start), last_state: None })

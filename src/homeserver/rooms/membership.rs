@@ -79,7 +79,7 @@ impl Rooms {
     }
 
     /// The content of a state event of a room now.
-    pub(super) async fn current<T: for<'a> Deserialize<'a>>(
+    pub(crate) async fn current<T: for<'a> Deserialize<'a>>(
         &self,
         snapshot: &Snapshot,
         room: RoomNum,
@@ -91,7 +91,7 @@ impl Rooms {
         Ok(self.authority(snapshot, num).await?.content_as().ok())
     }
 
-    async fn move_member(
+    pub(super) async fn move_member(
         self: &Arc<Self>,
         sender: &UserId,
         room: RoomNum,
@@ -370,22 +370,6 @@ impl Rooms {
             }
         }
         Ok(rooms)
-    }
-
-    /// Says a user's new name or picture in every room that they are joined to. Rooms that refuse it keep the old one.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn profile_changed(self: &Arc<Self>, session: &Session) -> Result<()> {
-        let snapshot = self.store.snapshot();
-        for room in self.joined_rooms(&snapshot, session.user).await? {
-            let content = self.member_content(session.user, "join", None).await?;
-            match self.move_member(&session.user_id, room, &session.user_id, content).await {
-                Ok(_) | Err(Error::Matrix(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Leaves every room and turns down every invite: the account is being closed.

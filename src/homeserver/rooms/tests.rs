@@ -166,7 +166,7 @@ async fn receive(server: &Arc<Homeserver>, working: &mut Working, event: &Stored
         append.found(built.num);
     }
     append.live(built, None).await.unwrap();
-    append.finish();
+    append.finish().await.unwrap();
     let committed = server.store.commit(batch).await.unwrap();
     working.committed(&server.rooms, committed.first);
 }

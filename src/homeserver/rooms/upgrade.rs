@@ -19,7 +19,8 @@ use super::writer::{Intent, Refused, Sent};
 use super::{Rooms, membership::check_user_id};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::rooms::{ALIASES, Alias, MEMBERS, Membership, PUBLIC, ROOM_ALIASES};
+use crate::schema::directory::LISTED;
+use crate::schema::rooms::{ALIASES, Alias, MEMBERS, Membership, ROOM_ALIASES};
 use crate::schema::{RoomNum, UserNum};
 
 mod levels;
@@ -119,7 +120,7 @@ fn template(
 /// What moves from the old room to the new one beside its state.
 struct Moved {
     aliases: Vec<(String, Alias)>,
-    is_public: bool,
+    is_listed: bool,
 }
 
 impl Moved {
@@ -132,7 +133,7 @@ impl Moved {
                 aliases.push((name, row));
             }
         }
-        Ok(Self { aliases, is_public: snapshot.get(&PUBLIC, &room).await?.is_some() })
+        Ok(Self { aliases, is_listed: snapshot.get(&LISTED, &room).await?.is_some() })
     }
 
     fn write(&self, batch: &mut Batch, old: RoomNum, new: RoomNum) {
@@ -141,10 +142,6 @@ impl Moved {
             batch.put(&ALIASES, name, &Alias { room: new, creator: row.creator });
             batch.delete(&ROOM_ALIASES, &(old, name.clone()));
             batch.put(&ROOM_ALIASES, &(new, name.clone()), &());
-        }
-        if self.is_public {
-            batch.delete(&PUBLIC, &old);
-            batch.put(&PUBLIC, &new, &());
         }
     }
 
@@ -230,7 +227,13 @@ impl Append<'_> {
                 let built = build(append.rooms, append.working, &template, &From::Ends).await?;
                 append.live(built, None).await?;
             }
-            append.finish();
+            if moved.is_listed {
+                append.list(true);
+            }
+            append.finish().await?;
+        }
+        if moved.is_listed {
+            self.list(false);
         }
         moved.write(self.batch, self.working.num, upgrade.room);
         self.close(moved, (&sender, at)).await?;

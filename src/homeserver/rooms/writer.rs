@@ -80,10 +80,29 @@ pub struct Sent {
     pub replacement: Option<OwnedRoomId>,
 }
 
+/// What can be wanted of a room's writer.
+#[derive(Debug)]
+enum Wish {
+    /// An event.
+    Event(Box<Intent>),
+    /// That the room is in the published list, or is not.
+    List(bool),
+}
+
+impl Wish {
+    /// Whether nothing else may be in its batch.
+    fn is_upgrade(&self) -> bool {
+        matches!(self, Self::Event(intent) if intent.upgrade.is_some())
+    }
+}
+
+/// Answered with what was sent, where that was an event.
+type Answer = oneshot::Sender<Result<Option<Sent>>>;
+
 #[derive(Debug)]
 struct Waiting {
-    intent: Intent,
-    answer: oneshot::Sender<Result<Sent>>,
+    wish: Wish,
+    answer: Answer,
 }
 
 /// The rooms' queues. A room that is here has a writer.
@@ -126,7 +145,7 @@ impl Writers {
     /// The next intent of a room that may share a batch with others: an upgrade has one of its own.
     fn next_beside(&self, room: RoomNum) -> Option<Waiting> {
         let mut queues = lock(&self.queues);
-        queues.get_mut(&room)?.pop_front_if(|next| next.intent.upgrade.is_none())
+        queues.get_mut(&room)?.pop_front_if(|next| !next.wish.is_upgrade())
     }
 
     fn take_idle(&self, room: RoomNum) -> Option<Box<Working>> {
@@ -145,8 +164,21 @@ impl Rooms {
     /// # Errors
     /// What the room's rules answer; the store's failures.
     pub async fn submit(self: &Arc<Self>, room: RoomNum, intent: Intent) -> Result<Sent> {
+        let sent = self.wish(room, Wish::Event(Box::new(intent))).await?;
+        sent.ok_or_else(|| Error::internal("an event was not sent"))
+    }
+
+    /// Puts a room into the published list, or takes it out.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub(super) async fn list(self: &Arc<Self>, room: RoomNum, listed: bool) -> Result<()> {
+        self.wish(room, Wish::List(listed)).await.map(drop)
+    }
+
+    async fn wish(self: &Arc<Self>, room: RoomNum, wish: Wish) -> Result<Option<Sent>> {
         let (answer, answered) = oneshot::channel();
-        if self.writers.push(room, Waiting { intent, answer }) {
+        if self.writers.push(room, Waiting { wish, answer }) {
             let rooms = Arc::clone(self);
             self.tasks.spawn(async move { rooms.write(room).await });
         }
@@ -190,23 +222,25 @@ impl Rooms {
         };
         let mut batch = Batch::new();
         let mut append = Append::new(self, &mut working, &mut batch);
-        let mut pending: Vec<(oneshot::Sender<Result<Sent>>, Sent)> = Vec::new();
+        let mut pending: Vec<(Answer, Option<Sent>)> = Vec::new();
         let mut next = Some(first);
-        while let Some(Waiting { intent, answer }) = next.take() {
-            let is_alone = intent.upgrade.is_some();
-            match append.intend(intent).await {
+        while let Some(Waiting { wish, answer }) = next.take() {
+            let is_alone = wish.is_upgrade();
+            let done = match wish {
+                Wish::Event(intent) => append.intend(*intent).await.map(Some),
+                Wish::List(listed) => {
+                    append.list(listed);
+                    Ok(None)
+                }
+            };
+            match done {
                 Ok(sent) => pending.push((answer, sent)),
                 Err(Refused::Intent(error)) => {
                     let _ = answer.send(Err(error));
                 }
                 Err(Refused::Batch(error)) => {
-                    if !matches!(error, Error::Matrix(_)) {
-                        tracing::error!(%error, %room, "a room's batch cannot be built");
-                    }
+                    give_up(room, &error, pending);
                     let _ = answer.send(Err(error));
-                    for (answer, _) in pending {
-                        let _ = answer.send(Err(Error::internal("the batch that it was in cannot be built")));
-                    }
                     return None;
                 }
             }
@@ -214,7 +248,10 @@ impl Rooms {
                 next = self.writers.next_beside(room);
             }
         }
-        append.finish();
+        if let Err(error) = append.finish().await {
+            give_up(room, &error, pending);
+            return None;
+        }
         self.commit(working, batch, pending).await
     }
 
@@ -222,7 +259,7 @@ impl Rooms {
         &self,
         mut working: Box<Working>,
         batch: Batch,
-        pending: Vec<(oneshot::Sender<Result<Sent>>, Sent)>,
+        pending: Vec<(Answer, Option<Sent>)>,
     ) -> Option<Box<Working>> {
         if batch.is_empty() {
             for (answer, sent) in pending {
@@ -234,8 +271,10 @@ impl Rooms {
             Ok(committed) => {
                 working.committed(self, committed.first);
                 for (answer, mut sent) in pending {
-                    let nth = sent.position.and_then(Position::pending_index);
-                    sent.position = nth.map(|nth| Position::new(committed.first.get() + u64::from(nth)));
+                    if let Some(sent) = &mut sent {
+                        let nth = sent.position.and_then(Position::pending_index);
+                        sent.position = nth.map(|nth| Position::new(committed.first.get() + u64::from(nth)));
+                    }
                     let _ = answer.send(Ok(sent));
                 }
                 Some(working)
@@ -257,6 +296,17 @@ impl Rooms {
                 None
             }
         }
+    }
+}
+
+/// Answers all who wait for a batch that cannot be built.
+fn give_up(room: RoomNum, error: &Error, pending: Vec<(Answer, Option<Sent>)>) {
+    // A rule that says no to an upgrade is no failure of ours.
+    if !matches!(error, Error::Matrix(_)) {
+        tracing::error!(%error, %room, "a room's batch cannot be built");
+    }
+    for (answer, _) in pending {
+        let _ = answer.send(Err(Error::internal("the batch that it was in cannot be built")));
     }
 }
 

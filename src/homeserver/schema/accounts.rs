@@ -119,6 +119,8 @@ matron_storage::record! {
 pub const ACCOUNTS: Keyspace<UserNum, Account> = Keyspace::new(0x0301, "accounts", Family::Point);
 /// Profile fields, as JSON. Under the empty name: how many bytes all of them have together.
 pub const PROFILES: Keyspace<(UserNum, String), String> = Keyspace::new(0x0302, "profiles", Family::Point);
+/// Users whose new name or avatar is not said in all of their rooms yet, and the position of the change.
+pub const RENAMED: Keyspace<UserNum, Position> = Keyspace::new(0x0319, "renamed users", Family::Current);
 /// Tokens by their digest.
 pub const TOKENS: Keyspace<Digest, Token> = Keyspace::new(0x0303, "tokens", Family::Id);
 /// A device's tokens, so that they can be revoked together.

@@ -371,6 +371,8 @@ pub const PLACES: Keyspace<EventNum, Place> = Keyspace::new(0x0205, "places", Fa
 pub const ROOM_ORDER: Keyspace<(RoomNum, u64, Arrival), ()> = Keyspace::new(0x0206, "room order", Family::Index);
 /// The event graph forwards: an event, and one that names it as previous.
 pub const EDGES: Keyspace<(EventNum, EventNum), ()> = Keyspace::new(0x0207, "edges", Family::Index);
+/// A room's events by when they were sent, in milliseconds since 1970.
+pub const EVENT_TIMES: Keyspace<(RoomNum, u64, Arrival), ()> = Keyspace::new(0x023b, "event times", Family::Index);
 /// Gaps in room order: an event whose previous ones are missing, and their ids.
 pub const GAPS: Keyspace<(RoomNum, u64, Arrival), Gap> = Keyspace::new(0x0208, "gaps", Family::Index);
 /// The same the other way round: an event that is missing, and where it leaves a gap.
@@ -406,8 +408,7 @@ pub const TRANSACTIONS: Keyspace<(DeviceNum, Digest), Transaction> =
 pub const ALIASES: Keyspace<String, Alias> = Keyspace::new(0x0216, "aliases", Family::Point);
 /// A room's aliases on this server.
 pub const ROOM_ALIASES: Keyspace<(RoomNum, String), ()> = Keyspace::new(0x0217, "room aliases", Family::Index);
-/// Rooms in the public list.
-pub const PUBLIC: Keyspace<RoomNum, ()> = Keyspace::new(0x0218, "public rooms", Family::Index);
+// 0x0218 was a list of public rooms without what is told of them.
 /// Where a local user last spoke in a room: in a thread by its root, else 0. Who speaks has read.
 pub const SPOKEN: Keyspace<(RoomNum, UserNum, EventNum), Position> = Keyspace::new(0x021a, "spoken", Family::Current);
 /// A user's room for server notices.

@@ -152,6 +152,33 @@ pub const KEYS: &[Key] = &[
         "The secret for programs that make accounts by `/_synapse/admin/v1/register`. That endpoint is off without it.",
     )
     .secret(),
+    Key::text(
+        "room_list.publish",
+        Some("\"everybody\""),
+        "\"administrators\"",
+        "Who may put a room into the list of published rooms: `everybody` (whose power in the room suffices to change its \
+         main alias) or `administrators`.",
+    ),
+    Key::toml(
+        "room_list.without_account",
+        Some("false"),
+        "true",
+        "Whether that list, and what it tells of single rooms, is shown to people who are not logged in.",
+    ),
+    Key::text(
+        "user_directory.search",
+        Some("\"known\""),
+        "\"all\"",
+        "Whom a search for people finds: `known` (those with whom one shares a room, and those in rooms that everybody may \
+         join or read) or `all` (everybody with an account here).",
+    ),
+    Key::toml(
+        "search.enabled",
+        Some("true"),
+        "false",
+        "Whether what is said in rooms that are not encrypted can be searched. The index of words follows the rooms in the \
+         background; where all rooms are encrypted it is empty.",
+    ),
     Key::toml("guests.enabled", Some("false"), "true", "Whether guests may come in without an account."),
     Key::toml(
         "presence.enabled",

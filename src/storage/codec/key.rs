@@ -95,6 +95,56 @@ impl Key for Vec<u8> {
     }
 }
 
+/// A text that something may follow: a NUL ends it, and it holds none. So rows lie by the text, then by what follows.
+///
+/// For indexes of words alone, which have to lie by the word.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Word(String);
+
+impl Word {
+    /// A word; what follows a NUL in the text is left out.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.split('\0').next().unwrap_or_default().to_owned())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Key for Word {
+    fn encode(&self, out: &mut Encoder) {
+        out.push(self.0.as_bytes());
+        out.push(&[0]);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let end = input.0.iter().position(|byte| *byte == 0).ok_or(Corrupt("a word has no end"))?;
+        let text = input.take(end)?.to_vec();
+        input.take(1)?;
+        String::from_utf8(text).map(Self).map_err(|_| Corrupt("a key's text is not UTF-8"))
+    }
+}
+
+/// The front of a [`Word`], of any length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordFront(pub String);
+
+impl Key for WordFront {
+    fn encode(&self, out: &mut Encoder) {
+        out.push(self.0.as_bytes());
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        String::decode(input).map(Self)
+    }
+}
+
+impl<A> PrefixOf<(Word, A)> for WordFront {}
+
 macro_rules! tuple_keys {
     ($($name:ident),+) => {
         impl<$($name: Key),+> Key for ($($name,)+) {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Append;
 use crate::error::Result;
+use crate::rooms::summary;
 use crate::rooms::tree::Change;
 use crate::schema::accounts::{USER_STREAM, UserChange, UserNews};
 use crate::schema::rooms::{MEMBERS, Member, Membership, SERVERS, USER_ROOMS, UserRoom};
@@ -45,6 +46,10 @@ impl Append<'_> {
                 None => None,
             };
             self.working.state.insert((kind.clone(), name.key.clone()), new.clone());
+            if kind == StateEventType::SpaceChild {
+                self.move_child(&name.key, new.as_ref().map(|(num, _)| *num));
+            }
+            self.retell |= name.key.is_empty() && summary::tells(&kind);
             if kind == StateEventType::RoomMember {
                 let new = new.map(|(num, pdu)| (num, membership_of(&pdu.content)));
                 self.move_member(&name.key, new, position).await?;
@@ -76,6 +81,7 @@ impl Append<'_> {
         let (was_joined, is_joined) = (old_membership == Some(Membership::Join), membership == Some(Membership::Join));
         if was_joined != is_joined {
             self.batch.announce(Subject::Members(room).into());
+            self.retell = true;
             self.count_server(user_id.server_name().as_str(), is_joined).await?;
         }
         if user_id.server_name() == self.rooms.config.server_name {

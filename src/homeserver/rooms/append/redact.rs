@@ -11,8 +11,8 @@ use super::annotate::annotation;
 use super::relate::{MOST_LEVELS, target_of_stored};
 use crate::error::Result;
 use crate::rooms::event::Found;
-use crate::rooms::power;
 use crate::rooms::tree::NodeNum;
+use crate::rooms::{power, summary};
 use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS};
 use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, Place, StoredEvent, VOIDED};
 use crate::schema::{Digest, EventNum};
@@ -86,6 +86,7 @@ impl Append<'_> {
         if let Some(arrival) = place.arrival {
             self.unrelate(&event, arrival).await?;
         }
+        self.retell |= event.header.state_key.is_some() && summary::tells(&event.header.kind.as_str().into());
         event.header.redacted_by = Some(redaction);
         self.rewrite(event, place);
         Ok(())

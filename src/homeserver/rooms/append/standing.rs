@@ -48,6 +48,7 @@ impl Append<'_> {
         header.thread = relation.thread;
         let (num, depth) = (header.num, header.depth);
         self.working.head.depth = self.working.head.depth.max(depth);
+        self.time(&built.pdu, arrival);
         let place = Place { room: self.working.num, arrival: Some(arrival) };
         self.place(StoredEvent { header, json: built.json }, place, depth);
         self.relate(num, relation, arrival).await?;

@@ -142,7 +142,7 @@ impl Scene {
         let mut batch = Batch::new();
         let mut append = Append::new(&self.server.rooms, &mut self.working, &mut batch);
         let value = step(&mut append).await;
-        append.finish();
+        append.finish().await.unwrap();
         let committed = self.server.store.commit(batch).await.unwrap();
         self.working.committed(&self.server.rooms, committed.first);
         value

@@ -1,0 +1,48 @@
+//! Reports are listed newest first, page by page, and can be deleted.
+
+use matron_storage::Options;
+use ruma::{UserId, room_id, user_id};
+
+use crate::Homeserver;
+use crate::accounts::Session;
+use crate::clock::Clock;
+use crate::config::Config;
+
+async fn session(server: &Homeserver, user_id: &UserId) -> Session {
+    Session {
+        user: server.ids.user(user_id).await.unwrap(),
+        user_id: user_id.to_owned(),
+        device_id: "D".into(),
+        device: server.ids.new_device().await.unwrap(),
+        guest: false,
+        admin: false,
+    }
+}
+
+#[tokio::test]
+async fn reports_are_kept_listed_and_deleted() {
+    let config = Config::named(ruma::server_name!("localhost").to_owned());
+    let server = Homeserver::start(config, &Options::memory(), Clock::system()).await.unwrap();
+    let ann = session(&server, user_id!("@ann:localhost")).await;
+    let bob = session(&server, user_id!("@bob:localhost")).await;
+    for reason in ["one", "two", "three"] {
+        server.reports.user(&ann, &bob.user_id, reason).await.unwrap();
+    }
+    // Nobody learns who is there, and nothing is kept of who is not.
+    server.reports.user(&ann, user_id!("@nobody:localhost"), "four").await.unwrap();
+    assert!(server.reports.room(&ann, room_id!("!none:localhost"), "five").await.is_err());
+    assert!(server.reports.user(&ann, &bob.user_id, &"x".repeat(10_000)).await.is_err());
+
+    let reasons = |reports: &[(_, super::Report)]| -> Vec<String> {
+        reports.iter().map(|(_, report)| report.reason.clone()).collect()
+    };
+    let first = server.reports.list(None, 2).await.unwrap();
+    assert_eq!(reasons(&first), ["three", "two"]);
+    assert_eq!((first[0].1.by, first[0].1.user_id.as_deref()), (ann.user, Some("@bob:localhost")));
+    assert_eq!(reasons(&server.reports.list(Some(first[1].0), 2).await.unwrap()), ["one"]);
+    assert_eq!(server.reports.get(first[1].0).await.unwrap().unwrap().reason, "two");
+    assert!(server.reports.delete(first[1].0).await.unwrap());
+    assert!(!server.reports.delete(first[1].0).await.unwrap());
+    assert_eq!(reasons(&server.reports.list(None, 9).await.unwrap()), ["three", "one"]);
+    server.stop().await;
+}

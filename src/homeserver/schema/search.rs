@@ -1,0 +1,9 @@
+//! Search: which words are in which events.
+
+use matron_storage::{Family, Keyspace, Word};
+
+use super::RoomNum;
+
+/// Words of events that can be searched, by room. Within a word the newest event comes first: the number is `u64::MAX` less
+/// its position.
+pub const POSTINGS: Keyspace<(RoomNum, Word, u64), ()> = Keyspace::new(0x0704, "postings", Family::Index);
