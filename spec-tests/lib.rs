@@ -4,9 +4,11 @@
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod gateway;
+mod mail;
 mod server;
 mod user;
 
 pub use gateway::Gateway;
+pub use mail::{Letter, MailServer};
 pub use server::{SHARED_SECRET, Server};
 pub use user::{Answer, User, unique};

@@ -8,9 +8,13 @@ use spec_tests::User;
 use crate::{run, server};
 
 /// Endpoints of one's own account: `{me}` is the caller, `{them}` somebody else.
-const OWN: [(&str, &str); 94] = [
+const OWN: [(&str, &str); 98] = [
     ("GET", "/v3/account/whoami"),
     ("GET", "/v3/account/3pid"),
+    ("POST", "/v3/account/3pid/add"),
+    ("POST", "/v3/account/3pid/delete"),
+    ("POST", "/v3/account/3pid/bind"),
+    ("POST", "/v3/account/3pid/unbind"),
     ("GET", "/v3/capabilities"),
     ("POST", "/v3/logout"),
     ("POST", "/v3/logout/all"),

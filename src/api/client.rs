@@ -33,12 +33,13 @@ mod state;
 mod summary;
 mod sync;
 mod tags;
+mod third_party;
 mod threads;
 mod to_device;
 mod typing;
 mod upgrade;
-mod voip;
 mod user_directory;
+mod voip;
 
 #[cfg(test)]
 mod tests;
@@ -81,6 +82,7 @@ pub fn routes(routes: &mut Routes) {
     state::routes(routes);
     sync::routes(routes);
     tags::routes(routes);
+    third_party::routes(routes);
     threads::routes(routes);
     to_device::routes(routes);
     typing::routes(routes);

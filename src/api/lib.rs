@@ -4,6 +4,7 @@ mod admin;
 mod authenticate;
 mod client;
 mod cors;
+mod email_pages;
 mod error;
 mod federation;
 mod guests;
@@ -35,6 +36,7 @@ fn routes() -> router::Routes {
     let mut routes = router::Routes::default();
     client::routes(&mut routes);
     admin::routes(&mut routes);
+    email_pages::routes(&mut routes);
     federation::routes(&mut routes);
     routes
 }

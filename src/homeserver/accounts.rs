@@ -22,6 +22,7 @@ mod profile;
 mod push_rules;
 mod succession;
 mod tags;
+mod third_party;
 mod turn;
 mod words;
 

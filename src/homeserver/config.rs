@@ -159,12 +159,54 @@ pub struct Notices {
 }
 
 /// How pushes are sent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Push {
     /// Whether push gateways may be called without TLS.
     pub plain_gateways: bool,
     /// Whether the number beside an app's icon is that of rooms with something unread, not that of messages.
     pub count_rooms: bool,
+    /// How long something is unread before a letter tells of it, in milliseconds.
+    pub email_after: u64,
+    /// The shortest time between two letters, in milliseconds.
+    pub email_pause: u64,
+}
+
+/// How the SMTP server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailSecurity {
+    /// By TLS from the first byte.
+    Tls,
+    /// By TLS after a first word; without it not at all.
+    StartTls,
+    /// In the clear.
+    None,
+}
+
+/// How e-mail is sent.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The SMTP server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub security: MailSecurity,
+    /// Who this server is to it.
+    pub username: Option<String>,
+    /// The password that goes with it.
+    pub password: Option<String>,
+    /// Whom letters come from.
+    pub from: String,
+    /// Where people read what letters tell of.
+    pub client_url: Option<String>,
+    /// Whether answers are the same for addresses that are known here and those that are not.
+    pub hide_addresses: bool,
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Self { plain_gateways: false, count_rooms: false, email_after: 10 * 60 * 1000, email_pause: 60 * 60 * 1000 }
+    }
 }
 
 /// The domain's configuration.
@@ -202,6 +244,10 @@ pub struct Config {
     pub notices: Option<Notices>,
     /// How pushes are sent.
     pub push: Push,
+    /// How e-mail is sent; none where it is not.
+    pub mail: Option<Mail>,
+    /// Whether an account needs an e-mail address that was proved.
+    pub require_email: bool,
     /// Contacts for `/.well-known/matrix/support`: an e-mail address.
     pub support_email: Option<String>,
     /// A page for `/.well-known/matrix/support`.
@@ -236,6 +282,8 @@ impl Config {
             turn: None,
             notices: None,
             push: Push::default(),
+            mail: None,
+            require_email: false,
             support_email: None,
             support_page: None,
         }

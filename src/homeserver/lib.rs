@@ -45,6 +45,7 @@ use crate::notices::Notices;
 use crate::push::Push;
 use crate::remote::addresses::Addresses;
 use crate::remote::http::Client;
+use crate::remote::mail::Mailer;
 use crate::reports::Reports;
 use crate::rooms::Rooms;
 use crate::schema::ids::SERVER_NAME;
@@ -144,6 +145,7 @@ fn open_push(
     (store, streams, ids): (&Arc<Store>, &Arc<Streams>, &Arc<Ids>),
     (clock, config): (&Clock, &Arc<Config>),
     (accounts, rooms, unread): (&Arc<Accounts>, &Arc<Rooms>, Counter),
+    mailer: Option<Arc<Mailer>>,
     stop: &CancellationToken,
 ) -> Result<Arc<Push>> {
     let tls = remote::trust::client(&config.outgoing.authorities)?;
@@ -153,9 +155,15 @@ fn open_push(
         Arc::clone(accounts),
         Arc::clone(rooms),
         unread,
-        Client::new(&tls, Arc::new(config.outgoing.addresses.clone())),
+        (Client::new(&tls, Arc::new(config.outgoing.addresses.clone())), mailer),
         stop.clone(),
     )))
+}
+
+fn open_mailer(config: &Config) -> Result<Option<Arc<Mailer>>> {
+    let Some(mail) = &config.mail else { return Ok(None) };
+    let mailer = Mailer::new(mail, &config.outgoing.authorities, config.server_name.as_str())?;
+    Ok(Some(Arc::new(mailer)))
 }
 
 impl Homeserver {
@@ -213,7 +221,9 @@ impl Homeserver {
             Arc::clone(&ephemeral),
             unread.clone(),
         ));
-        let push = open_push((&store, &streams, &ids), (&clock, &config), (&accounts, &rooms, unread), &stop)?;
+        let mailer = open_mailer(&config)?;
+        let owners = (&accounts, &rooms, unread);
+        let push = open_push((&store, &streams, &ids), (&clock, &config), owners, mailer.clone(), &stop)?;
         tasks.spawn(Arc::clone(&push).serve());
         let search = Arc::new(Search::new(
             (Arc::clone(&store), Arc::clone(&ids)),
@@ -233,6 +243,8 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&config),
             (Arc::clone(&accounts), Arc::clone(&devices), Arc::clone(&rooms), Arc::clone(&push)),
+            mailer,
+            (tasks.clone(), stop.clone()),
         ));
         let notices = Arc::new(Notices::new(
             (Arc::clone(&store), Arc::clone(&ids), Arc::clone(&config)),

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use matron_storage::Store;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Accounts, Issued};
 use crate::clock::Clock;
@@ -15,8 +17,10 @@ use crate::config::Config;
 use crate::devices::Devices;
 use crate::ids::Ids;
 use crate::push::Push;
+use crate::remote::mail::Mailer;
 use crate::rooms::Rooms;
 
+mod addresses;
 mod authorize;
 mod deactivate;
 mod devices;
@@ -25,11 +29,13 @@ mod login;
 mod password;
 mod register;
 mod shared_secret;
+mod validate;
 
 pub use authorize::{Operation, Proven};
 pub use login::LogIn;
 pub use register::{Registered, Registration};
 pub use shared_secret::SharedSecretRegistration;
+pub use validate::LetterRequest;
 
 /// What does the operations that span owners.
 #[derive(Debug)]
@@ -42,6 +48,10 @@ pub struct Lifecycle {
     devices: Arc<Devices>,
     rooms: Arc<Rooms>,
     push: Arc<Push>,
+    mailer: Option<Arc<Mailer>>,
+    letter_limits: validate::Limits,
+    tasks: TaskTracker,
+    stop: CancellationToken,
     interactive: interactive::Interactive,
     nonces: shared_secret::Nonces,
     /// Held while a new name gets its number.
@@ -73,7 +83,7 @@ pub struct LoggedIn {
 }
 
 impl Lifecycle {
-    /// Needs the owners that it spans.
+    /// Needs the owners that it spans, and what sends letters, if anything does.
     #[must_use]
     pub fn new(
         store: Arc<Store>,
@@ -81,10 +91,28 @@ impl Lifecycle {
         clock: Clock,
         config: Arc<Config>,
         (accounts, devices, rooms, push): (Arc<Accounts>, Arc<Devices>, Arc<Rooms>, Arc<Push>),
+        mailer: Option<Arc<Mailer>>,
+        (tasks, stop): (TaskTracker, CancellationToken),
     ) -> Self {
         let interactive = interactive::Interactive::new(clock.clone());
         let nonces = shared_secret::Nonces::new(clock.clone());
-        Self { store, ids, clock, config, accounts, devices, rooms, push, interactive, nonces, naming: Mutex::new(()) }
+        Self {
+            store,
+            ids,
+            clock,
+            config,
+            accounts,
+            devices,
+            rooms,
+            push,
+            mailer,
+            letter_limits: validate::Limits::default(),
+            tasks,
+            stop,
+            interactive,
+            nonces,
+            naming: Mutex::new(()),
+        }
     }
 }
 

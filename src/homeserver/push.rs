@@ -1,7 +1,8 @@
-//! Push: tells people's devices of notifications, by push gateways.
+//! Push: tells people's devices of notifications, by push gateways and by e-mail.
 //!
 //! `pushers` keeps whom to tell. `follow` walks the stream of events; `audience` knows whom they may concern, `judge` whom
-//! they notify, `badge` how much is unread. `desk` keeps a queue per pusher, `deliver` sees to each, `told` is what is said.
+//! they notify, `badge` how much is unread. `desk` keeps a queue per pusher, `deliver` sees to each, `told` is what is said,
+//! `digest` what letters say.
 //! `notifications` lists what a user was notified of.
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::Ids;
 use crate::remote::http::Client;
+use crate::remote::mail::Mailer;
 use crate::rooms::Rooms;
 use crate::streams::Streams;
 use crate::unread::Counter;
@@ -24,6 +26,7 @@ mod audience;
 mod badge;
 mod deliver;
 mod desk;
+mod digest;
 mod follow;
 mod judge;
 mod notifications;
@@ -50,6 +53,7 @@ pub struct Push {
     rooms: Arc<Rooms>,
     unread: Counter,
     gateways: Client,
+    mailer: Option<Arc<Mailer>>,
     desk: desk::Desk,
     stop: CancellationToken,
 }
@@ -63,11 +67,11 @@ impl Push {
         accounts: Arc<Accounts>,
         rooms: Arc<Rooms>,
         unread: Counter,
-        gateways: Client,
+        (gateways, mailer): (Client, Option<Arc<Mailer>>),
         stop: CancellationToken,
     ) -> Self {
         let desk = desk::Desk::default();
-        Self { store, streams, ids, clock, config, accounts, rooms, unread, gateways, desk, stop }
+        Self { store, streams, ids, clock, config, accounts, rooms, unread, gateways, mailer, desk, stop }
     }
 
     /// How many pushes wait for their gateways.

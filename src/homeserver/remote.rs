@@ -2,4 +2,5 @@
 
 pub mod addresses;
 pub mod http;
+pub mod mail;
 pub mod trust;

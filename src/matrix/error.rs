@@ -82,6 +82,16 @@ constructors! {
     invite_blocked => ErrorKind::InviteBlocked;
     /// `M_CANNOT_LEAVE_SERVER_NOTICE_ROOM`
     cannot_leave_server_notice_room => ErrorKind::CannotLeaveServerNoticeRoom;
+    /// `M_THREEPID_IN_USE`
+    threepid_in_use => ErrorKind::ThreepidInUse;
+    /// `M_THREEPID_NOT_FOUND`
+    threepid_not_found => ErrorKind::ThreepidNotFound;
+    /// `M_THREEPID_AUTH_FAILED`
+    threepid_auth_failed => ErrorKind::ThreepidAuthFailed;
+    /// `M_THREEPID_MEDIUM_NOT_SUPPORTED`
+    threepid_medium_not_supported => ErrorKind::ThreepidMediumNotSupported;
+    /// `M_SERVER_NOT_TRUSTED`
+    server_not_trusted => ErrorKind::ServerNotTrusted;
     /// `M_DUPLICATE_ANNOTATION`
     duplicate_annotation => ErrorKind::DuplicateAnnotation;
 }
@@ -123,6 +133,7 @@ impl Error {
             | ErrorKind::UserDeactivated
             | ErrorKind::UserSuspended
             | ErrorKind::InviteBlocked
+            | ErrorKind::ThreepidAuthFailed
             | ErrorKind::CannotLeaveServerNoticeRoom
             | ErrorKind::WrongRoomKeysVersion(_) => 403,
             ErrorKind::UnknownToken(_) | ErrorKind::MissingToken | ErrorKind::UserLocked | ErrorKind::Unauthorized => {

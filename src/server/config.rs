@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use matron_homeserver::config::{
-    Config as Domain, Findable, Finding, Notices, Outgoing, PasswordHashing, Publication, Push, Registration, Turn,
-    TurnAccess,
+    Config as Domain, Findable, Finding, Mail, MailSecurity, Notices, Outgoing, PasswordHashing, Publication, Push,
+    Registration, Turn, TurnAccess,
 };
 use matron_homeserver::remote::addresses::Addresses;
+use matron_homeserver::remote::mail::is_mailbox;
 use ruma::{OwnedServerName, RoomVersionId};
 use serde::Deserialize;
 
@@ -162,6 +163,13 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let media = media::read(source, data_dir.as_deref());
     let plain_gateways = source.get("push.plain_gateways");
     let count_rooms = source.get("push.count_rooms");
+    let email_after = within(source, "push.email_after_seconds", 0, 7 * 24 * 3600);
+    let email_pause = within(source, "push.email_pause_seconds", 0, 24 * 3600);
+    let mail = mail(source, public_url.is_some());
+    let require_email = source.get("registration.require_email");
+    if require_email == Some(true) && mail.is_none() {
+        source.wrong("registration.require_email", "`mail.host` is needed for it");
+    }
     let trusted_proxies = proxies(source);
     let listeners = listeners(source);
     let registration = registration(source);
@@ -196,7 +204,14 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         rate_limits: rate_limits?,
         outgoing: outgoing?,
         media: media?,
-        push: Push { plain_gateways: plain_gateways?, count_rooms: count_rooms? },
+        push: Push {
+            plain_gateways: plain_gateways?,
+            count_rooms: count_rooms?,
+            email_after: u64::from(email_after?) * 1000,
+            email_pause: u64::from(email_pause?) * 1000,
+        },
+        mail,
+        require_email: require_email?,
         support_email,
         support_page,
         ..Domain::named(server_name?)
@@ -251,6 +266,44 @@ fn notices(source: &mut Source<'_>) -> Option<Notices> {
         return None;
     }
     Some(Notices { localpart, display_name, room_name })
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Security {
+    Tls,
+    StartTls,
+    None,
+}
+
+/// None where it is off, and where it is wrong: that is noted.
+fn mail(source: &mut Source<'_>, has_public_url: bool) -> Option<Mail> {
+    let host = text(source, "mail.host");
+    let port = within(source, "mail.port", 1, u32::from(u16::MAX))?;
+    let security = match source.get("mail.security")? {
+        Security::Tls => MailSecurity::Tls,
+        Security::StartTls => MailSecurity::StartTls,
+        Security::None => MailSecurity::None,
+    };
+    let (username, password) = (text(source, "mail.username"), text(source, "mail.password"));
+    if username.is_some() != password.is_some() {
+        source.wrong("mail.username", "mail.username and mail.password stand together, or neither does");
+    }
+    let from = text(source, "mail.from");
+    if from.as_ref().is_some_and(|from| !is_mailbox(from)) {
+        source.wrong("mail.from", "an address such as Ward Chat <chat@example.org> is needed");
+    }
+    let client_url = url(source, "mail.client_url");
+    let hide_addresses = source.get("mail.hide_addresses")?;
+    let host = host?;
+    if !has_public_url {
+        source.wrong("mail.host", "`public_url` is needed for it: links in e-mails begin with it");
+    }
+    if from.is_none() {
+        source.wrong("mail.host", "`mail.from` is needed for it");
+    }
+    let port = u16::try_from(port).ok()?;
+    Some(Mail { host, port, security, username, password, from: from?, client_url, hide_addresses })
 }
 
 /// A text, where an empty one is none.

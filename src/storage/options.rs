@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineKind {
     /// `RocksDB` in this folder, which is made if it does not exist.
-        Rocks(PathBuf),
+    Rocks(PathBuf),
     /// Memory alone, for tests.
     Memory,
 }
@@ -30,7 +30,7 @@ impl Options {
     }
 
     /// A `RocksDB` store in a folder.
-        #[must_use]
+    #[must_use]
     pub const fn rocks(folder: PathBuf, cache_bytes: usize) -> Self {
         Self { engine: EngineKind::Rocks(folder), cache_bytes, sync: true }
     }

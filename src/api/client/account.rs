@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
-use http::StatusCode;
 use matron_homeserver::Homeserver;
 use matron_homeserver::lifecycle::Operation;
-use ruma::api::Metadata;
-use ruma::api::client::account::{ThirdPartyIdRemovalStatus, change_password, deactivate, get_3pids, whoami};
-use ruma::api::path_builder::PathBuilder;
+use ruma::api::client::account::{ThirdPartyIdRemovalStatus, change_password, deactivate, whoami};
 
-use crate::error::{self, Result};
+use crate::error::Result;
 use crate::request::Ruma;
 use crate::router::Routes;
 
@@ -18,10 +14,6 @@ pub fn routes(routes: &mut Routes) {
     routes.add(who_am_i);
     routes.add(password);
     routes.add(close);
-    // ruma leaves an empty list out, which the spec requires.
-    for path in get_3pids::v3::Request::PATH_BUILDER.all_paths() {
-        routes.add_answering(path, third_party_ids);
-    }
 }
 
 async fn who_am_i(_: Arc<Homeserver>, request: Ruma<whoami::v3::Request>) -> Result<whoami::v3::Response> {
@@ -51,9 +43,4 @@ async fn close(
     homeserver.lifecycle.deactivate(session, body.auth.as_ref(), operation, body.erase).await?;
     // Nothing was bound to begin with.
     Ok(deactivate::v3::Response::new(ThirdPartyIdRemovalStatus::Success))
-}
-
-async fn third_party_ids(_: Arc<Homeserver>, _: Ruma<get_3pids::v3::Request>) -> Result<Response> {
-    // No addresses of third parties are bound to accounts here.
-    Ok(error::json(StatusCode::OK, &serde_json::json!({ "threepids": [] })))
 }

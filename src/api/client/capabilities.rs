@@ -34,7 +34,7 @@ async fn capabilities(homeserver: Arc<Homeserver>, _: Ruma<Request>) -> Result<R
             "m.profile_fields": { "enabled": true },
             "m.set_displayname": { "enabled": true },
             "m.set_avatar_url": { "enabled": true },
-            "m.3pid_changes": { "enabled": false },
+            "m.3pid_changes": { "enabled": homeserver.config.mail.is_some() },
             "m.get_login_token": { "enabled": true },
         }
     });

@@ -32,16 +32,32 @@ pub struct Proven {
     pub user_id: OwnedUserId,
 }
 
-/// Whom an identifier means, if it is of a sort that we know.
-pub(super) fn name_in(identifier: &UserIdentifier) -> Option<&str> {
-    match identifier {
-        UserIdentifier::Matrix(matrix) => Some(&matrix.user),
-        // No addresses of third parties are bound to accounts here.
-        _ => None,
-    }
-}
+/// The operation that an e-mail address of the user's lets one do without a password.
+pub(super) const NEW_PASSWORD: &str = "account/password";
 
 impl Lifecycle {
+    /// Whom an identifier means, if it is of a sort that we know. An address that is nobody's stands for itself: whoever
+    /// tries it learns nothing, and not sooner.
+    pub(super) async fn name_in(&self, identifier: &UserIdentifier) -> Result<Option<String>> {
+        Ok(match identifier {
+            UserIdentifier::Matrix(matrix) => Some(matrix.user.clone()),
+            UserIdentifier::Email(email) => {
+                let owner = self.accounts.email_owner(&email.address).await?;
+                Some(owner.map_or_else(|| email.address.clone(), |owner| owner.to_string()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The flows of an operation.
+    pub(super) fn flows_of(&self, session: Option<&Session>, operation: Operation<'_>) -> Vec<AuthFlow> {
+        let mut flows = vec![AuthFlow::new(vec![AuthType::Password])];
+        if session.is_none() && operation.name == NEW_PASSWORD && self.mailer.is_some() {
+            flows.push(AuthFlow::new(vec![AuthType::EmailIdentity]));
+        }
+        flows
+    }
+
     /// Asks for the password before `operation`. The user is that of `session`; where there is no session, the one whose
     /// password it is (client-server API, "User-Interactive Authentication").
     ///
@@ -54,7 +70,7 @@ impl Lifecycle {
         auth: Option<&AuthData>,
         operation: Operation<'_>,
     ) -> Result<Proven> {
-        let flows = [AuthFlow::new(vec![AuthType::Password])];
+        let flows = self.flows_of(session, operation);
         if let Some(session) = session {
             let account = self.accounts.get(&self.store.snapshot(), session.user).await?;
             if account.is_none_or(|account| account.password.is_none()) {
@@ -70,17 +86,17 @@ impl Lifecycle {
                 return Err(stage.ask(Some(MatrixError::unrecognized("this needs a stage of its flows"))));
             }
         };
-        let Some(name) = name_in(&password.identifier) else {
+        let Some(name) = self.name_in(&password.identifier).await? else {
             return Err(stage.ask(Some(MatrixError::forbidden("no user is known by this identifier"))));
         };
-        let found = self.accounts.identify(name).await?;
+        let found = self.accounts.identify(&name).await?;
         if let Some(session) = session
             && found.as_ref().is_none_or(|(_, user, _)| *user != session.user)
         {
             return Err(MatrixError::forbidden("this is somebody else's name").into());
         }
         let account = found.as_ref().map(|(_, _, account)| account);
-        let verdict = self.accounts.verify_password(name, &password.password, operation.address, account).await?;
+        let verdict = self.accounts.verify_password(&name, &password.password, operation.address, account).await?;
         match (verdict, found) {
             (Verdict::Wrong, _) | (_, None) => Err(stage.ask(Some(wrong_password()))),
             (_, Some((user_id, user, account))) => {

@@ -69,12 +69,13 @@ impl Lifecycle {
         Err(Error::internal("an account changes all the time"))
     }
 
-    /// Deletes profile, account data and filters, by `batch`.
+    /// Deletes addresses, profile, account data and filters, by `batch`.
     async fn forget_belongings(&self, batch: &mut Batch, snapshot: &Snapshot, user: UserNum) -> Result<()> {
         for ignored in self.ignored(snapshot, user).await? {
             batch.delete(&IGNORED_BY, &(ignored, user));
         }
         self.accounts.forget_name(batch, snapshot, user).await?;
+        self.accounts.forget_emails(batch, snapshot, user).await?;
         batch.delete_range(&PROFILES, &PROFILES.under(&(user,)));
         batch.delete_range(&ACCOUNT_DATA, &ACCOUNT_DATA.under(&(user,)));
         batch.delete_range(&FILTERS, &FILTERS.under(&(user,)));

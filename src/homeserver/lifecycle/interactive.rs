@@ -22,6 +22,8 @@ struct State {
     operation: Digest,
     expires: u64,
     completed: Vec<AuthType>,
+    /// The letter that proved an address: its id, and the secret of the client that asked for it.
+    letter: Option<(String, String)>,
 }
 
 /// The sessions, in memory alone: after a restart clients are asked again.
@@ -73,7 +75,7 @@ impl Interactive {
             return Ok(Stage { interactive: self, flows, id: id.to_owned(), state });
         }
         let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>());
-        let state = State { operation, expires: now.saturating_add(LIFETIME), completed: Vec::new() };
+        let state = State { operation, expires: now.saturating_add(LIFETIME), completed: Vec::new(), letter: None };
         Ok(Stage { interactive: self, flows, id, state })
     }
 }
@@ -94,11 +96,16 @@ impl Stage<'_> {
         Error::Interactive(Box::new(info))
     }
 
-    /// Notes a stage that the client has passed.
+    /// Notes the letter by which the client proves an address.
+    pub(super) fn remember_letter(&mut self, letter: (String, String)) {
+        self.state.letter = Some(letter);
+    }
+
+    /// Notes a stage that the client has passed. The letter that proved an address in this session, if one did.
     ///
     /// # Errors
     /// [`Error::Interactive`] where more stages are asked for.
-    pub(super) fn pass(mut self, stage: AuthType) -> Result<()> {
+    pub(super) fn pass(mut self, stage: AuthType) -> Result<Option<(String, String)>> {
         if !self.state.completed.contains(&stage) {
             self.state.completed.push(stage);
         }
@@ -109,14 +116,14 @@ impl Stage<'_> {
     ///
     /// # Errors
     /// [`Error::Interactive`] where more stages are asked for.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<Option<(String, String)>> {
         let completed = &self.state.completed;
         let done = self.flows.iter().any(|flow| flow.stages.iter().all(|stage| completed.contains(stage)));
         if !done {
             return Err(self.ask(None));
         }
         self.interactive.sessions.remove(&self.id);
-        Ok(())
+        Ok(self.state.letter)
     }
 }
 

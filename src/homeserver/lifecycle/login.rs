@@ -5,8 +5,9 @@ use matron_storage::{Batch, Error as StorageError, Snapshot};
 use ruma::api::client::uiaa::{AuthData, UserIdentifier};
 use ruma::{OwnedUserId, UserId};
 
-use super::authorize::{Operation, name_in, wrong_password};
+use super::authorize::{Operation, wrong_password};
 use super::register::put_account;
+use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
 use crate::accounts::{Issued, Revoked, Session, TRIES, Verdict, device_id, initial_name, usable};
 use crate::error::{Error, Result};
@@ -30,8 +31,8 @@ pub enum LogIn<'a> {
 
 /// By what right a device is made.
 pub(super) enum Right<'a> {
-    /// The account is made with it, with a display name if there is one.
-    New(&'a Account, Option<&'a str>),
+    /// The account is made with it, with a display name and an address if there are any.
+    New(&'a Account, Option<&'a str>, Option<&'a Proof>),
     /// The password was right for this account; its new hash, where it was hashed again.
     Password(&'a Account, Option<&'a str>),
     /// A log-in token.
@@ -62,10 +63,10 @@ impl Lifecycle {
         password: &str,
         device: &NewDevice,
     ) -> Result<LoggedIn> {
-        let name = name_in(identifier).ok_or_else(wrong_password)?;
-        let found = self.accounts.identify(name).await?;
+        let name = self.name_in(identifier).await?.ok_or_else(wrong_password)?;
+        let found = self.accounts.identify(&name).await?;
         let account = found.as_ref().map(|(_, _, account)| account);
-        let verdict = self.accounts.verify_password(name, password, device.address, account).await?;
+        let verdict = self.accounts.verify_password(&name, password, device.address, account).await?;
         let (user_id, user, account) = found.ok_or_else(wrong_password)?;
         if account.deactivated {
             usable(&account)?;
@@ -124,11 +125,12 @@ impl Lifecycle {
     ) -> Result<bool> {
         let current = self.accounts.get(snapshot, user).await?;
         let verified = match right {
-            Right::New(account, display_name) => {
+            Right::New(account, display_name, proof) => {
                 if current.is_some() {
                     return Err(MatrixError::user_in_use("somebody has that name").into());
                 }
                 put_account(batch, (user, user_id), account, *display_name);
+                self.put_proved(batch, snapshot, user, *proof).await?;
                 return Ok(false);
             }
             Right::Password(verified, _) => *verified,

@@ -2,14 +2,15 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_storage::{Batch, Error as StorageError};
-use ruma::api::client::uiaa::AuthData;
+use ruma::api::client::uiaa::{AuthData, AuthType, EmailIdentity};
 
 use super::Lifecycle;
 use super::authorize::Operation;
 use super::devices::TRIES_AT_LOG_INS;
-use crate::accounts::{Revoked, Session, check_password};
+use super::validate::Proof;
+use crate::accounts::{Revoked, Session, check_password, usable};
 use crate::error::{Error, Result};
-use crate::schema::accounts::{ACCOUNTS, Account, AccountKind};
+use crate::schema::accounts::{ACCOUNTS, Account, AccountKind, Purpose};
 use crate::schema::{DeviceNum, UserNum};
 
 /// Which devices a new password logs out.
@@ -34,13 +35,17 @@ impl Lifecycle {
         log_out_others: bool,
     ) -> Result<()> {
         check_password(new_password)?;
+        if let (None, Some(AuthData::EmailIdentity(identity)), Some(_)) = (session, auth, &self.mailer) {
+            let log_out = if log_out_others { LogOut::All } else { LogOut::None };
+            return self.reset_password(identity, operation, new_password, log_out).await;
+        }
         let proven = self.authorize(session, auth, operation).await?;
         let log_out = match session {
             _ if !log_out_others => LogOut::None,
             Some(session) => LogOut::AllBut(session.device),
             None => LogOut::All,
         };
-        self.put_password(proven.user, new_password, log_out).await
+        self.put_password(proven.user, new_password, log_out, None).await
     }
 
     /// Sets a password without asking for the old one: for administrators. With `log_out` all devices are deleted.
@@ -49,10 +54,39 @@ impl Lifecycle {
     /// `M_NOT_FOUND` where the account is not there or closed; `M_WEAK_PASSWORD`.
     pub async fn set_password(&self, user: UserNum, new_password: &str, log_out: bool) -> Result<()> {
         check_password(new_password)?;
-        self.put_password(user, new_password, if log_out { LogOut::All } else { LogOut::None }).await
+        self.put_password(user, new_password, if log_out { LogOut::All } else { LogOut::None }, None).await
     }
 
-    async fn put_password(&self, user: UserNum, password: &str, log_out: LogOut) -> Result<()> {
+    /// Sets a new password by a letter to an address of the account's, without the old one.
+    async fn reset_password(
+        &self,
+        identity: &EmailIdentity,
+        operation: Operation<'_>,
+        new_password: &str,
+        log_out: LogOut,
+    ) -> Result<()> {
+        let flows = self.flows_of(None, operation);
+        let stage = self.interactive.enter(identity.session.as_deref(), (operation, None), &flows)?;
+        let creds = &identity.thirdparty_id_creds;
+        let letter = (creds.sid.as_str(), creds.client_secret.as_str());
+        let proof = self.proof(&self.store.snapshot(), Purpose::Password, letter, operation.address).await;
+        let proof = match proof {
+            Err(Error::Matrix(error)) => return Err(stage.ask(Some(error))),
+            proof => proof?,
+        };
+        let owner = match self.accounts.email_owner(proof.address().0).await? {
+            Some(owner) => self.accounts.find(&owner).await?,
+            None => None,
+        };
+        let Some((user, account)) = owner else {
+            return Err(stage.ask(Some(MatrixError::threepid_not_found("nobody has this address any more"))));
+        };
+        usable(&account)?;
+        stage.pass(AuthType::EmailIdentity)?;
+        self.put_password(user, new_password, log_out, Some(&proof)).await
+    }
+
+    async fn put_password(&self, user: UserNum, password: &str, log_out: LogOut, proof: Option<&Proof>) -> Result<()> {
         let hash = self.accounts.hash_password(password).await?;
         for _ in 0..TRIES_AT_LOG_INS {
             let snapshot = self.store.snapshot();
@@ -62,6 +96,9 @@ impl Lifecycle {
             let mut batch = Batch::new();
             batch.expect_value(&ACCOUNTS, &user, &account);
             batch.put(&ACCOUNTS, &user, &Account { password: Some(hash.clone()), ..account });
+            if let Some(proof) = proof {
+                proof.use_up(&mut batch, &snapshot).await?;
+            }
             let revoked = match log_out {
                 LogOut::None => Revoked::default(),
                 LogOut::All => self.forget_devices(&mut batch, &snapshot, user, |_, _| true).await?,

@@ -3,19 +3,20 @@
 use std::net::IpAddr;
 
 use matron_matrix::{Error as MatrixError, digest};
-use matron_storage::{Batch, Error as StorageError};
+use matron_storage::{Batch, Error as StorageError, Snapshot};
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType};
 use ruma::{OwnedUserId, UserId};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::authorize::Operation;
 use super::login::Right;
+use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
 use crate::accounts::{check_password, put_first_name, random_localpart};
 use crate::config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schema::UserNum;
-use crate::schema::accounts::{ACCOUNTS, Account, AccountKind};
+use crate::schema::accounts::{ACCOUNTS, Account, AccountKind, Purpose};
 
 /// What somebody says who wants an account.
 #[derive(Debug, Clone, Default)]
@@ -68,26 +69,59 @@ impl Lifecycle {
             check_password(password)?;
         }
         let operation = Operation { name: "register", subject: "", address: wanted.address };
-        let stage = self.interactive.enter(auth.and_then(AuthData::session), (operation, None), &flows)?;
+        let mut stage = self.interactive.enter(auth.and_then(AuthData::session), (operation, None), &flows)?;
         let Some(auth) = auth else { return Err(stage.ask(None)) };
         let Some(password) = &wanted.password else {
             return Err(MatrixError::missing_param("an account needs a password").into());
         };
-        match (auth, &self.config.registration) {
+        let letter = match (auth, &self.config.registration) {
             (AuthData::Dummy(_), config::Registration::Open) => stage.pass(AuthType::Dummy)?,
+            (AuthData::EmailIdentity(identity), _) if self.mailer.is_some() => {
+                let creds = &identity.thirdparty_id_creds;
+                let letter = (creds.sid.to_string(), creds.client_secret.to_string());
+                match self.registration_proof(&letter, wanted.address).await {
+                    Err(Error::Matrix(error)) => return Err(stage.ask(Some(error))),
+                    proved => proved?,
+                };
+                stage.remember_letter(letter);
+                stage.pass(AuthType::EmailIdentity)?
+            }
             (AuthData::RegistrationToken(given), config::Registration::Token(_)) => {
                 let attempt = self.accounts.begin_attempt(wanted.address)?;
                 if !self.is_registration_token(&given.token) {
                     return Err(stage.ask(Some(MatrixError::forbidden("the registration token is not valid"))));
                 }
                 attempt.right();
-                stage.pass(AuthType::RegistrationToken)?;
+                stage.pass(AuthType::RegistrationToken)?
             }
             (AuthData::FallbackAcknowledgement(_), _) => stage.finish()?,
             _ => return Err(stage.ask(Some(MatrixError::unrecognized("this needs a stage of its flows")))),
-        }
+        };
+        let proof = match letter {
+            Some(letter) => Some(self.registration_proof(&letter, wanted.address).await?),
+            None => None,
+        };
         let username = wanted.username.clone().unwrap_or_else(random_localpart);
-        self.create(&username, Some(password), wanted.device.as_ref(), false, None).await
+        let (password, device) = (Some(password.as_str()), wanted.device.as_ref());
+        self.create(&username, password, (device, proof.as_ref()), false, None).await
+    }
+
+    /// What a letter proved to somebody who registers: the letter's id, and the client's secret.
+    async fn registration_proof(&self, letter: &(String, String), address: Option<IpAddr>) -> Result<Proof> {
+        self.proof(&self.store.snapshot(), Purpose::Register, (&letter.0, &letter.1), address).await
+    }
+
+    /// Gives a new account the address that was proved for it, by `batch`.
+    pub(super) async fn put_proved(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        user: UserNum,
+        proof: Option<&Proof>,
+    ) -> Result<()> {
+        let Some(proof) = proof else { return Ok(()) };
+        self.accounts.put_email(batch, snapshot, user, proof.address()).await?;
+        proof.use_up(batch, snapshot).await
     }
 
     /// Makes a guest's account, with a name and a device of the server's choosing.
@@ -101,7 +135,7 @@ impl Lifecycle {
         let (user_id, user) = self.name(&random_localpart()).await?;
         let account = self.row(AccountKind::Guest, None, false);
         let device = NewDevice { display_name, address, ..NewDevice::default() };
-        self.open(Right::New(&account, None), Some((user, user_id)), &device).await
+        self.open(Right::New(&account, None, None), Some((user, user_id)), &device).await
     }
 
     /// Makes an account without asking who wants it: for administrators.
@@ -110,7 +144,7 @@ impl Lifecycle {
     /// `M_INVALID_USERNAME`, `M_USER_IN_USE`, `M_WEAK_PASSWORD`.
     pub async fn create_account(&self, username: &str, password: &str, admin: bool) -> Result<OwnedUserId> {
         check_password(password)?;
-        Ok(self.create(username, Some(password), None, admin, None).await?.user_id)
+        Ok(self.create(username, Some(password), (None, None), admin, None).await?.user_id)
     }
 
     /// Makes an account for the server itself, under a name that nobody else can take; nobody can log in to it.
@@ -133,7 +167,7 @@ impl Lifecycle {
         &self,
         username: &str,
         password: Option<&str>,
-        device: Option<&NewDevice>,
+        (device, proof): (Option<&NewDevice>, Option<&Proof>),
         admin: bool,
         display_name: Option<&str>,
     ) -> Result<Registered> {
@@ -146,11 +180,12 @@ impl Lifecycle {
         // Who gives no name is known by their user name, until they do.
         let display_name = Some(display_name.unwrap_or_else(|| user_id.localpart()));
         let device = if let Some(device) = device {
-            let right = Right::New(&account, display_name);
+            let right = Right::New(&account, display_name, proof);
             Some(self.open(right, Some((user, user_id.clone())), device).await?)
         } else {
             let mut batch = Batch::new();
             put_account(&mut batch, (user, &user_id), &account, display_name);
+            self.put_proved(&mut batch, &self.store.snapshot(), user, proof).await?;
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => return Err(MatrixError::user_in_use("somebody has that name").into()),
                 done => done?,
@@ -182,13 +217,34 @@ impl Lifecycle {
         }
     }
 
-    fn flows(&self) -> Result<[AuthFlow; 1]> {
+    /// The ways to an account: with an address that was proved, and without where that is enough.
+    fn flows(&self) -> Result<Vec<AuthFlow>> {
         let stage = match &self.config.registration {
             config::Registration::Closed => return Err(MatrixError::forbidden("registration is closed").into()),
             config::Registration::Token(_) => AuthType::RegistrationToken,
             config::Registration::Open => AuthType::Dummy,
         };
-        Ok([AuthFlow::new(vec![stage])])
+        let mut flows = Vec::new();
+        if !self.config.require_email {
+            flows.push(AuthFlow::new(vec![stage.clone()]));
+        }
+        if self.mailer.is_some() {
+            let with_email = if stage == AuthType::Dummy {
+                vec![AuthType::EmailIdentity]
+            } else {
+                vec![stage, AuthType::EmailIdentity]
+            };
+            flows.push(AuthFlow::new(with_email));
+        }
+        Ok(flows)
+    }
+
+    /// Refuses what comes before registering where nobody can.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where registration is closed.
+    pub fn registration_is_open(&self) -> Result<()> {
+        self.flows().map(|_| ())
     }
 
     /// Whether a name can be registered.
@@ -196,7 +252,7 @@ impl Lifecycle {
     /// # Errors
     /// `M_INVALID_USERNAME`, `M_USER_IN_USE`; `M_FORBIDDEN` where registration is closed.
     pub async fn username_available(&self, username: &str) -> Result<()> {
-        self.flows()?;
+        self.registration_is_open()?;
         self.accounts.available(username).await.map(|_| ())
     }
 

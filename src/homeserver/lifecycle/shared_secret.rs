@@ -116,6 +116,13 @@ impl Lifecycle {
         check_password(&wanted.password)?;
         let display_name = wanted.display_name.as_deref();
         display_name.map(check_name).transpose()?;
-        self.create(&wanted.username, Some(&wanted.password), wanted.device.as_ref(), wanted.admin, display_name).await
+        self.create(
+            &wanted.username,
+            Some(&wanted.password),
+            (wanted.device.as_ref(), None),
+            wanted.admin,
+            display_name,
+        )
+        .await
     }
 }

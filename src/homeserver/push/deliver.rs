@@ -13,6 +13,7 @@ use super::desk::{Item, Name, Work};
 use super::told::{Told, badge_body, data_of};
 use crate::error::Result;
 use crate::remote::http::{CallError, Limits};
+use crate::schema::push::PusherKind;
 use crate::schema::rooms::{Arrival, TIMELINE};
 
 /// What is taken of a gateway's answer.
@@ -22,8 +23,11 @@ const AGENT: &str = concat!("Matron/", env!("CARGO_PKG_VERSION"));
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
+    /// It was told, or is not to be told at all.
     Delivered,
+    /// It was not time yet; it may be now.
+    Early,
     /// The gateway knows the pushkey no more.
     Rejected,
     Failed,
@@ -41,6 +45,7 @@ impl Push {
                 }
             };
             match outcome {
+                Outcome::Early => {}
                 Outcome::Delivered => self.desk.finish(name, &work),
                 Outcome::Rejected => {
                     tracing::info!(app = work.pusher.app_id, "a push gateway rejects a pushkey: the pusher is deleted");
@@ -50,22 +55,33 @@ impl Push {
                     }
                 }
                 Outcome::Failed => {
-                    let Some((wait, hurry)) = self.desk.fail(name) else { return };
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        () = hurry.notified() => {}
-                        () = self.stop.cancelled() => return,
-                    }
+                    let Some(wait) = self.desk.fail(name) else { return };
+                    self.wait(name, wait).await;
                 }
+            }
+            if self.stop.is_cancelled() {
+                return;
             }
         }
     }
 
+    /// Waits, unless the pusher is set anew or the server stops.
+    pub(super) async fn wait(&self, name: Name, wait: Duration) {
+        let Some(hurry) = self.desk.hurry(name) else { return };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = hurry.notified() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
     async fn deliver_one(&self, name: Name, work: &Work) -> Result<Outcome> {
-        let snapshot = self.store.snapshot();
-        let account = self.accounts.get(&snapshot, name.0).await?;
+        let account = self.accounts.get(&self.store.snapshot(), name.0).await?;
         if account.is_none_or(|account| account.deactivated || account.locked) {
             return Ok(Outcome::Delivered);
+        }
+        if work.pusher.kind == PusherKind::Email {
+            return self.send_digest(name, work).await;
         }
         let body = match &work.item {
             None => badge_body(&work.pusher, work.unread)?,
@@ -75,7 +91,6 @@ impl Push {
                 told.body(&work.pusher, user_id.as_str(), &item.actions, work.unread)?
             }
         };
-        drop(snapshot);
         tokio::select! {
             outcome = self.call(work, body) => Ok(outcome),
             () = self.stop.cancelled() => Ok(Outcome::Failed),
@@ -83,7 +98,7 @@ impl Push {
     }
 
     /// What is told of an event; none where it was redacted since.
-    async fn told_of(&self, item: &Item) -> Result<Option<Arc<Told>>> {
+    pub(super) async fn told_of(&self, item: &Item) -> Result<Option<Arc<Told>>> {
         if let Some(told) = &item.told {
             return Ok(Some(Arc::clone(told)));
         }

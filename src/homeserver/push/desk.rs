@@ -7,6 +7,7 @@ use std::time::Duration;
 use matron_storage::{Batch, Position};
 use tokio::sync::{Notify, Semaphore};
 
+use super::digest::Pace;
 use super::told::Told;
 use crate::schema::push::{Pusher, PusherKey, WAITING, Waiting};
 use crate::schema::{EventNum, RoomNum, UserNum};
@@ -94,6 +95,8 @@ pub(super) struct Desk {
     /// Rows of pushes that were delivered or dropped, to be deleted.
     done: Mutex<Vec<(Name, Position)>>,
     gateways: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Of e-mail pushers: when they told last.
+    paces: Mutex<HashMap<Name, Pace>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -201,20 +204,41 @@ impl Desk {
         }
     }
 
-    /// The call failed: how long to wait, and what ends the wait.
-    pub fn fail(&self, name: Name) -> Option<(Duration, Arc<Notify>)> {
+    /// All events that wait for a pusher.
+    pub fn waiting_for(&self, name: Name) -> Vec<Item> {
+        lock(&self.queues).get(&name).map(|queue| queue.events.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// When somebody got letters.
+    pub fn pace(&self, name: Name) -> Option<Pace> {
+        lock(&self.paces).get(&name).copied()
+    }
+
+    /// Somebody got a letter.
+    pub fn set_pace(&self, name: Name, pace: Pace) {
+        lock(&self.paces).insert(name, pace);
+    }
+
+    /// What ends a wait for a pusher.
+    pub fn hurry(&self, name: Name) -> Option<Arc<Notify>> {
+        lock(&self.queues).get(&name).map(|queue| Arc::clone(&queue.hurry))
+    }
+
+    /// The call failed: how long to wait.
+    pub fn fail(&self, name: Name) -> Option<Duration> {
         let mut queues = lock(&self.queues);
         let queue = queues.get_mut(&name)?;
         // What is told is made anew when it is told at last.
         queue.events.iter_mut().for_each(|item| item.told = None);
         let wait = wait_after(queue.failures, rand::random());
         queue.failures = queue.failures.saturating_add(1);
-        Some((wait, Arc::clone(&queue.hurry)))
+        Some(wait)
     }
 
     /// Drops a pusher's queue: its gateway knows it no more.
     pub fn remove(&self, name: Name) {
         lock(&self.queues).remove(&name);
+        lock(&self.paces).remove(&name);
     }
 
     /// Writes rows for what waits, and deletes those of what waits no more, by `batch`.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::Push;
 use crate::accounts::{Session, TRIES};
 use crate::error::{Error, Result};
+use crate::remote::mail;
 use crate::schema::devices::DEVICES;
 use crate::schema::push::{PUSHER_OWNERS, PUSHER_ROUNDS, PUSHERS, Pusher, PusherKey, PusherKind, WAITING};
 use crate::schema::{DeviceNum, UserNum};
@@ -25,6 +26,8 @@ const MAX_DATA: usize = 8192;
 const MOST: usize = 50;
 /// Where a push gateway is called.
 const GATEWAY_PATH: &str = "/_matrix/push/v1/notify";
+/// The app id of every e-mail pusher.
+const EMAIL_APP: &str = "m.email";
 
 /// A pusher as a client wants it.
 #[derive(Debug, Clone)]
@@ -77,7 +80,7 @@ impl Push {
     /// `M_FORBIDDEN` where the user has too many; `M_UNKNOWN_TOKEN` where the device is logged out meanwhile.
     pub async fn set_pusher(&self, session: &Session, new: NewPusher) -> Result<()> {
         let append = new.append;
-        let pusher = self.checked(session, new)?;
+        let pusher = self.checked(session, new).await?;
         let key = key_of(&pusher.app_id, &pusher.pushkey);
         for _ in 0..TRIES {
             let snapshot = self.store.snapshot();
@@ -145,6 +148,25 @@ impl Push {
         Ok(())
     }
 
+    /// Deletes the e-mail pushers to an address that a user has no more, by `batch`.
+    pub(crate) async fn forget_address(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        user: UserNum,
+        address: &str,
+    ) -> Result<()> {
+        let round = snapshot.get(&PUSHER_ROUNDS, &user).await?;
+        batch.expect(&PUSHER_ROUNDS, &user, round.as_ref());
+        let mut scan = snapshot.scan(&PUSHERS, PUSHERS.under(&(user,)));
+        while let Some(((_, key), pusher)) = scan.next().await? {
+            if pusher.kind == PusherKind::Email && mail::address(&pusher.pushkey).as_deref() == Some(address) {
+                delete(batch, user, key);
+            }
+        }
+        Ok(())
+    }
+
     /// The batch holds only while the session's device is there.
     async fn expect_device(&self, batch: &mut Batch, snapshot: &Snapshot, session: &Session) -> Result<()> {
         let row = (session.user, session.device_id.to_string());
@@ -161,7 +183,7 @@ impl Push {
         Ok(())
     }
 
-    fn checked(&self, session: &Session, new: NewPusher) -> Result<Pusher> {
+    async fn checked(&self, session: &Session, new: NewPusher) -> Result<Pusher> {
         let NewPusher { app_id, pushkey, app_display_name, device_display_name, profile_tag, lang, .. } = new;
         if app_id.is_empty() || app_id.chars().count() > MAX_APP_ID {
             return Err(invalid("an app id has 1 to 64 characters"));
@@ -183,6 +205,20 @@ impl Push {
                 let url = url.ok_or_else(|| MatrixError::missing_param("data.url is needed"))?;
                 check_gateway(url, self.config.push.plain_gateways)?;
                 PusherKind::Http
+            }
+            "email" => {
+                if self.mailer.is_none() {
+                    return Err(MatrixError::threepid_medium_not_supported("this server sends no e-mail").into());
+                }
+                if app_id != EMAIL_APP {
+                    return Err(invalid("the app id of an e-mail pusher is m.email"));
+                }
+                let address =
+                    mail::address(&pushkey).ok_or_else(|| MatrixError::invalid_param("pushkey is no address"))?;
+                if !self.accounts.has_email(&self.store.snapshot(), session.user, &address).await? {
+                    return Err(MatrixError::threepid_not_found("the address is not one of yours").into());
+                }
+                PusherKind::Email
             }
             _ => return Err(invalid("this kind of pusher is not known here")),
         };

@@ -86,6 +86,16 @@ pub(super) fn data_of(pusher: &Pusher) -> Map<String, Value> {
 }
 
 impl Told {
+    /// The room's name, if it has one.
+    pub fn room_name(&self) -> Option<&str> {
+        self.room_name.as_deref().or(self.room_alias.as_deref())
+    }
+
+    /// The sender's name.
+    pub fn sender_name(&self) -> &str {
+        self.sender_display_name.as_deref().unwrap_or(&self.sender)
+    }
+
     /// The body of a call about the event, for one pusher of a user. `actions` are those of the rule that it came by, as a
     /// JSON list.
     pub fn body(&self, pusher: &Pusher, user_id: &str, actions: &str, unread: u64) -> Result<Vec<u8>> {

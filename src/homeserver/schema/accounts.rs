@@ -115,6 +115,53 @@ matron_storage::record! {
     }
 }
 
+matron_storage::record! {
+    /// An e-mail address of an account's.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Email {
+        /// When its user proved that it is theirs, in milliseconds since 1970.
+        pub validated: u64,
+        /// When it was added to the account, in milliseconds since 1970.
+        pub added: u64,
+    }
+}
+
+labels! {
+    /// What an e-mail address is proved for.
+    pub enum Purpose {
+        /// Adding it to an account.
+        Add = 1,
+        /// Making an account with it.
+        Register = 2,
+        /// Setting a new password.
+        Password = 3,
+    }
+}
+
+matron_storage::record! {
+    /// A letter by which somebody proves that an address is theirs.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Validation {
+        /// What for.
+        pub purpose: Purpose,
+        /// The address.
+        pub address: String,
+        /// The digest of the secret by which the client that asked for it is known again.
+        pub client_secret: Digest,
+        /// The digest of the token in the letter's link.
+        pub token: Digest,
+        /// The number that the client gave the letter.
+        pub send_attempt: u64,
+        /// From when on it is good for nothing, in milliseconds since 1970.
+        pub expires: u64,
+        /// When the link was followed, in milliseconds since 1970.
+        pub validated: Option<u64>,
+    }
+}
+
+/// What names a validation.
+pub type ValidationKey = [u8; 16];
+
 /// Local users' accounts.
 pub const ACCOUNTS: Keyspace<UserNum, Account> = Keyspace::new(0x0301, "accounts", Family::Point);
 /// Profile fields, as JSON. Under the empty name: how many bytes all of them have together.
@@ -138,6 +185,16 @@ pub const ACCOUNT_DATA: Keyspace<(UserNum, RoomNum, String), AccountData> =
 pub const USER_STREAM: Keyspace<(UserNum, Position), UserNews> = Keyspace::new(0x0306, "user stream", Family::Index);
 /// Stored filters, by the digest of their JSON (which gives their id).
 pub const FILTERS: Keyspace<(UserNum, [u8; 8]), String> = Keyspace::new(0x0307, "filters", Family::Point);
+/// E-mail addresses of users, in the form by which they are compared.
+pub const EMAILS: Keyspace<(UserNum, String), Email> = Keyspace::new(0x0328, "e-mail addresses", Family::Point);
+/// Whose an e-mail address is.
+pub const EMAIL_OWNERS: Keyspace<String, UserNum> = Keyspace::new(0x0329, "e-mail owners", Family::Point);
+/// Letters that prove addresses.
+pub const VALIDATIONS: Keyspace<ValidationKey, Validation> = Keyspace::new(0x032a, "validations", Family::Point);
+/// The letter that a client asked for, by the digest of purpose, address and the client's secret.
+pub const VALIDATION_OF: Keyspace<Digest, ValidationKey> = Keyspace::new(0x032b, "validation of", Family::Id);
+/// When letters end, so that old ones are found.
+pub const VALIDATION_ENDS: Keyspace<(u64, ValidationKey), ()> = Keyspace::new(0x032c, "validation ends", Family::Index);
 /// Users who ignore somebody: the ignored one first.
 pub const IGNORED_BY: Keyspace<(UserNum, UserNum), ()> = Keyspace::new(0x0308, "ignored by", Family::Index);
 /// `OpenID` tokens by their digest.

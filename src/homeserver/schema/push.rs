@@ -70,6 +70,8 @@ pub const PUSHER_OWNERS: Keyspace<(PusherKey, UserNum), ()> = Keyspace::new(0x08
 pub const PUSHER_ROUNDS: Keyspace<UserNum, u64> = Keyspace::new(0x0803, "pusher rounds", Family::Point);
 /// Up to where the stream has been seen to: what came before was pushed, or waits.
 pub const PUSHED: Keyspace<(), Position> = Keyspace::new(0x0804, "pushed", Family::Current);
+/// What signs the links in letters about unread messages.
+pub const MAIL_SECRET: Keyspace<(), Vec<u8>> = Keyspace::new(0x0806, "mail secret", Family::Point);
 /// Pushes that wait for their pusher, by the place of their event. Those of a healthy gateway are never here.
 pub const WAITING: Keyspace<(UserNum, PusherKey, Position), Waiting> =
     Keyspace::new(0x0805, "waiting pushes", Family::Queue);

@@ -152,6 +152,13 @@ pub const KEYS: &[Key] = &[
         "The secret for programs that make accounts by `/_synapse/admin/v1/register`. That endpoint is off without it.",
     )
     .secret(),
+    Key::toml(
+        "registration.require_email",
+        Some("false"),
+        "true",
+        "Whether an account is made only with an e-mail address that its user has proved to be theirs. Needs `mail`. It \
+         does not concern accounts that are made by administrators or with the shared secret.",
+    ),
     Key::text(
         "room_list.publish",
         Some("\"everybody\""),
@@ -239,6 +246,50 @@ pub const KEYS: &[Key] = &[
         Some("false"),
         "true",
         "What the number beside an app's icon counts: unread messages, or with `true` the rooms that have any.",
+    ),
+    Key::toml(
+        "push.email_after_seconds",
+        Some("600"),
+        "1800",
+        "How long something is unread before those who want it get an e-mail about it.",
+    ),
+    Key::toml(
+        "push.email_pause_seconds",
+        Some("3600"),
+        "7200",
+        "The shortest time between two such e-mails to one address. It doubles with each, up to a day, until there was \
+         peace for half a day.",
+    ),
+    Key::text(
+        "mail.host",
+        None,
+        "\"smtp.example.org\"",
+        "The SMTP server that e-mail is sent by. Without it no e-mail is sent, and accounts have no addresses. Needs \
+         `public_url`, which links in e-mails begin with, and `mail.from`.",
+    ),
+    Key::toml("mail.port", Some("587"), "25", "Its port."),
+    Key::text(
+        "mail.security",
+        Some("\"starttls\""),
+        "\"tls\"",
+        "How it is spoken to: `starttls` (by TLS after a first word, or not at all), `tls` (by TLS from the first byte, \
+         mostly on port 465) or `none` (in the clear: inside one's own network alone).",
+    ),
+    Key::text("mail.username", None, "\"matron\"", "Who this server is to it; it stands with `mail.password`."),
+    Key::text("mail.password", None, "\"a password\"", "The password that goes with it.").secret(),
+    Key::text("mail.from", None, "\"Ward Chat <chat@example.org>\"", "Whom e-mails come from."),
+    Key::text(
+        "mail.client_url",
+        None,
+        "\"https://element.example.org\"",
+        "Where people read their messages: e-mails about unread ones link to it.",
+    ),
+    Key::toml(
+        "mail.hide_addresses",
+        Some("true"),
+        "false",
+        "Whether who asks for an e-mail gets the same answer for addresses that belong to an account and those that do \
+         not: then only the e-mail itself says so. `false` tells everybody, which some find more comfortable.",
     ),
     Key::text("log.format", Some("\"text\""), "\"json\"", "`text` for people, `json` for programs."),
     Key::text(

@@ -109,7 +109,8 @@ fn rows_are_written_once_and_deleted_once() {
 async fn a_pusher_that_is_set_anew_is_not_kept_waiting() {
     let desk = Desk::default();
     desk.add(NAME, &pusher("en"), item(1, 0), 1);
-    let (_, hurry) = desk.fail(NAME).unwrap();
+    assert!(desk.fail(NAME).is_some());
+    let hurry = desk.hurry(NAME).unwrap();
     desk.renew(NAME, &pusher("en"));
     desk.renew(NAME, &pusher("cy"));
     hurry.notified().await;

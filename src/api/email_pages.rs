@@ -1,0 +1,135 @@
+//! The pages that links in letters open: small, without scripts, and nothing happens before a button is pressed, since mail
+//! servers follow links too.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use matron_homeserver::Homeserver;
+use matron_homeserver::remote::mail::escaped;
+use matron_homeserver::schema::accounts::Purpose;
+
+use crate::error::Result;
+use crate::router::{Raw, Routes, read_body};
+
+const VALIDATE: &str = "/_matron/email/validate";
+const UNSUBSCRIBE: &str = "/_matron/email/unsubscribe";
+
+/// Pages load nothing, are framed by nobody, kept by nobody, and tell nobody their address.
+fn headers() -> [(HeaderName, &'static str); 5] {
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ]
+}
+
+pub fn routes(routes: &mut Routes) {
+    routes.add_raw(Method::GET, VALIDATE, ask_to_validate);
+    routes.add_raw(Method::POST, VALIDATE, validate);
+    routes.add_raw(Method::GET, UNSUBSCRIBE, ask_to_unsubscribe);
+    routes.add_raw(Method::POST, UNSUBSCRIBE, unsubscribe);
+}
+
+/// A parameter of a query or a form. Ours need no escapes.
+fn parameter<'a>(text: &'a str, name: &str) -> &'a str {
+    let mut pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+}
+
+fn page(status: StatusCode, server: &str, says: &str, form: &str) -> Response {
+    let server = escaped(server);
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{server}</title>\n\
+         <style>body{{font:1.1em/1.5 sans-serif;max-width:34em;margin:4em auto;padding:0 1em}}\
+         button{{font:inherit;padding:.5em 1.5em}}</style>\n<h1>{server}</h1>\n<p>{says}</p>\n{form}</html>\n"
+    );
+    let mut response = (status, html).into_response();
+    for (name, value) in headers() {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn button(path: &str, fields: &[(&str, &str)], name: &str) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
+        .collect();
+    format!("<form method=\"post\" action=\"{path}\">{fields}<button>{name}</button></form>\n")
+}
+
+fn is_over(server: &str) -> Response {
+    let says = "This link works no more. Links work for an hour; you can ask for another one where you asked for this.";
+    page(StatusCode::BAD_REQUEST, server, says, "")
+}
+
+async fn ask_to_validate(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
+    let query = raw.parts.uri.query().unwrap_or_default();
+    let (id, token) = (parameter(query, "sid"), parameter(query, "token"));
+    let server = homeserver.config.server_name.as_str();
+    let found = homeserver.lifecycle.validation(id, token, raw.client.address).await?;
+    let Some((purpose, address)) = found else { return Ok(is_over(server)) };
+    let address = escaped(&address);
+    let (says, name) = match purpose {
+        Purpose::Add => (format!("Add {address} to your account?"), "Add it"),
+        Purpose::Register => (format!("Make an account with {address}?"), "Go on"),
+        Purpose::Password => (format!("Set a new password for the account with {address}?"), "Go on"),
+    };
+    Ok(page(StatusCode::OK, server, &says, &button(VALIDATE, &[("sid", id), ("token", token)], name)))
+}
+
+async fn validate(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
+    let body = read_body(raw.body).await?;
+    let form = std::str::from_utf8(&body).unwrap_or_default();
+    let (id, token) = (parameter(form, "sid"), parameter(form, "token"));
+    let server = homeserver.config.server_name.as_str();
+    if !homeserver.lifecycle.validate(id, token, raw.client.address).await? {
+        return Ok(is_over(server));
+    }
+    Ok(page(StatusCode::OK, server, "Thank you. You can close this page and go on in your app.", ""))
+}
+
+async fn ask_to_unsubscribe(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
+    let token = parameter(raw.parts.uri.query().unwrap_or_default(), "token");
+    let server = homeserver.config.server_name.as_str();
+    let Some(address) = homeserver.push.subscription(token).await? else { return Ok(is_ended(server)) };
+    let says = format!("Send no more letters about unread messages to {}?", escaped(&address));
+    let path = format!("{UNSUBSCRIBE}?token={}", escaped(token));
+    Ok(page(StatusCode::OK, server, &says, &button(&path, &[], "Send no more")))
+}
+
+/// Also what mail programs call for "unsubscribe" (RFC 8058).
+async fn unsubscribe(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
+    let token = parameter(raw.parts.uri.query().unwrap_or_default(), "token");
+    homeserver.push.unsubscribe(token).await?;
+    Ok(is_ended(homeserver.config.server_name.as_str()))
+}
+
+fn is_ended(server: &str) -> Response {
+    page(StatusCode::OK, server, "No more letters about unread messages are sent to this address.", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{button, parameter};
+
+    #[test]
+    fn parameters() {
+        assert_eq!(parameter("sid=a&token=b-_", "token"), "b-_");
+        assert_eq!(parameter("sid=a&token=b&token=c", "token"), "b");
+        for none in ["", "&&", "token", "=token", "xtoken=a"] {
+            assert_eq!(parameter(none, "token"), "", "{none}");
+        }
+    }
+
+    #[test]
+    fn forms_are_escaped() {
+        assert!(button("/p", &[("sid", "\"><script>")], "Go").contains("value=\"&quot;&gt;&lt;script&gt;\""));
+    }
+}
