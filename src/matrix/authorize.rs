@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use ruma::EventId;
-use ruma::events::StateEventType;
+use ruma::events::{StateEventType, TimelineEventType};
 use ruma::room_version_rules::AuthorizationRules;
 use ruma::state_res::{auth_types_for_event, check_state_dependent_auth_rules, check_state_independent_auth_rules};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::event::{Pdu, Template};
 use crate::{Error, Result};
@@ -17,10 +18,15 @@ use crate::{Error, Result};
 /// # Errors
 /// `M_BAD_JSON` where the content has not the form that its type needs.
 pub fn auth_types(template: &Template, rules: &AuthorizationRules) -> Result<Vec<(StateEventType, String)>> {
-    let content =
-        serde_json::value::to_raw_value(&template.content).map_err(|error| Error::bad_json(error.to_string()))?;
-    auth_types_for_event(&template.kind, &template.sender, template.state_key.as_deref(), &content, rules)
-        .map_err(Error::bad_json)
+    let types = |content: &RawValue| {
+        auth_types_for_event(&template.kind, &template.sender, template.state_key.as_deref(), content, rules)
+            .map_err(Error::bad_json)
+    };
+    // Of other events the content says nothing.
+    if template.kind != TimelineEventType::RoomMember {
+        return types(RawValue::NULL);
+    }
+    types(&to_raw_value(&template.content).map_err(|error| Error::bad_json(error.to_string()))?)
 }
 
 /// As [`auth_types`], for an event that exists.

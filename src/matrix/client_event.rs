@@ -1,161 +1,200 @@
 //! Events as clients see them: from the signed JSON, without what servers need, with what clients want to know.
 //!
-//! Client-server API, "Room event format".
+//! Client-server API, "Room event format". What clients see is spliced from the stored JSON as it stands there.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::splice::{Members, Object, member};
 use crate::{Error, Result};
 
+#[cfg(test)]
+mod tests;
+
 /// What is added to an event when it is read; never stored.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Unsigned {
-    /// Milliseconds since it was sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub age: Option<u64>,
+    /// The time as of which its age is told, in milliseconds since 1970.
+    pub now: Option<u64>,
     /// The reader's own membership when it was sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub membership: Option<&'static str>,
-    /// What the state event replaced.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prev_content: Option<Box<RawValue>>,
+    /// What the state event replaced, as JSON.
+    pub prev_content: Option<Box<str>>,
     /// Who sent that.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub prev_sender: Option<String>,
     /// The id of the state event that it replaced.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces_state: Option<String>,
-    /// The redaction that pruned it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redacted_because: Option<Box<RawValue>>,
+    /// The redaction that pruned it, as JSON.
+    pub redacted_because: Option<String>,
     /// The transaction that sent it, shown to the device that did.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
     /// What relates to it.
-    #[serde(rename = "m.relations", skip_serializing_if = "Option::is_none")]
     pub relations: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
+impl Unsigned {
+    fn write(&self, origin_server_ts: &str, out: &mut String) {
+        let mut object = Object::begin(out);
+        if let (Some(now), Ok(sent)) = (self.now, origin_server_ts.parse::<u64>()) {
+            object.number("age", now.saturating_sub(sent));
+        }
+        if let Some(relations) = &self.relations {
+            object.raw("m.relations", relations.get());
+        }
+        if let Some(membership) = self.membership {
+            object.text("membership", membership);
+        }
+        if let Some(content) = &self.prev_content {
+            object.raw("prev_content", content);
+        }
+        if let Some(sender) = &self.prev_sender {
+            object.text("prev_sender", sender);
+        }
+        if let Some(redaction) = &self.redacted_because {
+            object.raw("redacted_because", redaction);
+        }
+        if let Some(id) = &self.replaces_state {
+            object.text("replaces_state", id);
+        }
+        if let Some(id) = &self.transaction_id {
+            object.text("transaction_id", id);
+        }
+        object.end();
+    }
+}
+
+/// What clients are shown of an event's own JSON, each part as it stands there.
 struct Stored<'a> {
-    #[serde(borrow)]
-    content: &'a RawValue,
-    origin_server_ts: u64,
-    #[serde(borrow)]
-    redacts: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    sender: Cow<'a, str>,
-    #[serde(borrow)]
-    state_key: Option<Cow<'a, str>>,
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    content: Cow<'a, RawValue>,
-    event_id: &'a str,
-    origin_server_ts: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    content: &'a str,
+    origin_server_ts: &'a str,
     redacts: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    room_id: Option<&'a str>,
     sender: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     state_key: Option<&'a str>,
-    #[serde(rename = "type")]
     kind: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unsigned: Option<&'a Unsigned>,
-}
-
-#[derive(Serialize)]
-struct Stripped<'a> {
-    content: &'a RawValue,
-    sender: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state_key: Option<&'a str>,
-    #[serde(rename = "type")]
-    kind: &'a str,
-}
-
-fn raw(value: &impl Serialize) -> Result<Box<RawValue>> {
-    serde_json::value::to_raw_value(value).map_err(|error| Error::unknown(error.to_string()))
 }
 
 fn parse(json: &str) -> Result<Stored<'_>> {
-    serde_json::from_str(json).map_err(|error| Error::unknown(format!("a stored event cannot be read: {error}")))
+    let (mut content, mut origin_server_ts, mut sender, mut kind) = (None, None, None, None);
+    let (mut redacts, mut state_key) = (None, None);
+    for (name, value) in Members::of(json) {
+        let part = match name {
+            "content" => &mut content,
+            "origin_server_ts" => &mut origin_server_ts,
+            "redacts" => &mut redacts,
+            "sender" => &mut sender,
+            "state_key" => &mut state_key,
+            "type" => &mut kind,
+            _ => continue,
+        };
+        *part = (value != "null").then_some(value);
+    }
+    let missing = || Error::unknown("a stored event cannot be read");
+    Ok(Stored {
+        content: content.ok_or_else(missing)?,
+        origin_server_ts: origin_server_ts.ok_or_else(missing)?,
+        redacts,
+        sender: sender.ok_or_else(missing)?,
+        state_key,
+        kind: kind.ok_or_else(missing)?,
+    })
 }
 
-/// The event for clients. `room_id` is left out in /sync, where the room is known.
+/// Appends the event for clients. `room_id` is left out in /sync, where the room is known.
 ///
 /// # Errors
-/// `M_UNKNOWN` where the stored JSON is no event.
-pub fn show(json: &str, event_id: &str, room_id: Option<&str>, unsigned: Option<&Unsigned>) -> Result<Box<RawValue>> {
+/// `M_UNKNOWN` where the stored JSON is no event: then nothing is appended.
+pub fn write(
+    out: &mut String,
+    json: &str,
+    event_id: &str,
+    room_id: Option<&str>,
+    unsigned: Option<&Unsigned>,
+) -> Result<()> {
     let stored = parse(json)?;
     let (redacts, content) = both_redacts(&stored)?;
-    raw(&Shown {
-        content,
-        event_id,
-        origin_server_ts: stored.origin_server_ts,
-        redacts: redacts.as_deref(),
-        room_id,
-        sender: &stored.sender,
-        state_key: stored.state_key.as_deref(),
-        kind: &stored.kind,
-        unsigned,
-    })
+    out.reserve(json.len());
+    let mut object = Object::begin(out);
+    object.raw("content", &content);
+    object.text("event_id", event_id);
+    object.raw("origin_server_ts", stored.origin_server_ts);
+    if let Some(redacts) = redacts {
+        object.raw("redacts", redacts);
+    }
+    if let Some(room_id) = room_id {
+        object.text("room_id", room_id);
+    }
+    object.raw("sender", stored.sender);
+    if let Some(state_key) = stored.state_key {
+        object.raw("state_key", state_key);
+    }
+    object.raw("type", stored.kind);
+    if let Some(unsigned) = unsigned {
+        unsigned.write(stored.origin_server_ts, object.member("unsigned"));
+    }
+    object.end();
+    Ok(())
 }
 
 /// A redaction shows its target at the top and in its content, so that old and new clients find it.
-fn both_redacts<'a>(stored: &'a Stored<'a>) -> Result<(Option<Cow<'a, str>>, Cow<'a, RawValue>)> {
-    if stored.kind != "m.room.redaction" {
-        return Ok((stored.redacts.as_deref().map(Cow::Borrowed), Cow::Borrowed(stored.content)));
+fn both_redacts<'a>(stored: &Stored<'a>) -> Result<(Option<&'a str>, Cow<'a, str>)> {
+    if stored.kind != "\"m.room.redaction\"" {
+        return Ok((stored.redacts, Cow::Borrowed(stored.content)));
     }
-    let mut content: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(stored.content.get()).unwrap_or_default();
-    let inside = content.get("redacts").and_then(|value| value.as_str()).map(ToOwned::to_owned);
-    match (&stored.redacts, inside) {
+    let inside = member(stored.content, "redacts").filter(|value| value.starts_with('"'));
+    match (stored.redacts, inside) {
         (Some(outside), None) => {
-            content.insert("redacts".to_owned(), outside.as_ref().into());
-            Ok((Some(Cow::Borrowed(outside)), Cow::Owned(raw(&content)?)))
+            let mut content: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(stored.content).unwrap_or_default();
+            let target = serde_json::from_str(outside).map_err(|error| Error::unknown(error.to_string()))?;
+            content.insert("redacts".to_owned(), target);
+            let content = serde_json::to_string(&content).map_err(|error| Error::unknown(error.to_string()))?;
+            Ok((Some(outside), Cow::Owned(content)))
         }
-        (None, Some(inside)) => Ok((Some(Cow::Owned(inside)), Cow::Borrowed(stored.content))),
-        (outside, _) => Ok((outside.as_deref().map(Cow::Borrowed), Cow::Borrowed(stored.content))),
+        (None, Some(inside)) => Ok((Some(inside), Cow::Borrowed(stored.content))),
+        (outside, _) => Ok((outside, Cow::Borrowed(stored.content))),
     }
 }
 
-/// The event as those see it who are not in the room: type, key, sender and content.
+/// Appends the event as those see it who are not in the room: type, key, sender and content.
 ///
 /// # Errors
-/// `M_UNKNOWN` where the stored JSON is no event.
-pub fn strip(json: &str) -> Result<Box<RawValue>> {
+/// `M_UNKNOWN` where the stored JSON is no event: then nothing is appended.
+pub fn write_stripped(out: &mut String, json: &str) -> Result<()> {
     let stored = parse(json)?;
-    raw(&Stripped {
-        content: stored.content,
-        sender: &stored.sender,
-        state_key: stored.state_key.as_deref(),
-        kind: &stored.kind,
-    })
+    let mut object = Object::begin(out);
+    object.raw("content", stored.content);
+    object.raw("sender", stored.sender);
+    if let Some(state_key) = stored.state_key {
+        object.raw("state_key", state_key);
+    }
+    object.raw("type", stored.kind);
+    object.end();
+    Ok(())
 }
 
 /// The content alone.
 ///
 /// # Errors
 /// `M_UNKNOWN` where the stored JSON is no event.
-pub fn content(json: &str) -> Result<Box<RawValue>> {
-    Ok(parse(json)?.content.to_owned())
+pub fn content(json: &str) -> Result<&str> {
+    member(json, "content").ok_or_else(|| Error::unknown("a stored event has no content"))
+}
+
+/// What [`write`] and others wrote, as a value that serializes.
+///
+/// # Errors
+/// `M_UNKNOWN` where it is no JSON.
+pub fn raw(json: String) -> Result<Box<RawValue>> {
+    RawValue::from_string(json).map_err(|error| Error::unknown(error.to_string()))
 }
 
 /// Only the fields that a filter's `event_fields` names (`content.body`; a backslash before a literal dot).
 ///
 /// # Errors
 /// `M_UNKNOWN` where the event is no JSON object.
-pub fn only_fields(event: &RawValue, fields: &[String]) -> Result<Box<RawValue>> {
-    let whole: serde_json::Value =
-        serde_json::from_str(event.get()).map_err(|error| Error::unknown(error.to_string()))?;
+pub fn only_fields(event: &str, fields: &[String]) -> Result<String> {
+    let whole: serde_json::Value = serde_json::from_str(event).map_err(|error| Error::unknown(error.to_string()))?;
     let mut kept = serde_json::Value::Object(serde_json::Map::new());
     for field in fields {
         let path = split_path(field);
@@ -163,7 +202,7 @@ pub fn only_fields(event: &RawValue, fields: &[String]) -> Result<Box<RawValue>>
             insert(&mut kept, &path, value.clone());
         }
     }
-    raw(&kept)
+    serde_json::to_string(&kept).map_err(|error| Error::unknown(error.to_string()))
 }
 
 fn split_path(field: &str) -> Vec<String> {

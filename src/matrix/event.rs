@@ -1,19 +1,19 @@
 //! A persistent event (PDU): taken apart, built, hashed, signed, redacted.
 
-use std::sync::Arc;
-
 use ruma::events::TimelineEventType;
 use ruma::room_version_rules::RoomVersionRules;
-use ruma::signatures::{JsonError, KeyPair, hash_and_sign_event, reference_hash};
+use ruma::signatures::{JsonError, reference_hash};
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId,
-    OwnedUserId, RoomId, RoomVersionId, ServerName, UInt, UserId,
+    CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId,
+    RoomVersionId, UInt, UserId,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::canonical::to_event_json;
 use crate::{Error, Result};
+
+mod build;
+pub use build::{Setting, Template, build};
 
 /// The room versions that are served: all whose events are canonical JSON.
 pub const ROOM_VERSIONS: [RoomVersionId; 7] = [
@@ -88,6 +88,14 @@ struct RedactsContent {
     redacts: Option<OwnedEventId>,
 }
 
+/// What an event redacts, if it is a redaction: named beside the content, or since room version 11 in it.
+fn redacts_of(kind: &TimelineEventType, beside: Option<OwnedEventId>, content: &RawValue) -> Option<OwnedEventId> {
+    if *kind != TimelineEventType::RoomRedaction {
+        return None;
+    }
+    beside.or_else(|| serde_json::from_str::<RedactsContent>(content.get()).ok().and_then(|content| content.redacts))
+}
+
 impl Pdu {
     /// Takes a PDU's JSON apart.
     ///
@@ -99,13 +107,7 @@ impl Pdu {
             Some(room_id) => room_id,
             None => room_id_of_create(&event_id)?,
         };
-        let redacts = if wire.kind == TimelineEventType::RoomRedaction {
-            wire.redacts.or_else(|| {
-                serde_json::from_str::<RedactsContent>(wire.content.get()).ok().and_then(|content| content.redacts)
-            })
-        } else {
-            None
-        };
+        let redacts = redacts_of(&wire.kind, wire.redacts, wire.content);
         Ok(Self {
             event_id,
             room_id,
@@ -196,93 +198,6 @@ impl ruma::state_res::Event for Pdu {
     fn rejected(&self) -> bool {
         self.rejected
     }
-}
-
-/// What a local user wants to say; the rest of the event is added when its turn comes.
-#[derive(Debug, Clone)]
-pub struct Template {
-    /// Who says it.
-    pub sender: OwnedUserId,
-    /// The event's type.
-    pub kind: TimelineEventType,
-    /// The state key, for state events.
-    pub state_key: Option<String>,
-    /// The content.
-    pub content: CanonicalJsonObject,
-    /// What it redacts, for redactions.
-    pub redacts: Option<OwnedEventId>,
-    /// When it was said.
-    pub origin_server_ts: MilliSecondsSinceUnixEpoch,
-}
-
-/// Where a new event goes.
-#[derive(Debug, Clone)]
-pub struct Setting<'a> {
-    /// The room; none for a create event of version 12, which makes its own.
-    pub room_id: Option<&'a RoomId>,
-    /// The rules of the room's version.
-    pub rules: &'a RoomVersionRules,
-    /// The events before it.
-    pub prev_events: Vec<OwnedEventId>,
-    /// The events that authorize it.
-    pub auth_events: Vec<OwnedEventId>,
-    /// Its depth.
-    pub depth: u64,
-}
-
-/// Lengths in bytes, as "Size limits" of the client-server API has them.
-const MAX_NAME_BYTES: usize = 255;
-
-/// Builds a local event: limits, hashes, signature, id.
-///
-/// # Errors
-/// `M_TOO_LARGE`, `M_BAD_JSON`.
-pub fn build<K: KeyPair>(
-    template: &Template,
-    setting: &Setting<'_>,
-    server: &ServerName,
-    key: &K,
-) -> Result<(Arc<Pdu>, Box<str>)> {
-    if template.kind.to_string().len() > MAX_NAME_BYTES {
-        return Err(Error::too_large("the event type is longer than 255 bytes"));
-    }
-    if template.state_key.as_ref().is_some_and(|key| key.len() > MAX_NAME_BYTES) {
-        return Err(Error::too_large("the state key is longer than 255 bytes"));
-    }
-    let text = |value: &str| CanonicalJsonValue::String(value.to_owned());
-    let ids = |ids: &[OwnedEventId]| CanonicalJsonValue::Array(ids.iter().map(|id| text(id.as_str())).collect());
-    let number = |value: u64| {
-        value.try_into().map(CanonicalJsonValue::Integer).map_err(|_| Error::bad_json("a number is out of range"))
-    };
-    let mut content = template.content.clone();
-    let mut object = CanonicalJsonObject::new();
-    if let Some(redacts) = &template.redacts {
-        if setting.rules.redaction.content_field_redacts {
-            content.insert("redacts".to_owned(), text(redacts.as_str()));
-        } else {
-            object.insert("redacts".to_owned(), text(redacts.as_str()));
-        }
-    }
-    object.insert("auth_events".to_owned(), ids(&setting.auth_events));
-    object.insert("content".to_owned(), CanonicalJsonValue::Object(content));
-    object.insert("depth".to_owned(), number(setting.depth)?);
-    object.insert("origin_server_ts".to_owned(), number(template.origin_server_ts.get().into())?);
-    object.insert("prev_events".to_owned(), ids(&setting.prev_events));
-    if let Some(room_id) = setting.room_id {
-        object.insert("room_id".to_owned(), text(room_id.as_str()));
-    }
-    object.insert("sender".to_owned(), text(template.sender.as_str()));
-    if let Some(state_key) = &template.state_key {
-        object.insert("state_key".to_owned(), text(state_key));
-    }
-    object.insert("type".to_owned(), text(&template.kind.to_string()));
-
-    hash_and_sign_event(server.as_str(), key, &mut object, &setting.rules.redaction)
-        .map_err(|error| unbuildable(&error))?;
-    let json = to_event_json(&object)?;
-    let event_id = event_id(&object, setting.rules)?;
-    let pdu = Pdu::parse(event_id, &json)?;
-    Ok((Arc::new(pdu), json))
 }
 
 fn unbuildable(error: &JsonError) -> Error {

@@ -11,6 +11,7 @@ pub mod power;
 pub mod push;
 pub mod resolve;
 pub mod signed;
+pub mod splice;
 pub mod text;
 pub mod visibility;
 
