@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::Position;
 use crate::batch::{Batch, Expect, News, Op};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
+use crate::snapshot::Published;
 use crate::store::ceiling_row;
-use crate::{Position, Snapshot};
 
 const MOST_BATCHES: usize = 1024;
 const MOST_BYTES: usize = 1 << 20;
@@ -62,7 +63,7 @@ pub(crate) struct Job {
 /// What committer and readers share.
 pub(crate) struct Shared {
     pub engine: Engine,
-    pub published: ArcSwap<Snapshot>,
+    pub published: ArcSwap<Published>,
     pub writable: AtomicBool,
     pub observer: Arc<dyn Observer>,
     pub sync: bool,
@@ -231,8 +232,8 @@ impl Committer {
 
     fn publish(&self, news: &[News]) {
         self.shared.observer.committing(news);
-        let snapshot = Snapshot::new(self.shared.engine.snapshot(), self.last);
-        self.shared.published.store(Arc::new(snapshot));
+        let published = Published::new(self.shared.engine.snapshot(), self.last);
+        self.shared.published.store(Arc::new(published));
         self.shared.observer.committed(news, self.last);
     }
 

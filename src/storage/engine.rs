@@ -7,6 +7,7 @@ mod rocks;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};
@@ -41,8 +42,13 @@ pub(crate) struct Run {
     pub reverse: bool,
 }
 
-/// A page of raw rows.
-pub(crate) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+/// Some rows of a run, as their reader makes them of key and value.
+#[derive(Debug)]
+pub(crate) struct Page<T> {
+    pub rows: Vec<T>,
+    /// The key of the last of them.
+    pub last: Vec<u8>,
+}
 
 #[derive(Debug)]
 pub(crate) enum Engine {
@@ -71,7 +77,7 @@ impl Engine {
     pub fn snapshot(&self) -> EngineSnapshot {
         match self {
             #[cfg(feature = "rocks")]
-            Self::Rocks(engine) => EngineSnapshot::Rocks(engine.snapshot()),
+            Self::Rocks(engine) => EngineSnapshot::Rocks(Arc::new(engine.snapshot())),
             Self::Memory(engine) => EngineSnapshot::Memory(engine.snapshot()),
         }
     }
@@ -154,12 +160,17 @@ impl Engine {
 #[derive(Debug)]
 pub(crate) enum EngineSnapshot {
     #[cfg(feature = "rocks")]
-    Rocks(rocks::RocksSnapshot),
+    Rocks(Arc<rocks::RocksSnapshot>),
     Memory(memory::MemorySnapshot),
 }
 
 #[cfg_attr(not(feature = "rocks"), allow(unused_variables))]
 impl EngineSnapshot {
+    /// A view of a store without rows.
+    pub fn nothing() -> Self {
+        Self::Memory(memory::Memory::default().snapshot())
+    }
+
     /// Hands the value of a key to `read`.
     pub fn get<T>(
         &self,
@@ -175,23 +186,65 @@ impl EngineSnapshot {
         }
     }
 
-    /// The values of many keys of one family, in their order.
-    pub fn get_many(&self, family: Family, keys: &[Vec<u8>], reach: Reach) -> Result<Read<Vec<Option<Vec<u8>>>>> {
+    /// Hands the values of many keys of one family to `read`, in their order.
+    pub fn get_many<T>(
+        &self,
+        family: Family,
+        keys: &[Vec<u8>],
+        reach: Reach,
+        mut read: impl FnMut(Option<&[u8]>) -> T,
+    ) -> Result<Read<Vec<T>>> {
         match self {
             #[cfg(feature = "rocks")]
-            Self::Rocks(snapshot) => snapshot.get_many(family, keys, reach),
-            Self::Memory(snapshot) => Ok(Read::Done(
-                keys.iter().map(|key| snapshot.get(family, key, |value| value.map(<[u8]>::to_vec))).collect(),
-            )),
+            Self::Rocks(snapshot) => snapshot.get_many(family, keys, reach, read),
+            Self::Memory(snapshot) => {
+                Ok(Read::Done(keys.iter().map(|key| snapshot.get(family, key, &mut read)).collect()))
+            }
         }
     }
 
-    /// Up to `limit` rows of a run, from its front (or from its end, in reverse).
-    pub fn page(&self, run: &Run, limit: usize, reach: Reach) -> Result<Read<Rows>> {
+    /// Up to `limit` rows of a run, from its front (or from its end, in reverse), each handed to `read`.
+    pub fn page<T>(
+        &self,
+        run: &Run,
+        limit: usize,
+        reach: Reach,
+        read: impl FnMut(&[u8], &[u8]) -> T,
+    ) -> Result<Read<Page<T>>> {
         match self {
             #[cfg(feature = "rocks")]
-            Self::Rocks(snapshot) => snapshot.page(run, limit, reach),
-            Self::Memory(snapshot) => Ok(Read::Done(snapshot.page(run, limit))),
+            Self::Rocks(snapshot) => snapshot.page(run, limit, reach, read),
+            Self::Memory(snapshot) => Ok(Read::Done(snapshot.page(run, limit, read))),
+        }
+    }
+}
+
+/// Reads run after run of one family, over one snapshot, as far as memory holds it: to begin a walk costs as much as a
+/// short one itself.
+#[derive(Debug)]
+pub(crate) enum Cursor {
+    #[cfg(feature = "rocks")]
+    Rocks(rocks::RocksCursor),
+    /// Where a walk begins for nothing.
+    Memory(Arc<EngineSnapshot>),
+}
+
+#[cfg_attr(not(feature = "rocks"), allow(unused_variables))]
+impl Cursor {
+    pub fn new(snapshot: &Arc<EngineSnapshot>, family: Family) -> Result<Self> {
+        match &**snapshot {
+            #[cfg(feature = "rocks")]
+            EngineSnapshot::Rocks(rocks) => rocks::RocksCursor::new(Arc::clone(rocks), family).map(Self::Rocks),
+            EngineSnapshot::Memory(_) => Ok(Self::Memory(Arc::clone(snapshot))),
+        }
+    }
+
+    /// As [`EngineSnapshot::page`].
+    pub fn page<T>(&mut self, run: &Run, limit: usize, read: impl FnMut(&[u8], &[u8]) -> T) -> Result<Read<Page<T>>> {
+        match self {
+            #[cfg(feature = "rocks")]
+            Self::Rocks(cursor) => cursor.page(run, limit, read),
+            Self::Memory(snapshot) => snapshot.page(run, limit, Reach::Cached, read),
         }
     }
 }

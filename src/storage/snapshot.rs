@@ -1,12 +1,12 @@
 //! Reading: a view of the store at one position, and scans over it.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::codec::{Key, Reader, Value};
-use crate::engine::{EngineSnapshot, Reach, Read, Rows, Run};
+use crate::engine::{Cursor, EngineSnapshot, Page, Reach, Read, Run};
 use crate::error::{Error, Result};
-use crate::keyspace::{KeyRange, Keyspace};
+use crate::keyspace::{Family, KeyRange, Keyspace};
 use crate::{Corrupt, Position};
 
 /// How many rows a scan takes at first, and at most, at once.
@@ -19,11 +19,50 @@ const LARGEST_PAGE: usize = 512;
 pub struct Snapshot {
     inner: Arc<EngineSnapshot>,
     position: Position,
+    cursors: Arc<Cursors>,
+}
+
+/// What the scans of one snapshot and its clones share: one of them after the other walks with the same cursor.
+#[derive(Debug, Default)]
+struct Cursors(Mutex<Vec<(Family, Cursor)>>);
+
+impl Cursors {
+    fn take(&self, family: Family) -> Option<Cursor> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = idle.iter().position(|(of, _)| *of == family)?;
+        Some(idle.swap_remove(at).1)
+    }
+
+    fn put_back(&self, family: Family, cursor: Cursor) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !idle.iter().any(|(of, _)| *of == family) {
+            idle.push((family, cursor));
+        }
+    }
+}
+
+/// What the store publishes with each commit: of it, every reader makes a snapshot of their own.
+#[derive(Debug)]
+pub(crate) struct Published {
+    inner: Arc<EngineSnapshot>,
+    position: Position,
+}
+
+impl Published {
+    pub fn new(inner: EngineSnapshot, position: Position) -> Self {
+        Self { inner: Arc::new(inner), position }
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { inner: Arc::clone(&self.inner), position: self.position, cursors: Arc::default() }
+    }
 }
 
 impl Snapshot {
-    pub(crate) fn new(inner: EngineSnapshot, position: Position) -> Self {
-        Self { inner: Arc::new(inner), position }
+    /// A view of nothing: for who lets go of another one and will take a new one.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        Published::new(EngineSnapshot::nothing(), Position::ZERO).snapshot()
     }
 
     /// The last position whose commit it holds.
@@ -65,17 +104,17 @@ impl Snapshot {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let values = match self.inner.get_many(space.family(), &keys, Reach::Cached)? {
+        let decode = |value: Option<&[u8]>| value.map(V::decode).transpose();
+        let values = match self.inner.get_many(space.family(), &keys, Reach::Cached, decode)? {
             Read::Done(values) => values,
             Read::NotCached => {
                 let family = space.family();
-                self.on_disk(move |inner| inner.get_many(family, &keys, Reach::Disk)).await?
+                let copy = |value: Option<&[u8]>| value.map(<[u8]>::to_vec);
+                let values = self.on_disk(move |inner| inner.get_many(family, &keys, Reach::Disk, copy)).await?;
+                values.into_iter().map(|value| decode(value.as_deref())).collect()
             }
         };
-        values
-            .into_iter()
-            .map(|value| value.as_deref().map(V::decode).transpose().map_err(|source| corrupt(space, source)))
-            .collect()
+        values.into_iter().map(|value| value.map_err(|source| corrupt(space, source))).collect()
     }
 
     /// The rows of a range, in the order of their keys.
@@ -85,7 +124,7 @@ impl Snapshot {
             snapshot: self.clone(),
             name: space.name(),
             run: Run { family: space.family(), start: range.start, end: range.end, reverse: false },
-            page: Rows::new().into_iter(),
+            page: Vec::new().into_iter(),
             page_size: FIRST_PAGE,
             exhausted: false,
             types: PhantomData,
@@ -116,7 +155,7 @@ pub struct Scan<K, V> {
     snapshot: Snapshot,
     name: &'static str,
     run: Run,
-    page: std::vec::IntoIter<(Vec<u8>, Vec<u8>)>,
+    page: std::vec::IntoIter<Row<K, V>>,
     page_size: usize,
     exhausted: bool,
     types: PhantomData<fn(K) -> V>,
@@ -143,8 +182,8 @@ impl<K: Key, V: Value> Scan<K, V> {
     /// The engine cannot read, or the row is corrupt.
     pub async fn next(&mut self) -> Result<Option<(K, V)>> {
         loop {
-            if let Some((key, value)) = self.page.next() {
-                return self.decode(&key, &value).map(Some);
+            if let Some(row) = self.page.next() {
+                return row.map(Some).map_err(|source| Error::Corrupt { keyspace: self.name, source });
             }
             if self.exhausted {
                 return Ok(None);
@@ -189,35 +228,54 @@ impl<K: Key, V: Value> Scan<K, V> {
 
     async fn turn(&mut self) -> Result<()> {
         let limit = self.page_size;
-        let rows = match self.snapshot.inner.page(&self.run, limit, Reach::Cached)? {
-            Read::Done(rows) => rows,
+        let page = match self.page_in_memory(limit)? {
+            Read::Done(page) => page,
             Read::NotCached => {
                 let run = self.run.clone();
-                self.snapshot.on_disk(move |inner| inner.page(&run, limit, Reach::Disk)).await?
+                let copy = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
+                let page = self.snapshot.on_disk(move |inner| inner.page(&run, limit, Reach::Disk, copy)).await?;
+                let rows = page.rows.into_iter().map(|(key, value)| decode(&key, &value)).collect();
+                Page { rows, last: page.last }
             }
         };
-        self.exhausted = rows.len() < limit;
-        if let Some((last, _)) = rows.last() {
+        self.exhausted = page.rows.len() < limit;
+        if !self.exhausted {
             if self.run.reverse {
-                self.run.end.clone_from(last);
+                self.run.end = page.last;
             } else {
-                self.run.start.clone_from(last);
+                self.run.start = page.last;
                 self.run.start.push(0);
             }
         }
         self.page_size = (limit * 4).clamp(limit, LARGEST_PAGE.max(limit));
-        self.page = rows.into_iter();
+        self.page = page.rows.into_iter();
         Ok(())
     }
 
-    fn decode(&self, key: &[u8], value: &[u8]) -> Result<(K, V)> {
-        let decode = || {
-            let mut reader = Reader::new(key);
-            reader.take(2)?;
-            let key = K::decode(&mut reader)?;
-            reader.finish()?;
-            Ok((key, V::decode(value)?))
+    fn page_in_memory(&self, limit: usize) -> Result<Read<Page<Row<K, V>>>> {
+        let Snapshot { inner, cursors, .. } = &self.snapshot;
+        let family = self.run.family;
+        let mut cursor = match cursors.take(family) {
+            Some(cursor) => cursor,
+            None => Cursor::new(inner, family)?,
         };
-        decode().map_err(|source| Error::Corrupt { keyspace: self.name, source })
+        let page = cursor.page(&self.run, limit, decode)?;
+        cursors.put_back(family, cursor);
+        match page {
+            Read::Done(page) => Ok(Read::Done(page)),
+            // Perhaps it only met too many deleted rows beyond the run's end.
+            Read::NotCached => inner.page(&self.run, limit, Reach::Cached, decode),
+        }
     }
+}
+
+/// A row, unless its bytes have another form.
+type Row<K, V> = Result<(K, V), Corrupt>;
+
+fn decode<K: Key, V: Value>(key: &[u8], value: &[u8]) -> Row<K, V> {
+    let mut reader = Reader::new(key);
+    reader.take(2)?;
+    let key = K::decode(&mut reader)?;
+    reader.finish()?;
+    Ok((key, V::decode(value)?))
 }

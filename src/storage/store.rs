@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::{Family, Keyspace};
 use crate::options::{EngineKind, Options};
+use crate::snapshot::Published;
 use crate::{Key, Position, Snapshot};
 
 /// The form of what is on disk. A build opens what it knows and refuses what a later one wrote.
@@ -101,7 +102,7 @@ impl Store {
         let ceiling = Position::new(last.get() + RESERVE);
         engine.write(std::iter::once(&ceiling_row(ceiling)), true)?;
 
-        let first = Snapshot::new(engine.snapshot(), last);
+        let first = Published::new(engine.snapshot(), last);
         let shared = Arc::new(Shared {
             engine,
             published: ArcSwap::from_pointee(first),
@@ -173,7 +174,7 @@ impl Store {
     /// The store as of its last commit, with that commit's position.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::clone(&self.shared.published.load())
+        self.shared.published.load().snapshot()
     }
 
     /// Writes a batch wholly or not at all; answers when it is on disk and readable.

@@ -321,15 +321,19 @@ impl Editor {
         }
     }
 
-    /// The batch is committed: what it wrote is found in the cache from now on, and `snapshot` holds it. The other new
-    /// nodes are gone: their numbers may be given again when the room is loaded anew.
-    pub fn committed(&mut self, snapshot: Snapshot) {
+    /// Reads from this snapshot from now on.
+    pub fn see(&mut self, snapshot: Snapshot) {
+        self.reader.snapshot = snapshot;
+    }
+
+    /// The batch is committed: what it wrote is found in the cache from now on. The other new nodes are gone: their numbers
+    /// may be given again when the room is loaded anew.
+    pub fn committed(&mut self) {
         for (num, node) in self.reader.fresh.drain() {
             if self.written.remove(&num) {
                 self.reader.cache.0.insert((self.reader.room, num), node);
             }
         }
         self.parents.clear();
-        self.reader.snapshot = snapshot;
     }
 }

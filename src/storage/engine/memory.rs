@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use imbl::OrdMap;
 
-use super::{Rows, Run};
+use super::{Page, Run};
 use crate::batch::{Batch, Op};
 use crate::keyspace::Family;
 
@@ -90,12 +90,21 @@ impl MemorySnapshot {
         read(self.0.map(family).get(key).map(Vec::as_slice))
     }
 
-    pub fn page(&self, run: &Run, limit: usize) -> Rows {
+    pub fn page<T>(&self, run: &Run, limit: usize, mut read: impl FnMut(&[u8], &[u8]) -> T) -> Page<T> {
+        let mut page = Page { rows: Vec::new(), last: Vec::new() };
         if run.start >= run.end {
-            return Rows::new();
+            return page;
         }
         let rows = self.0.map(run.family).range(run.start.clone()..run.end.clone());
-        let copy = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
-        if run.reverse { rows.rev().take(limit).map(copy).collect() } else { rows.take(limit).map(copy).collect() }
+        let mut take = |(key, value): (&Vec<u8>, &Vec<u8>)| {
+            page.last.clone_from(key);
+            page.rows.push(read(key, value));
+        };
+        if run.reverse {
+            rows.rev().take(limit).for_each(&mut take);
+        } else {
+            rows.take(limit).for_each(&mut take);
+        }
+        page
     }
 }

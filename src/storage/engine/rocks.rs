@@ -13,7 +13,7 @@ use rocksdb::{
 };
 use self_cell::self_cell;
 
-use super::{Reach, Read, Rows, Run};
+use super::{Page, Reach, Read, Run};
 use crate::batch::{Batch, Op};
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
@@ -22,6 +22,8 @@ use crate::store::Usage;
 type Db = rocksdb::DBWithThreadMode<SingleThreaded>;
 type BorrowedSnapshot<'a> = SnapshotWithThreadMode<'a, Db>;
 
+type Walk<'a> = rocksdb::DBRawIteratorWithThreadMode<'a, Db>;
+
 self_cell!(
     struct OwnedSnapshot {
         owner: Arc<Db>,
@@ -29,6 +31,17 @@ self_cell!(
         dependent: BorrowedSnapshot,
     }
 );
+
+self_cell!(
+    struct OwnedIterator {
+        owner: Arc<RocksSnapshot>,
+        #[covariant]
+        dependent: Walk,
+    }
+);
+
+/// A walk that meets more deleted rows than this beyond its run is done another way, which stops at the run's end.
+const MOST_SKIPPED: u64 = 128;
 
 /// The engine and its caches.
 pub(crate) struct Rocks {
@@ -63,7 +76,7 @@ impl Rocks {
     }
 
     pub fn snapshot(&self) -> RocksSnapshot {
-        RocksSnapshot(OwnedSnapshot::new(Arc::clone(&self.db), |db| db.snapshot()))
+        RocksSnapshot::new(OwnedSnapshot::new(Arc::clone(&self.db), |db| db.snapshot()))
     }
 
     pub fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> Result<()> {
@@ -190,7 +203,11 @@ fn write<'a>(db: &Db, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> R
 }
 
 /// A view of the store at one moment.
-pub(crate) struct RocksSnapshot(OwnedSnapshot);
+pub(crate) struct RocksSnapshot {
+    /// For reads that are confined to memory: made once, since there are many.
+    cached: ReadOptions,
+    snapshot: OwnedSnapshot,
+}
 
 impl std::fmt::Debug for RocksSnapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -207,14 +224,29 @@ fn unless_not_cached<T>(result: Result<T, rocksdb::Error>) -> Result<Read<T>> {
     }
 }
 
+fn options(snapshot: &OwnedSnapshot, reach: Reach) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_snapshot(snapshot.borrow_dependent());
+    if reach == Reach::Cached {
+        options.set_read_tier(ReadTier::BlockCache);
+    }
+    options
+}
+
 impl RocksSnapshot {
-    fn options(&self, reach: Reach) -> ReadOptions {
-        let mut options = ReadOptions::default();
-        options.set_snapshot(self.0.borrow_dependent());
-        if reach == Reach::Cached {
-            options.set_read_tier(ReadTier::BlockCache);
+    fn new(snapshot: OwnedSnapshot) -> Self {
+        Self { cached: options(&snapshot, Reach::Cached), snapshot }
+    }
+
+    fn db(&self) -> &Db {
+        self.snapshot.borrow_owner()
+    }
+
+    fn with_options<T>(&self, reach: Reach, read: impl FnOnce(&ReadOptions) -> T) -> T {
+        match reach {
+            Reach::Cached => read(&self.cached),
+            Reach::Disk => read(&options(&self.snapshot, reach)),
         }
-        options
     }
 
     pub fn get<T>(
@@ -224,51 +256,112 @@ impl RocksSnapshot {
         reach: Reach,
         read: impl FnOnce(Option<&[u8]>) -> T,
     ) -> Result<Read<T>> {
-        let db = self.0.borrow_owner();
-        let found = unless_not_cached(db.get_pinned_cf_opt(handle(db, family)?, key, &self.options(reach)))?;
+        let family = handle(self.db(), family)?;
+        let found = self.with_options(reach, |options| self.db().get_pinned_cf_opt(family, key, options));
+        let found = unless_not_cached(found)?;
         Ok(match found {
             Read::Done(value) => Read::Done(read(value.as_deref())),
             Read::NotCached => Read::NotCached,
         })
     }
 
-    pub fn get_many(&self, family: Family, keys: &[Vec<u8>], reach: Reach) -> Result<Read<Vec<Option<Vec<u8>>>>> {
-        let db = self.0.borrow_owner();
-        let found = db.batched_multi_get_cf_opt(handle(db, family)?, keys, false, &self.options(reach));
+    pub fn get_many<T>(
+        &self,
+        family: Family,
+        keys: &[Vec<u8>],
+        reach: Reach,
+        mut read: impl FnMut(Option<&[u8]>) -> T,
+    ) -> Result<Read<Vec<T>>> {
+        let family = handle(self.db(), family)?;
+        let found =
+            self.with_options(reach, |options| self.db().batched_multi_get_cf_opt(family, keys, false, options));
         let mut values = Vec::with_capacity(keys.len());
         for value in found {
             match unless_not_cached(value)? {
-                Read::Done(value) => values.push(value.map(|value| value.to_vec())),
+                Read::Done(value) => values.push(read(value.as_deref())),
                 Read::NotCached => return Ok(Read::NotCached),
             }
         }
         Ok(Read::Done(values))
     }
 
-    pub fn page(&self, run: &Run, limit: usize, reach: Reach) -> Result<Read<Rows>> {
-        let db = self.0.borrow_owner();
-        let mut options = self.options(reach);
+    pub fn page<T>(
+        &self,
+        run: &Run,
+        limit: usize,
+        reach: Reach,
+        read: impl FnMut(&[u8], &[u8]) -> T,
+    ) -> Result<Read<Page<T>>> {
+        let mut options = options(&self.snapshot, reach);
         options.set_iterate_lower_bound(run.start.as_slice());
         options.set_iterate_upper_bound(run.end.as_slice());
-        let mut iterator = db.raw_iterator_cf_opt(handle(db, run.family)?, options);
+        let mut iterator = self.db().raw_iterator_cf_opt(handle(self.db(), run.family)?, options);
+        walk(&mut iterator, run, limit, read)
+    }
+}
+
+/// Walks a run; an iterator that does not end with it is stopped there.
+fn walk<T>(
+    iterator: &mut Walk<'_>,
+    run: &Run,
+    limit: usize,
+    mut read: impl FnMut(&[u8], &[u8]) -> T,
+) -> Result<Read<Page<T>>> {
+    let mut page = Page { rows: Vec::new(), last: Vec::new() };
+    if run.reverse {
+        iterator.seek_for_prev(&run.end);
+        // The end is no part of the run.
+        if iterator.key() == Some(run.end.as_slice()) {
+            iterator.prev();
+        }
+    } else {
+        iterator.seek(&run.start);
+    }
+    while page.rows.len() < limit {
+        let Some((key, value)) = iterator.item() else { break };
+        let is_in = if run.reverse { key >= run.start.as_slice() } else { key < run.end.as_slice() };
+        if !is_in {
+            break;
+        }
+        page.rows.push(read(key, value));
+        if page.rows.len() == limit {
+            page.last = key.to_vec();
+            break;
+        }
         if run.reverse {
-            iterator.seek_for_prev(&run.end);
+            iterator.prev();
         } else {
-            iterator.seek(&run.start);
+            iterator.next();
         }
-        let mut rows = Rows::new();
-        while rows.len() < limit {
-            let Some((key, value)) = iterator.item() else { break };
-            rows.push((key.to_vec(), value.to_vec()));
-            if run.reverse {
-                iterator.prev();
-            } else {
-                iterator.next();
-            }
-        }
-        match unless_not_cached(iterator.status())? {
-            Read::Done(()) => Ok(Read::Done(rows)),
-            Read::NotCached => Ok(Read::NotCached),
-        }
+    }
+    match unless_not_cached(iterator.status())? {
+        Read::Done(()) => Ok(Read::Done(page)),
+        Read::NotCached => Ok(Read::NotCached),
+    }
+}
+
+/// An iterator over a whole family that is used for many short walks: to make one costs more than most walks.
+pub(crate) struct RocksCursor {
+    iterator: OwnedIterator,
+}
+
+impl std::fmt::Debug for RocksCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RocksCursor")
+    }
+}
+
+impl RocksCursor {
+    pub fn new(snapshot: Arc<RocksSnapshot>, family: Family) -> Result<Self> {
+        let iterator = OwnedIterator::try_new(snapshot, |snapshot| {
+            let mut options = options(&snapshot.snapshot, Reach::Cached);
+            options.set_max_skippable_internal_keys(MOST_SKIPPED);
+            Ok(snapshot.db().raw_iterator_cf_opt(handle(snapshot.db(), family)?, options))
+        })?;
+        Ok(Self { iterator })
+    }
+
+    pub fn page<T>(&mut self, run: &Run, limit: usize, read: impl FnMut(&[u8], &[u8]) -> T) -> Result<Read<Page<T>>> {
+        self.iterator.with_dependent_mut(|_, iterator| walk(iterator, run, limit, read))
     }
 }
