@@ -27,6 +27,11 @@ struct Body<'a> {
     error: &'a str,
 }
 
+/// Answers with what is JSON already.
+pub fn raw_json(body: String) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
 /// Answers with JSON.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let bytes = serde_json::to_vec(body).unwrap_or_default();

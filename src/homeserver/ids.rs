@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use matron_storage::{Batch, Error as StorageError, Key, Keyspace, Snapshot, Store, Value};
+use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId};
 use tokio::sync::Mutex;
@@ -48,6 +49,16 @@ impl Counter {
             }
         }
         Ok(first)
+    }
+}
+
+/// A state key to look for, borrowed: it hashes as the tuple that owns its text.
+#[derive(Debug, Hash)]
+struct StateKeyRef<'a>(TypeNum, &'a str);
+
+impl Equivalent<(TypeNum, String)> for StateKeyRef<'_> {
+    fn equivalent(&self, (kind, key): &(TypeNum, String)) -> bool {
+        self.0 == *kind && self.1 == key
     }
 }
 
@@ -241,10 +252,10 @@ impl Ids {
     }
 
     async fn find_state_key_of(&self, kind: TypeNum, key: &str) -> Result<Option<StateKeyNum>> {
-        let name = (kind, key.to_owned());
-        if let Some(num) = self.state_key_nums.get(&name) {
+        if let Some(num) = self.state_key_nums.get(&StateKeyRef(kind, key)) {
             return Ok(Some(num));
         }
+        let name = (kind, key.to_owned());
         let num = self.store.snapshot().get(&STATE_KEY_NUMS, &name).await?;
         if let Some(num) = num {
             self.state_key_nums.insert(name, num);

@@ -60,6 +60,8 @@ pub struct Rooms {
     pub(crate) accounts: Arc<Accounts>,
     key: Arc<SigningKey>,
     nodes: Arc<tree::NodeCache>,
+    /// What never changes of rooms.
+    constants: Cache<RoomNum, Arc<view::Constants>>,
     /// State events that authorized others lately.
     authorities: Cache<EventNum, Arc<Pdu>>,
     writers: writer::Writers,
@@ -86,6 +88,7 @@ impl Rooms {
             accounts,
             key,
             nodes: Arc::new(tree::NodeCache::new(50_000)),
+            constants: Cache::new(50_000),
             authorities: Cache::new(20_000),
             writers: writer::Writers::default(),
             tasks,

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
-use matron_storage::Store;
+use matron_storage::{Position, Store};
+use quick_cache::sync::Cache;
 
 use crate::accounts::Accounts;
 use crate::ephemeral::Ephemeral;
 use crate::ids::Ids;
 use crate::rooms::Rooms;
+use crate::schema::DeviceNum;
 use crate::streams::Streams;
 use crate::unread::Counter;
 
@@ -28,6 +30,9 @@ mod tests;
 pub use classic::Request;
 pub use filter::SyncFilter;
 
+/// Of how many devices it is known that no message waits for them.
+const DEVICES: usize = 50_000;
+
 /// Answers /sync.
 #[derive(Debug)]
 pub struct Sync {
@@ -39,6 +44,8 @@ pub struct Sync {
     ephemeral: Arc<Ephemeral>,
     unread: Counter,
     sent: room::SentMembers,
+    /// Up to where no to-device message waits for a device: positions only grow, so what was true once stays so.
+    emptied: Cache<DeviceNum, Position>,
 }
 
 impl Sync {
@@ -51,6 +58,7 @@ impl Sync {
         ephemeral: Arc<Ephemeral>,
         unread: Counter,
     ) -> Self {
-        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent: room::SentMembers::new() }
+        let (sent, emptied) = (room::SentMembers::new(), Cache::new(DEVICES));
+        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied }
     }
 }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -274,6 +275,16 @@ impl List {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.elements.len()
+    }
+
+    /// Each of them, for who writes with serde.
+    ///
+    /// # Errors
+    /// What was appended is no JSON.
+    pub fn to_raw(&self) -> serde_json::Result<Vec<Box<RawValue>>> {
+        let mut array = String::new();
+        self.write(&mut array);
+        serde_json::from_str(&array)
     }
 
     /// Appends the array.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::StatusCode;
 use matron_homeserver::Homeserver;
 use matron_homeserver::rooms::history::{MOST_EVENTS, Page};
-use matron_homeserver::streams::Token;
 use matron_matrix::filter::Compiled;
+use matron_matrix::splice::Object;
 use ruma::api::Direction;
 use ruma::api::Metadata;
 use ruma::api::client::context::get_context;
@@ -17,17 +16,17 @@ use ruma::api::client::room::{get_event_by_timestamp, get_room_event};
 use ruma::api::path_builder::PathBuilder;
 use ruma::serde::Raw;
 use ruma::{EventId, MilliSecondsSinceUnixEpoch, UInt};
-use serde::Serialize;
-use serde_json::value::RawValue;
 
-use crate::error::{Result, json};
+use crate::error::{Result, raw_json};
 use crate::request::{Ruma, token};
 use crate::router::Routes;
 
 pub fn routes(routes: &mut Routes) {
-    routes.add(messages);
     routes.add(event);
     routes.add(at_time);
+    for path in get_message_events::v3::Request::PATH_BUILDER.all_paths() {
+        routes.add_answering(path, messages);
+    }
     // ruma leaves empty lists out, which clients rely on.
     for path in get_context::v3::Request::PATH_BUILDER.all_paths() {
         routes.add_answering(path, context);
@@ -42,10 +41,7 @@ fn is_lazy(filter: &RoomEventFilter) -> bool {
     !filter.lazy_load_options.is_disabled()
 }
 
-async fn messages(
-    homeserver: Arc<Homeserver>,
-    request: Ruma<get_message_events::v3::Request>,
-) -> Result<get_message_events::v3::Response> {
+async fn messages(homeserver: Arc<Homeserver>, request: Ruma<get_message_events::v3::Request>) -> Result<Response> {
     let body = request.body;
     let filter = Compiled::of_room_events(&body.filter);
     let page = Page {
@@ -58,12 +54,18 @@ async fn messages(
     let lazy = is_lazy(&body.filter);
     let (history, members) = homeserver.rooms.messages(&request.identity, &body.room_id, &page, lazy).await?;
     let epoch = homeserver.store.epoch();
-    let mut response = get_message_events::v3::Response::new();
-    response.start = history.start.render(epoch);
-    response.end = history.end.map(|end| end.render(epoch));
-    response.chunk = history.events.into_iter().map(Raw::from_json).collect();
-    response.state = members.into_iter().map(Raw::from_json).collect();
-    Ok(response)
+    let mut out = String::with_capacity(history.events.bytes() + members.bytes() + 256);
+    let mut object = Object::begin(&mut out);
+    history.events.write(object.member("chunk"));
+    if let Some(end) = history.end {
+        object.text("end", &end.render(epoch));
+    }
+    object.text("start", &history.start.render(epoch));
+    if !members.is_empty() {
+        members.write(object.member("state"));
+    }
+    object.end();
+    Ok(raw_json(out))
 }
 
 async fn event(
@@ -87,30 +89,23 @@ async fn at_time(
     Ok(get_event_by_timestamp::v1::Response::new(event_id, MilliSecondsSinceUnixEpoch(sent)))
 }
 
-#[derive(Serialize)]
-struct Context {
-    start: Option<String>,
-    end: Option<String>,
-    events_before: Vec<Box<RawValue>>,
-    event: Box<RawValue>,
-    events_after: Vec<Box<RawValue>>,
-    state: Vec<Box<RawValue>>,
-}
-
 async fn context(homeserver: Arc<Homeserver>, request: Ruma<get_context::v3::Request>) -> Result<Response> {
     let body = request.body;
     let filter = Compiled::of_room_events(&body.filter);
     let (limit, lazy) = (limit(body.limit), is_lazy(&body.filter));
     let rooms = &homeserver.rooms;
     let found = rooms.context(&request.identity, &body.room_id, &body.event_id, limit, &filter, lazy).await?;
-    let render = |token: Option<Token>| token.map(|token| token.render(homeserver.store.epoch()));
-    let context = Context {
-        start: render(found.before.end),
-        end: render(found.after.end),
-        events_before: found.before.events,
-        event: found.event,
-        events_after: found.after.events,
-        state: found.state,
-    };
-    Ok(json(StatusCode::OK, &context))
+    let mut out = String::new();
+    let mut object = Object::begin(&mut out);
+    for (name, token) in [("start", found.before.end), ("end", found.after.end)] {
+        if let Some(token) = token {
+            object.text(name, &token.render(homeserver.store.epoch()));
+        }
+    }
+    found.before.events.write(object.member("events_before"));
+    object.raw("event", found.event.get());
+    found.after.events.write(object.member("events_after"));
+    found.state.write(object.member("state"));
+    object.end();
+    Ok(raw_json(out))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use http::StatusCode;
 use matron_homeserver::Homeserver;
 use matron_homeserver::streams::{Token, TokenError};
 use matron_homeserver::sync::{Request, SyncFilter};
@@ -14,7 +13,7 @@ use ruma::api::client::filter::FilterDefinition;
 use ruma::api::client::sync::sync_events::v3;
 use ruma::api::path_builder::PathBuilder;
 
-use crate::error::{Result, json};
+use crate::error::{Result, raw_json};
 use crate::request::Ruma;
 use crate::router::Routes;
 
@@ -50,5 +49,5 @@ async fn sync(homeserver: Arc<Homeserver>, request: Ruma<v3::Request>) -> Result
         set_presence: body.set_presence.clone(),
     };
     let answer = homeserver.sync.classic(session, &asked, homeserver.stopping()).await?;
-    Ok(json(StatusCode::OK, &answer))
+    Ok(raw_json(answer.to_json()))
 }

@@ -54,25 +54,27 @@ pub async fn waiting(
 }
 
 /// Deletes what a device has taken: its messages up to `position`. Not synced: after a power cut the device may get them
-/// again, and says so again. Where there are none, as mostly, nothing is written.
+/// again, and says so again. Where there are none, as mostly, nothing is written. False where so many are left that the
+/// next sync must go on.
 ///
 /// Row by row: every read of the family has to look through all range deletions that are not compacted yet.
 ///
 /// # Errors
 /// The store cannot be read or written.
-pub async fn delete_up_to(store: &Store, device: DeviceNum, position: Position) -> Result<()> {
+pub async fn delete_up_to(store: &Store, device: DeviceNum, position: Position) -> Result<bool> {
     let taken = TO_DEVICE.range((device, Position::ZERO)..=(device, position));
     let rows = store.snapshot().scan(&TO_DEVICE, taken).take(MOST_DELETED).await?;
     if rows.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
+    let is_all = rows.len() < MOST_DELETED;
     let mut batch = Batch::new();
     batch.unsynced();
     for (key, _) in rows {
         batch.delete(&TO_DEVICE, &key);
     }
     store.commit(batch).await?;
-    Ok(())
+    Ok(is_all)
 }
 
 /// The messages of one request as they are built.

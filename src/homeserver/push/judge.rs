@@ -108,8 +108,9 @@ impl Push {
         let version = RoomVersionId::try_from(version).map_err(Error::internal)?;
         let json = readable(incoming.event.clone(), &rules(&version)?)?;
         let id = incoming.event.header.event_id();
-        let shown = matron_matrix::client_event::show(&json, &id, Some(incoming.room_id.as_str()), None)?;
-        let actions = actions(&compiled.ruleset, shown.get(), &context);
+        let mut shown = String::new();
+        matron_matrix::client_event::write(&mut shown, &json, &id, Some(incoming.room_id.as_str()), None)?;
+        let actions = actions(&compiled.ruleset, &shown, &context);
         if !Outcome::of(actions).notify {
             return Ok(None);
         }

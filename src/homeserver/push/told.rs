@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use matron_matrix::client_event::content;
+use matron_matrix::client_event::{content, raw};
 use matron_matrix::event::{Pdu, rules};
 use matron_storage::Snapshot;
 use ruma::RoomVersionId;
@@ -184,7 +184,7 @@ impl Push {
             sender_display_name: text(state("m.room.member", sender.to_string()).await?, "displayname"),
             room_name: text(state("m.room.name", String::new()).await?, "name"),
             room_alias: text(state("m.room.canonical_alias", String::new()).await?, "alias"),
-            content: content(&readable(event, &rules(&version)?)?)?,
+            content: raw(content(&readable(event, &rules(&version)?)?)?.to_owned())?,
             kind: header.kind,
             sender: sender.to_string(),
             member,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use matron_matrix::authorize;
 use matron_matrix::event::{self, Pdu, Setting, Template};
 use ruma::events::{StateEventType, TimelineEventType};
-use ruma::{EventId, OwnedEventId, RoomId};
+use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId};
 
 use super::Rooms;
 use super::receive::Received;
@@ -59,8 +59,53 @@ pub enum From {
 pub async fn build(rooms: &Rooms, working: &mut Working, template: &Template, from: &From) -> Result<Built> {
     let prev = ends(rooms, working, from).await?;
     let state_before = super::resolve::state_after_all(rooms, working, &prev).await?;
-    let rules = working.rules.authorization.clone();
-    let mut types = authorize::auth_types(template, &rules)?;
+    let known = working.allowed.get(state_before, template);
+    let authority = match &known {
+        Some(auth) => Authority { auth: Arc::clone(auth), state: HashMap::new() },
+        None => authority(rooms, working, template, state_before).await?,
+    };
+    let depth = (prev.iter().map(|end| end.depth).max().unwrap_or(0) + 1).min(MAX_DEPTH);
+    let is_create = template.kind == TimelineEventType::RoomCreate;
+    let names_room = !is_create || working.rules.event_format.require_room_create_room_id;
+    let room_id: &RoomId = &working.id;
+    let setting = Setting {
+        room_id: names_room.then_some(room_id),
+        rules: &working.rules,
+        prev_events: prev.iter().map(|end| parse_id(&end.id)).collect::<Result<_>>()?,
+        auth_events: authority.auth.iter().map(|(_, id)| id.clone()).collect(),
+        depth,
+    };
+    let (pdu, json) = event::build(template, &setting, &rooms.config.server_name, &*rooms.key)?;
+    let rules = &working.rules.authorization;
+    if is_create {
+        authorize::check_auth_events(rules, &pdu, |_| None)?;
+    }
+    if known.is_none() {
+        authorize::check_state(rules, &pdu, |kind, key| {
+            authority.state.get(&(kind.clone(), key.to_owned())).map(|(_, pdu)| Arc::clone(pdu))
+        })?;
+        working.allowed.note(state_before, template, &authority.auth);
+    }
+    Ok(Built {
+        num: rooms.ids.new_events(1).await?,
+        pdu,
+        json,
+        prev: prev.iter().map(|end| end.num).collect(),
+        auth: authority.auth.iter().map(|(num, _)| *num).collect(),
+        state_before,
+        depth,
+        received: None,
+    })
+}
+
+/// What authorizes an event: the events that it names, and the state that the rules read.
+struct Authority {
+    auth: Arc<[(EventNum, OwnedEventId)]>,
+    state: HashMap<(StateEventType, String), StateEvent>,
+}
+
+async fn authority(rooms: &Rooms, working: &mut Working, template: &Template, root: u32) -> Result<Authority> {
+    let mut types = authorize::auth_types(template, &working.rules.authorization)?;
     let named = types.len();
     let create = (StateEventType::RoomCreate, String::new());
     if template.kind != TimelineEventType::RoomCreate && !types.contains(&create) {
@@ -70,10 +115,10 @@ pub async fn build(rooms: &Rooms, working: &mut Working, template: &Template, fr
     let mut state: HashMap<(StateEventType, String), StateEvent> = HashMap::with_capacity(types.len());
     let mut auth = Vec::with_capacity(named);
     for (nth, (kind, key)) in types.into_iter().enumerate() {
-        let found = if state_before == working.head.state {
+        let found = if root == working.head.state {
             working.state_event(rooms, &kind, &key).await?
         } else {
-            working.state_event_at(rooms, state_before, &kind, &key).await?
+            working.state_event_at(rooms, root, &kind, &key).await?
         };
         if let Some(found) = found {
             if nth < named {
@@ -82,34 +127,48 @@ pub async fn build(rooms: &Rooms, working: &mut Working, template: &Template, fr
             state.insert((kind, key), found);
         }
     }
-    let depth = (prev.iter().map(|end| end.depth).max().unwrap_or(0) + 1).min(MAX_DEPTH);
-    let is_create = template.kind == TimelineEventType::RoomCreate;
-    let names_room = !is_create || working.rules.event_format.require_room_create_room_id;
-    let room_id: &RoomId = &working.id;
-    let setting = Setting {
-        room_id: names_room.then_some(room_id),
-        rules: &working.rules,
-        prev_events: prev.iter().map(|end| parse_id(&end.id)).collect::<Result<_>>()?,
-        auth_events: auth.iter().map(|(_, id)| id.clone()).collect(),
-        depth,
-    };
-    let (pdu, json) = event::build(template, &setting, &rooms.config.server_name, &*rooms.key)?;
-    if is_create {
-        authorize::check_auth_events(&rules, &pdu, |_| None)?;
+    Ok(Authority { auth: auth.into(), state })
+}
+
+/// Who was allowed what in a room's state, and by which events: for messages, whose authorization depends on state, sender
+/// and type alone, the answer is the same until the state changes.
+#[derive(Debug, Default)]
+pub struct Allowed {
+    root: u32,
+    known: HashMap<OwnedUserId, HashMap<TimelineEventType, Arc<[(EventNum, OwnedEventId)]>>>,
+}
+
+/// How many senders of a room are remembered.
+const MOST_SENDERS: usize = 256;
+/// How many types of each.
+const MOST_TYPES: usize = 16;
+
+impl Allowed {
+    /// Whether the answer depends on nothing else. (Redactions are judged by their target too.)
+    fn is_plain(template: &Template) -> bool {
+        template.state_key.is_none() && template.kind != TimelineEventType::RoomRedaction
     }
-    authorize::check_state(&rules, &pdu, |kind, key| {
-        state.get(&(kind.clone(), key.to_owned())).map(|(_, pdu)| Arc::clone(pdu))
-    })?;
-    Ok(Built {
-        num: rooms.ids.new_events(1).await?,
-        pdu,
-        json,
-        prev: prev.iter().map(|end| end.num).collect(),
-        auth: auth.into_iter().map(|(num, _)| num).collect(),
-        state_before,
-        depth,
-        received: None,
-    })
+
+    fn get(&self, root: u32, template: &Template) -> Option<Arc<[(EventNum, OwnedEventId)]>> {
+        if self.root != root || !Self::is_plain(template) {
+            return None;
+        }
+        self.known.get(&template.sender)?.get(&template.kind).map(Arc::clone)
+    }
+
+    fn note(&mut self, root: u32, template: &Template, auth: &Arc<[(EventNum, OwnedEventId)]>) {
+        if !Self::is_plain(template) {
+            return;
+        }
+        if self.root != root || self.known.len() >= MOST_SENDERS {
+            self.root = root;
+            self.known.clear();
+        }
+        let of_sender = self.known.entry(template.sender.clone()).or_default();
+        if of_sender.len() < MOST_TYPES {
+            of_sender.insert(template.kind.clone(), Arc::clone(auth));
+        }
+    }
 }
 
 fn parse_id(id: &str) -> Result<OwnedEventId> {

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use matron_matrix::digest;
+use matron_matrix::splice::List;
 use ruma::events::relation::RelationType;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -78,6 +79,12 @@ struct Parts {
     thread: Option<(EventNum, u64)>,
 }
 
+/// What is bundled with an event, as JSON.
+fn bundled(event: &StoredEvent, bundles: &mut Bundles) -> Result<Option<Box<RawValue>>> {
+    let bundle = bundles.remove(&event.header.num).filter(|bundle| !bundle.is_empty());
+    bundle.map(|bundle| serde_json::value::to_raw_value(&bundle)).transpose().map_err(Error::internal)
+}
+
 impl View<'_> {
     /// Events as this user's client gets them, each with what is bundled with it.
     ///
@@ -113,11 +120,34 @@ impl View<'_> {
     ) -> Result<Vec<Box<RawValue>>> {
         let mut shown = Vec::with_capacity(events.len());
         for event in events {
-            let bundle = bundles.remove(&event.header.num).filter(|bundle| !bundle.is_empty());
-            let relations = bundle.map(|bundle| serde_json::value::to_raw_value(&bundle)).transpose();
-            shown.push(self.show_with(event, with_room, relations.map_err(Error::internal)?).await?);
+            let relations = bundled(&event, &mut bundles)?;
+            shown.push(self.show_with(event, with_room, relations).await?);
         }
         Ok(shown)
+    }
+
+    /// As [`Self::show_all`], appended to a list.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn write_all(&mut self, events: Vec<StoredEvent>, with_room: bool, list: &mut List) -> Result<()> {
+        let mut bundles = self.bundles(&events, with_room).await?;
+        for event in events {
+            let relations = bundled(&event, &mut bundles)?;
+            self.write(event, with_room, relations, list.element()).await?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::show_each`], appended to a list.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn write_each(&mut self, events: Vec<StoredEvent>, with_room: bool, list: &mut List) -> Result<()> {
+        for event in events {
+            self.write(event, with_room, None, list.element()).await?;
+        }
+        Ok(())
     }
 
     /// What is bundled with events. A thread's latest event has its own bundle within.

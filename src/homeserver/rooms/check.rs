@@ -103,7 +103,7 @@ impl Rooms {
             Some(user) => members.remove(&user),
             None => None,
         };
-        let membership = super::append::membership_of(&pdu.content);
+        let membership = super::append::membership_of(pdu.content.get());
         Ok(match row {
             Some(row) if row == membership => Ok(()),
             Some(row) => Err(format!("{user_id} is {membership:?} by it and {row:?} by a row")),

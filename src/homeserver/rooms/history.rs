@@ -2,6 +2,7 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::filter::{Candidate, Compiled};
+use matron_matrix::splice::List;
 use matron_storage::{Keyspace, Position, Scan, Value};
 use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
@@ -77,7 +78,7 @@ pub struct Page<'a> {
 #[derive(Debug)]
 pub struct History {
     /// The events, in the direction of the walk.
-    pub events: Vec<Box<RawValue>>,
+    pub events: List,
     /// Who sent them: for members that are sent along.
     pub senders: Vec<UserNum>,
     /// Where it began.
@@ -118,13 +119,13 @@ impl Rooms {
         room_id: &RoomId,
         page: &Page<'_>,
         lazy: bool,
-    ) -> Result<(History, Vec<Box<RawValue>>)> {
+    ) -> Result<(History, List)> {
         let snapshot = self.store.snapshot();
         let mut view = self.view(&snapshot, session, room_id).await?;
         let root = view.state().await?;
         let history = walk(&mut view, page).await?;
         if !lazy {
-            return Ok((history, Vec::new()));
+            return Ok((history, List::default()));
         }
         let mut senders = history.senders.clone();
         senders.sort_unstable();
@@ -168,7 +169,7 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     let mut order = order(view, from, to, page.forward).expecting(limit.min(128) + 1);
     let mut gaps = Gaps::new(view, from, to, page.forward).await?;
     let mut history =
-        History { events: Vec::new(), senders: Vec::new(), start: from.token(until), end: None, last_state: None };
+        History { events: List::default(), senders: Vec::new(), start: from.token(until), end: None, last_state: None };
     let mut last = from;
     let mut looked = 0;
     let mut more = false;
@@ -205,7 +206,7 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
             break;
         }
     }
-    history.events = view.show_all(kept, true).await?;
+    view.write_all(kept, true, &mut history.events).await?;
     if more || (page.forward && !history.events.is_empty()) {
         history.end = Some(last.token(until));
     }
@@ -312,7 +313,7 @@ pub struct Context {
     /// Those after it, oldest first.
     pub after: History,
     /// The state after the last of them.
-    pub state: Vec<Box<RawValue>>,
+    pub state: List,
 }
 
 impl Rooms {
@@ -359,7 +360,7 @@ impl Rooms {
 pub(crate) async fn around(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     match page.from {
         Some(start) if page.limit == 0 => {
-            Ok(History { events: Vec::new(), senders: Vec::new(), start, end: Some(start), last_state: None })
+            Ok(History { events: List::default(), senders: Vec::new(), start, end: Some(start), last_state: None })
         }
         _ => walk(view, page).await,
     }
@@ -369,7 +370,7 @@ pub(crate) async fn around(view: &mut View<'_>, page: &Page<'_>) -> Result<Histo
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]>) -> Result<Vec<Box<RawValue>>> {
+pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]>) -> Result<List> {
     let kind = view.rooms.ids.kind("m.room.member").await?;
     let mut nums = Vec::new();
     for (key, num) in view.states().entries(root).await? {
@@ -388,9 +389,9 @@ pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]
         }
         nums.push(num);
     }
-    let mut shown = Vec::with_capacity(nums.len());
+    let mut shown = List::default();
     for event in super::event::by_nums(&view.snapshot, &nums).await? {
-        shown.push(view.show(event, true).await?);
+        view.write(event, true, None, shown.element()).await?;
     }
     Ok(shown)
 }
@@ -399,7 +400,7 @@ pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Result<Vec<Box<RawValue>>> {
+pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Result<List> {
     let mut nums = Vec::new();
     for user in users {
         let id = view.rooms.ids.user_id(*user).await?;
@@ -407,9 +408,9 @@ pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Re
             nums.push(num);
         }
     }
-    let mut shown = Vec::with_capacity(nums.len());
+    let mut shown = List::default();
     for event in super::event::by_nums(&view.snapshot, &nums).await? {
-        shown.push(view.show(event, true).await?);
+        view.write(event, true, None, shown.element()).await?;
     }
     Ok(shown)
 }

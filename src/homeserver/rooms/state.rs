@@ -1,7 +1,7 @@
 //! Reading a room's state: client-server API, "Getting events for a room".
 
 use matron_matrix::Error as MatrixError;
-use matron_matrix::client_event::content;
+use matron_matrix::client_event::{content, raw};
 use matron_storage::Position;
 use ruma::RoomId;
 use serde_json::value::RawValue;
@@ -58,7 +58,7 @@ impl Rooms {
         let missing = || MatrixError::not_found("the room has no such state event");
         let num = view.state_event(root, kind, key).await?.ok_or_else(missing)?;
         let event = super::event::by_num(&snapshot, num).await?.event;
-        if whole { view.show(event, true).await } else { Ok(content(&readable(event, &view.rules)?)?) }
+        if whole { view.show(event, true).await } else { Ok(raw(content(&readable(event, &view.rules)?)?.to_owned())?) }
     }
 
     /// The member events of a room, as of a place in its history where one is named.
@@ -139,7 +139,7 @@ impl Rooms {
 }
 
 fn membership_of_event(event: &StoredEvent) -> Result<Membership> {
-    Ok(super::append::membership_of(&content(&event.json)?))
+    Ok(super::append::membership_of(content(&event.json)?))
 }
 
 /// The member events of a state.

@@ -52,7 +52,7 @@ impl Contents<'_> {
             None => by_num(self.snapshot, num).await?.event,
         };
         let json = readable(event, &rules(&self.version)?)?;
-        Ok(serde_json::from_str(content(&json)?.get()).unwrap_or_default())
+        Ok(serde_json::from_str(content(&json)?).unwrap_or_default())
     }
 
     async fn text(&self, kind: &str, field: &str) -> Result<Option<String>> {

@@ -2,8 +2,10 @@
 //!
 //! Client-server API, "Room history visibility". Every reading endpoint goes through a [`View`].
 
+use std::sync::Arc;
+
 use matron_matrix::Error as MatrixError;
-use matron_matrix::client_event::{Unsigned, content, show};
+use matron_matrix::client_event::{self, Unsigned, content};
 use matron_matrix::event::rules;
 use matron_matrix::visibility::View as Visibility;
 use matron_storage::{Position, Snapshot};
@@ -63,6 +65,13 @@ struct At {
     membership: Option<Membership>,
 }
 
+/// What never changes of a room.
+#[derive(Debug)]
+pub(super) struct Constants {
+    id: String,
+    rules: RoomVersionRules,
+}
+
 #[derive(Deserialize)]
 struct VisibilityContent {
     history_visibility: HistoryVisibility,
@@ -83,10 +92,21 @@ impl Rooms {
     /// # Errors
     /// The store cannot be read.
     pub async fn view_of<'a>(&'a self, snapshot: &Snapshot, session: &'a Session, room: RoomNum) -> Result<View<'a>> {
-        let row = snapshot.get(&ROOMS, &room).await?.ok_or_else(not_in_room)?;
-        let head = snapshot.get(&HEADS, &room).await?.ok_or_else(not_in_room)?;
         let own = snapshot.get(&USER_ROOMS, &(session.user, room)).await?;
-        let version = RoomVersionId::try_from(row.version.as_str()).map_err(Error::internal)?;
+        let head = snapshot.get(&HEADS, &room).await?.ok_or_else(not_in_room)?;
+        self.view_from(snapshot, session, room, head, own).await
+    }
+
+    /// As [`Self::view_of`], by rows that were read before.
+    pub(crate) async fn view_from<'a>(
+        &'a self,
+        snapshot: &Snapshot,
+        session: &'a Session,
+        room: RoomNum,
+        head: RoomHead,
+        own: Option<UserRoom>,
+    ) -> Result<View<'a>> {
+        let constants = self.constants(snapshot, room).await?;
         let keys = (
             self.ids.find_state_key("m.room.history_visibility", "").await?,
             self.ids.find_state_key("m.room.member", session.user_id.as_str()).await?,
@@ -96,14 +116,25 @@ impl Rooms {
             snapshot: snapshot.clone(),
             session,
             room,
-            room_id: row.id,
-            rules: rules(&version)?,
+            room_id: constants.id.clone(),
+            rules: constants.rules.clone(),
             head,
             own,
             states: self.states(snapshot, room),
             keys,
             seen: None,
         })
+    }
+
+    async fn constants(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Arc<Constants>> {
+        if let Some(constants) = self.constants.get(&room) {
+            return Ok(constants);
+        }
+        let row = snapshot.get(&ROOMS, &room).await?.ok_or_else(not_in_room)?;
+        let version = RoomVersionId::try_from(row.version.as_str()).map_err(Error::internal)?;
+        let constants = Arc::new(Constants { id: row.id, rules: rules(&version)? });
+        self.constants.insert(room, Arc::clone(&constants));
+        Ok(constants)
     }
 }
 
@@ -199,7 +230,7 @@ impl View<'_> {
         let Some(key) = self.keys.1 else { return Ok(None) };
         let Some(num) = self.states.get(root, key).await? else { return Ok(None) };
         let pdu = self.rooms.authority(&self.snapshot, num).await?;
-        Ok(Some(super::append::membership_of(&pdu.content)))
+        Ok(Some(super::append::membership_of(pdu.content.get())))
     }
 
     async fn standing(&mut self, event: &StoredEvent) -> Result<At> {
@@ -270,9 +301,25 @@ impl View<'_> {
         with_room: bool,
         relations: Option<Box<RawValue>>,
     ) -> Result<Box<RawValue>> {
+        let mut out = String::new();
+        self.write(event, with_room, relations, &mut out).await?;
+        Ok(client_event::raw(out)?)
+    }
+
+    /// As [`Self::show_with`], appended to what is written already.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn write(
+        &mut self,
+        event: StoredEvent,
+        with_room: bool,
+        relations: Option<Box<RawValue>>,
+        out: &mut String,
+    ) -> Result<()> {
         let membership = self.standing(&event).await?.membership;
         let mut unsigned = Unsigned {
-            age: None,
+            now: Some(self.rooms.clock.millis()),
             membership: Some(membership_name(membership.unwrap_or(Membership::Leave))),
             relations,
             ..Unsigned::default()
@@ -286,7 +333,9 @@ impl View<'_> {
         if let Some(redaction) = header.redacted_by {
             let redaction = by_num(&self.snapshot, redaction).await?.event;
             let id = redaction.header.event_id();
-            unsigned.redacted_because = Some(show(&redaction.json, &id, Some(&self.room_id), None)?);
+            let mut because = String::new();
+            client_event::write(&mut because, &redaction.json, &id, Some(&self.room_id), None)?;
+            unsigned.redacted_because = Some(because);
         }
         if let Some(key) = header.state_key
             && header.state_after != header.state_before
@@ -295,12 +344,11 @@ impl View<'_> {
             let replaced = by_num(&self.snapshot, replaced).await?.event;
             unsigned.replaces_state = Some(replaced.header.event_id());
             unsigned.prev_sender = Some(self.rooms.ids.user_id(replaced.header.sender).await?.to_string());
-            unsigned.prev_content = Some(content(&readable(replaced, &self.rules)?)?);
+            unsigned.prev_content = Some(content(&readable(replaced, &self.rules)?)?.into());
         }
         let id = header.event_id();
         let json = readable(event, &self.rules)?;
-        unsigned.age = age(&json, self.rooms.clock.millis());
-        Ok(show(&json, &id, with_room.then_some(self.room_id.as_str()), Some(&unsigned))?)
+        Ok(client_event::write(out, &json, &id, with_room.then_some(self.room_id.as_str()), Some(&unsigned))?)
     }
 
     /// An event of the room that the user may see.
@@ -341,16 +389,4 @@ impl View<'_> {
     pub fn user_id(&self) -> &UserId {
         &self.session.user_id
     }
-}
-
-#[derive(Deserialize)]
-struct Sent {
-    origin_server_ts: u64,
-}
-
-/// Milliseconds since an event was sent.
-fn age(json: &str, now: u64) -> Option<u64> {
-    // Canonical JSON sorts its keys, and the content may hold the same word: the last one at the top counts.
-    let sent = serde_json::from_str::<Sent>(json).ok()?.origin_server_ts;
-    Some(now.saturating_sub(sent))
 }

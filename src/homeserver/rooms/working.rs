@@ -11,6 +11,7 @@ use ruma::room_version_rules::RoomVersionRules;
 use ruma::{OwnedRoomId, RoomId, RoomVersionId};
 
 use super::Rooms;
+use super::build::Allowed;
 use super::event::{Found, by_num};
 use super::tree::{EMPTY, Editor};
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ pub struct Working {
     pub(super) snapshot: Snapshot,
     /// What was looked up of the current state.
     pub(super) state: HashMap<(StateEventType, String), Option<StateEvent>>,
+    /// Who was allowed what lately.
+    pub(super) allowed: Allowed,
     /// Events of the batch that is being built.
     pub(super) fresh: HashMap<EventNum, StoredEvent>,
     /// What the batch that is being built changed so far.
@@ -88,6 +91,7 @@ impl Working {
             editor: Editor::new(rooms.states(&snapshot, num), last),
             snapshot,
             state: HashMap::new(),
+            allowed: Allowed::default(),
             fresh: HashMap::new(),
             touched: Touched::default(),
         })
@@ -119,6 +123,7 @@ impl Working {
             editor: Editor::new(rooms.states(&snapshot, num), 0),
             snapshot,
             state: HashMap::new(),
+            allowed: Allowed::default(),
             fresh: HashMap::new(),
             touched: Touched::default(),
         })
@@ -201,12 +206,19 @@ impl Working {
         if let Some(nth) = self.head.last.pending_index() {
             self.head.last = Position::new(first.get() + u64::from(nth));
         }
-        self.snapshot = rooms.store.snapshot();
-        self.editor.committed(self.snapshot.clone());
+        self.editor.committed();
+        self.see(rooms.store.snapshot());
         self.fresh.clear();
         for num in std::mem::take(&mut self.touched.restood) {
             rooms.forget_authority(num);
         }
         self.touched = Touched::default();
+    }
+
+    /// Reads from this snapshot from now on. While a room has no writer, its copy sees nothing, since the engine keeps what
+    /// a snapshot shows.
+    pub(super) fn see(&mut self, snapshot: Snapshot) {
+        self.editor.see(snapshot.clone());
+        self.snapshot = snapshot;
     }
 }

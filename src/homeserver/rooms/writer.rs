@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use matron_matrix::digest;
 use matron_matrix::event::Template;
-use matron_storage::{Batch, Position};
+use matron_storage::{Batch, Position, Snapshot};
 use quick_cache::sync::Cache;
 use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::sync::oneshot;
@@ -111,11 +111,12 @@ pub struct Writers {
     queues: Mutex<HashMap<RoomNum, VecDeque<Waiting>>>,
     /// Working copies of rooms without a writer. They are true, since only a writer changes a room.
     idle: Cache<RoomNum, Arc<Mutex<Option<Box<Working>>>>>,
+    nothing: Snapshot,
 }
 
 impl Default for Writers {
     fn default() -> Self {
-        Self { queues: Mutex::default(), idle: Cache::new(KEPT_ROOMS) }
+        Self { queues: Mutex::default(), idle: Cache::new(KEPT_ROOMS), nothing: Snapshot::of_nothing() }
     }
 }
 
@@ -148,12 +149,15 @@ impl Writers {
         queues.get_mut(&room)?.pop_front_if(|next| !next.wish.is_upgrade())
     }
 
-    fn take_idle(&self, room: RoomNum) -> Option<Box<Working>> {
+    fn take_idle(&self, room: RoomNum, snapshot: Snapshot) -> Option<Box<Working>> {
         let (_, slot) = self.idle.remove(&room)?;
-        lock(&slot).take()
+        let mut working = lock(&slot).take()?;
+        working.see(snapshot);
+        Some(working)
     }
 
-    fn keep_idle(&self, working: Box<Working>) {
+    fn keep_idle(&self, mut working: Box<Working>) {
+        working.see(self.nothing.clone());
         self.idle.insert(working.num, Arc::new(Mutex::new(Some(working))));
     }
 }
@@ -187,7 +191,7 @@ impl Rooms {
 
     /// Writes batch after batch until nothing waits for the room.
     async fn write(&self, room: RoomNum) {
-        let mut working = self.writers.take_idle(room);
+        let mut working = self.writers.take_idle(room, self.store.snapshot());
         loop {
             // The working copy goes back before the writer is relieved: the next one must find it.
             let next = self.writers.next(room, false);
@@ -197,7 +201,7 @@ impl Rooms {
                 }
                 match self.writers.next(room, true) {
                     Some(first) => {
-                        working = self.writers.take_idle(room);
+                        working = self.writers.take_idle(room, self.store.snapshot());
                         working = self.write_batch(room, working, first).await;
                         continue;
                     }

@@ -129,7 +129,8 @@ impl Search {
             for room in in_rooms {
                 let view = found.views.get_mut(&room).ok_or_else(|| Error::internal("a view is missing"))?;
                 let root = view.state().await?;
-                state.insert(view.room_id.clone(), state_of(view, root, None).await?);
+                let told = state_of(view, root, None).await?.to_raw().map_err(Error::internal)?;
+                state.insert(view.room_id.clone(), told);
             }
             answer.state = Some(state);
         }
@@ -155,8 +156,8 @@ impl Search {
         Ok(Context {
             start: before.end.unwrap_or_else(|| Between::START.token(until)).render(epoch),
             end: after.end.unwrap_or_else(|| newer.token(until)).render(epoch),
-            events_before: before.events,
-            events_after: after.events,
+            events_before: before.events.to_raw().map_err(Error::internal)?,
+            events_after: after.events.to_raw().map_err(Error::internal)?,
             profile_info,
         })
     }
@@ -199,5 +200,5 @@ async fn profiles(
         let MemberEvent { state_key, content } = serde_json::from_str(event.get()).map_err(Error::internal)?;
         Ok((state_key, content))
     };
-    members.into_iter().map(named).collect()
+    members.to_raw().map_err(Error::internal)?.into_iter().map(named).collect()
 }

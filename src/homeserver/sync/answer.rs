@@ -1,17 +1,16 @@
-//! The answer of /sync as JSON: client-server API, "Syncing".
+//! The answer of /sync, and how it is written: once, into one buffer. Client-server API, "Syncing".
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+use matron_matrix::splice::{List, Object, push_number, push_text};
 
 use crate::unread::Unread;
 
 /// A list of events under its name.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Events {
     /// The events.
-    pub events: Vec<Box<RawValue>>,
+    pub events: List,
 }
 
 impl Events {
@@ -20,31 +19,71 @@ impl Events {
     pub const fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
+
+    fn write(&self, out: &mut String) {
+        let mut object = Object::begin(out);
+        self.events.write(object.member("events"));
+        object.end();
+    }
+
+    fn write_unless_empty(&self, name: &str, object: &mut Object<'_>) {
+        if !self.is_empty() {
+            self.write(object.member(name));
+        }
+    }
+}
+
+fn write_texts(texts: &[String], out: &mut String) {
+    let mut list = List::default();
+    for text in texts {
+        push_text(list.element(), text);
+    }
+    list.write(out);
+}
+
+/// State under the name that the client asked for it by; what is as of the timeline's end also under the name that clients
+/// of before know.
+fn write_state(state: Option<&Events>, state_after: Option<&Events>, object: &mut Object<'_>) {
+    if let Some(state) = state {
+        state.write(object.member("state"));
+    }
+    if let Some(state) = state_after {
+        state.write(object.member("state_after"));
+        state.write(object.member("org.matrix.msc4222.state_after"));
+    }
 }
 
 /// A part of a room's timeline.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Timeline {
     /// The events, oldest first.
-    pub events: Vec<Box<RawValue>>,
+    pub events: List,
     /// Whether older ones than these are new to the client too.
     pub limited: bool,
     /// From where /messages goes on backwards.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub prev_batch: Option<String>,
 }
 
+impl Timeline {
+    fn write(&self, out: &mut String) {
+        let mut object = Object::begin(out);
+        self.events.write(object.member("events"));
+        object.flag("limited", self.limited);
+        if let Some(token) = &self.prev_batch {
+            object.text("prev_batch", token);
+        }
+        object.end();
+    }
+}
+
 /// Who is in a room, in short.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// Members to name a nameless room by.
-    #[serde(rename = "m.heroes", skip_serializing_if = "Option::is_none")]
     pub heroes: Option<Vec<String>>,
     /// How many are joined.
-    #[serde(rename = "m.joined_member_count", skip_serializing_if = "Option::is_none")]
     pub joined: Option<u64>,
     /// How many are invited.
-    #[serde(rename = "m.invited_member_count", skip_serializing_if = "Option::is_none")]
     pub invited: Option<u64>,
 }
 
@@ -52,86 +91,129 @@ impl Summary {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    fn write(&self, out: &mut String) {
+        let mut object = Object::begin(out);
+        if let Some(heroes) = &self.heroes {
+            write_texts(heroes, object.member("m.heroes"));
+        }
+        if let Some(joined) = self.joined {
+            object.number("m.joined_member_count", joined);
+        }
+        if let Some(invited) = self.invited {
+            object.number("m.invited_member_count", invited);
+        }
+        object.end();
+    }
+}
+
+fn write_unread(unread: Unread, out: &mut String) {
+    let mut object = Object::begin(out);
+    object.number("highlight_count", unread.highlight_count);
+    object.number("notification_count", unread.notification_count);
+    object.end();
 }
 
 /// A room that the user is joined to.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Joined {
     /// Who is in it.
-    #[serde(skip_serializing_if = "Summary::is_empty")]
     pub summary: Summary,
     /// State up to the beginning of the timeline.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Events>,
     /// State up to the end of the timeline.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state_after: Option<Events>,
-    /// As `state_after`, under the name that clients of before know.
-    #[serde(rename = "org.matrix.msc4222.state_after", skip_serializing_if = "Option::is_none")]
-    pub unstable_state_after: Option<Events>,
     /// What happened.
     pub timeline: Timeline,
     /// Typing and receipts.
-    #[serde(skip_serializing_if = "Events::is_empty")]
     pub ephemeral: Events,
     /// The user's own data of the room.
-    #[serde(skip_serializing_if = "Events::is_empty")]
     pub account_data: Events,
     /// Unread events, threads apart if the client asked for them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unread_notifications: Option<Unread>,
     /// Unread events of threads.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unread_thread_notifications: BTreeMap<String, Unread>,
 }
 
+impl Joined {
+    fn write(&self, out: &mut String) {
+        let mut object = Object::begin(out);
+        if !self.summary.is_empty() {
+            self.summary.write(object.member("summary"));
+        }
+        write_state(self.state.as_ref(), self.state_after.as_ref(), &mut object);
+        self.timeline.write(object.member("timeline"));
+        self.ephemeral.write_unless_empty("ephemeral", &mut object);
+        self.account_data.write_unless_empty("account_data", &mut object);
+        if let Some(unread) = self.unread_notifications {
+            write_unread(unread, object.member("unread_notifications"));
+        }
+        write_map(&self.unread_thread_notifications, "unread_thread_notifications", &mut object, |unread, out| {
+            write_unread(*unread, out);
+        });
+        object.end();
+    }
+}
+
+/// A map under its name, unless it is empty.
+fn write_map<V>(map: &BTreeMap<String, V>, name: &str, object: &mut Object<'_>, write: impl Fn(&V, &mut String)) {
+    if map.is_empty() {
+        return;
+    }
+    let mut inner = Object::begin(object.member(name));
+    for (key, value) in map {
+        write(value, inner.named(key));
+    }
+    inner.end();
+}
+
 /// A room that the user has left.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Left {
     /// State up to the beginning of the timeline.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Events>,
     /// State up to the end of the timeline.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state_after: Option<Events>,
-    /// As `state_after`, under the name that clients of before know.
-    #[serde(rename = "org.matrix.msc4222.state_after", skip_serializing_if = "Option::is_none")]
-    pub unstable_state_after: Option<Events>,
     /// What happened until they left.
     pub timeline: Timeline,
     /// The user's own data of the room.
-    #[serde(skip_serializing_if = "Events::is_empty")]
     pub account_data: Events,
 }
 
+impl Left {
+    fn write(&self, out: &mut String) {
+        let mut object = Object::begin(out);
+        write_state(self.state.as_ref(), self.state_after.as_ref(), &mut object);
+        self.timeline.write(object.member("timeline"));
+        self.account_data.write_unless_empty("account_data", &mut object);
+        object.end();
+    }
+}
+
 /// A room that the user is invited to.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Invited {
     /// What they may know of it.
     pub invite_state: Events,
 }
 
 /// A room that the user knocked on.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Knocked {
     /// What they may know of it.
     pub knock_state: Events,
 }
 
 /// All rooms of an answer, by their ids.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Rooms {
     /// Joined ones.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub join: BTreeMap<String, Joined>,
     /// Invites.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub invite: BTreeMap<String, Invited>,
     /// Knocks.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub knock: BTreeMap<String, Knocked>,
     /// Left ones.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub leave: BTreeMap<String, Left>,
 }
 
@@ -139,16 +221,28 @@ impl Rooms {
     fn is_empty(&self) -> bool {
         self.join.is_empty() && self.invite.is_empty() && self.knock.is_empty() && self.leave.is_empty()
     }
+
+    fn write(&self, out: &mut String) {
+        let stripped = |name: &str, state: &Events, out: &mut String| {
+            let mut object = Object::begin(out);
+            state.write(object.member(name));
+            object.end();
+        };
+        let mut object = Object::begin(out);
+        write_map(&self.join, "join", &mut object, Joined::write);
+        write_map(&self.invite, "invite", &mut object, |room, out| stripped("invite_state", &room.invite_state, out));
+        write_map(&self.knock, "knock", &mut object, |room, out| stripped("knock_state", &room.knock_state, out));
+        write_map(&self.leave, "leave", &mut object, Left::write);
+        object.end();
+    }
 }
 
 /// Whose devices and keys a client must look at anew.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct DeviceLists {
     /// Whose changed, or who shares a room now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
     /// Who shares no room any more.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
 }
 
@@ -156,35 +250,37 @@ impl DeviceLists {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    fn write(&self, out: &mut String) {
+        let mut object = Object::begin(out);
+        for (name, users) in [("changed", &self.changed), ("left", &self.left)] {
+            if !users.is_empty() {
+                write_texts(users, object.member(name));
+            }
+        }
+        object.end();
+    }
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Answer {
     /// What to ask with next time.
     pub next_batch: String,
     /// Rooms.
-    #[serde(skip_serializing_if = "Rooms::is_empty")]
     pub rooms: Rooms,
     /// The account's own data.
-    #[serde(skip_serializing_if = "Events::is_empty")]
     pub account_data: Events,
     /// Who is there.
-    #[serde(skip_serializing_if = "Events::is_empty")]
     pub presence: Events,
     /// Messages for this device.
-    #[serde(skip_serializing_if = "Events::is_empty")]
     pub to_device: Events,
     /// Whose devices changed.
-    #[serde(skip_serializing_if = "DeviceLists::is_empty")]
     pub device_lists: DeviceLists,
     /// How many one-time keys are left, per algorithm.
     pub device_one_time_keys_count: BTreeMap<String, u64>,
     /// Algorithms whose fallback key was not used yet.
     pub device_unused_fallback_key_types: Vec<String>,
-    /// The same, under the name that clients of before know.
-    #[serde(rename = "org.matrix.msc2732.device_unused_fallback_key_types")]
-    pub unstable_unused_fallback_key_types: Vec<String>,
 }
 
 impl Answer {
@@ -196,5 +292,33 @@ impl Answer {
             && self.presence.is_empty()
             && self.to_device.is_empty()
             && self.device_lists.is_empty()
+    }
+
+    /// The answer as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = String::with_capacity(1024);
+        let mut object = Object::begin(&mut out);
+        object.text("next_batch", &self.next_batch);
+        if !self.rooms.is_empty() {
+            self.rooms.write(object.member("rooms"));
+        }
+        self.account_data.write_unless_empty("account_data", &mut object);
+        self.presence.write_unless_empty("presence", &mut object);
+        self.to_device.write_unless_empty("to_device", &mut object);
+        if !self.device_lists.is_empty() {
+            self.device_lists.write(object.member("device_lists"));
+        }
+        let mut counts = Object::begin(object.member("device_one_time_keys_count"));
+        for (algorithm, count) in &self.device_one_time_keys_count {
+            push_number(counts.named(algorithm), *count);
+        }
+        counts.end();
+        // Clients of before know the second name.
+        for name in ["device_unused_fallback_key_types", "org.matrix.msc2732.device_unused_fallback_key_types"] {
+            write_texts(&self.device_unused_fallback_key_types, object.member(name));
+        }
+        object.end();
+        out
     }
 }

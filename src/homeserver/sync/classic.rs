@@ -1,12 +1,12 @@
 //! `GET /sync`: client-server API, "Syncing".
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use matron_matrix::splice::List;
 use matron_storage::{Position, Snapshot};
 use ruma::presence::PresenceState;
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use self::tell::shown_data;
@@ -19,7 +19,7 @@ use crate::devices::{delete_up_to, key_counts, waiting};
 use crate::error::{Error, Result};
 use crate::schema::RoomNum;
 use crate::schema::accounts::{USER_STREAM, UserChange};
-use crate::schema::rooms::{USER_ROOMS, UserRoom};
+use crate::schema::rooms::{HEADS, USER_ROOMS, UserRoom};
 use crate::streams::Token;
 
 mod tell;
@@ -28,6 +28,8 @@ mod tell;
 const MOST_TO_DEVICE: usize = 100;
 /// The most changes that are looked at before it is cheaper to walk the user's rooms.
 const MOST_CHANGES: usize = 2000;
+/// Of how many rooms the heads are read at once.
+const ROOMS_AT_ONCE: usize = 64;
 /// The longest that a client may wait.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
@@ -81,7 +83,7 @@ impl Sync {
         let since = self.since(request)?;
         let _syncing = self.ephemeral.begin_sync(session, &request.set_presence)?;
         if let Some(since) = since {
-            delete_up_to(&self.store, session.device, since.to_device).await?;
+            self.take(session, since.to_device).await?;
         }
         if since.is_none() || request.full_state || request.timeout.is_zero() {
             return self.answer(session, request, since, &self.store.snapshot()).await;
@@ -137,8 +139,21 @@ impl Sync {
         let mut rooms = Rooms::default();
         let data = self.account_data(session, since, snapshot).await?;
         let asking = Asking { session, request, since, snapshot };
-        for (room, own) in self.rooms_to_tell(&asking, &data).await? {
-            self.tell_room(&asking, room, &own, &data, (&mut rooms, &mut sharing)).await?;
+        let mut data_of: HashMap<RoomNum, Vec<&Piece>> = HashMap::new();
+        for piece in &data {
+            if let Some(room) = piece.room {
+                data_of.entry(room).or_default().push(piece);
+            }
+        }
+        let told = self.rooms_to_tell(&asking, &data).await?;
+        for chunk in told.chunks(ROOMS_AT_ONCE) {
+            let heads = snapshot.get_many(&HEADS, chunk.iter().map(|(room, _)| room)).await?;
+            for ((room, own), head) in chunk.iter().zip(heads) {
+                let head = head.ok_or_else(|| Error::internal(format!("room {room} has no head")))?;
+                let view = self.rooms.view_from(snapshot, session, *room, head, Some(own.clone())).await?;
+                let data = data_of.get(room).map(Vec::as_slice).unwrap_or_default();
+                self.tell_room(&asking, view, own, data, (&mut rooms, &mut sharing)).await?;
+            }
         }
         let known = since.and_then(|since| since.presence);
         let presence_events = self.presence(session, &request.filter, known, &sharing.came, snapshot).await?;
@@ -153,7 +168,7 @@ impl Sync {
         let keys = key_counts(snapshot, session.device).await?;
         let counts = keys.one_time.iter().map(|(algorithm, count)| (algorithm.to_string(), u64::from(*count)));
         let global = data.iter().filter(|piece| piece.room.is_none());
-        let account_data = shown_data(global, &request.filter.account_data, "")?;
+        let account_data = shown_data(global, &request.filter.account_data, "");
         let boot = self.streams.boot();
         let token = Token::Stream { position: now, to_device: to_device_at, boot, typing, presence };
         Ok(Answer {
@@ -164,9 +179,17 @@ impl Sync {
             to_device,
             device_lists,
             device_one_time_keys_count: counts.collect::<BTreeMap<_, _>>(),
-            device_unused_fallback_key_types: keys.unused_fallback.clone(),
-            unstable_unused_fallback_key_types: keys.unused_fallback,
+            device_unused_fallback_key_types: keys.unused_fallback,
         })
+    }
+
+    /// Deletes the to-device messages that a device has taken. Where none waits, as mostly, memory knows.
+    async fn take(&self, session: &Session, up_to: Position) -> Result<()> {
+        let known = self.emptied.get(&session.device).is_some_and(|emptied| emptied >= up_to);
+        if !known && delete_up_to(&self.store, session.device, up_to).await? {
+            self.emptied.insert(session.device, up_to);
+        }
+        Ok(())
     }
 
     async fn to_device(
@@ -175,14 +198,26 @@ impl Sync {
         since: Option<Since>,
         snapshot: &Snapshot,
     ) -> Result<(Events, Position)> {
+        let now = snapshot.position();
         let after = since.map_or(Position::ZERO, |since| since.to_device);
+        let emptied = self.emptied.get(&session.device).unwrap_or_default();
+        if emptied > Position::ZERO && emptied <= now && !self.streams.user_changed(session.user, emptied) {
+            self.emptied.insert(session.device, now);
+            return Ok((Events::default(), now));
+        }
         let messages = waiting(snapshot, session.device, after, MOST_TO_DEVICE).await?;
+        if messages.is_empty() && emptied >= after {
+            self.emptied.insert(session.device, now);
+        }
         let at = match messages.last() {
             Some((last, _)) if messages.len() == MOST_TO_DEVICE => *last,
-            _ => snapshot.position(),
+            _ => now,
         };
-        let events = messages.into_iter().map(|(_, json)| RawValue::from_string(json).map_err(Error::internal));
-        Ok((Events { events: events.collect::<Result<_>>()? }, at))
+        let mut events = List::default();
+        for (_, json) in &messages {
+            events.push(json);
+        }
+        Ok((Events { events }, at))
     }
 
     async fn account_data(&self, session: &Session, since: Option<Since>, snapshot: &Snapshot) -> Result<Vec<Piece>> {
@@ -217,13 +252,9 @@ impl Sync {
             Some(changed) => {
                 candidates.extend(changed);
                 candidates.extend(typing);
-                let mut rooms = Vec::new();
-                for room in candidates {
-                    if let Some(own) = snapshot.get(&USER_ROOMS, &(session.user, room)).await? {
-                        rooms.push((room, own));
-                    }
-                }
-                Ok(rooms)
+                let keys: Vec<_> = candidates.into_iter().map(|room| (session.user, room)).collect();
+                let own = snapshot.get_many(&USER_ROOMS, &keys).await?;
+                Ok(keys.into_iter().zip(own).filter_map(|((_, room), own)| Some((room, own?))).collect())
             }
             None => {
                 let typing: BTreeSet<_> = typing.into_iter().collect();

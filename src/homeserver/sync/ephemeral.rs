@@ -1,6 +1,7 @@
 //! Typing and receipts in an answer: client-server API, "Typing Notifications" and "Receipts".
 
 use matron_matrix::filter::Candidate;
+use matron_matrix::splice::Object;
 use matron_storage::Position;
 use serde_json::{Value, json};
 
@@ -73,8 +74,10 @@ impl Sync {
 
 fn add(events: &mut Events, filter: &SyncFilter, view: &View<'_>, kind: &str, content: &Value) -> Result<()> {
     if filter.ephemeral.wants(&Candidate { kind, sender: "", room_id: &view.room_id, json: None }) {
-        let event = json!({ "type": kind, "content": content });
-        events.events.push(serde_json::value::to_raw_value(&event).map_err(Error::internal)?);
+        let mut event = Object::begin(events.events.element());
+        event.value("content", content).map_err(Error::internal)?;
+        event.text("type", kind);
+        event.end();
     }
     Ok(())
 }

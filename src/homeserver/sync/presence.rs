@@ -71,7 +71,7 @@ impl Sync {
             let status_msg = status_msg.as_deref();
             let content = Content { presence, last_active_ago, currently_active, status_msg };
             let event = Event { kind: KIND, sender: sender.as_str(), content };
-            events.events.push(serde_json::value::to_raw_value(&event).map_err(Error::internal)?);
+            events.events.push(&serde_json::to_string(&event).map_err(Error::internal)?);
         }
         Ok(events)
     }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use matron_matrix::filter::Candidate;
+use matron_matrix::client_event::only_fields;
+use matron_matrix::splice::List;
 use matron_storage::Position;
 use quick_cache::sync::Cache;
-use serde_json::value::RawValue;
 
 use super::answer::{Events, Timeline};
 use super::filter::SyncFilter;
@@ -16,7 +16,7 @@ use crate::rooms::history::{Between, wanted};
 use crate::rooms::tree::{Change, EMPTY, diff};
 use crate::rooms::view::View;
 use crate::schema::rooms::{Arrival, StoredEvent, TIMELINE};
-use crate::schema::{DeviceNum, EventNum, RoomNum, UserNum};
+use crate::schema::{DeviceNum, EventNum, RoomNum, StateKeyNum, UserNum};
 
 /// How many events are looked at for one that a filter lets through.
 const LOOKS: usize = 20;
@@ -69,7 +69,7 @@ pub(super) struct Span<'a> {
 pub(super) struct News {
     pub timeline: Timeline,
     /// State as `Span::state_after` says.
-    pub state: Vec<Box<RawValue>>,
+    pub state: List,
     /// What changed in the room's state.
     pub changes: Vec<Change>,
 }
@@ -97,15 +97,29 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
     let state = show_state(view, span, &stretch, nums, now, sent).await?;
     let limited = stretch.limited;
     let prev_batch = stretch.prev.map(|prev| prev.token(span.until).render(view.rooms.store.epoch()));
-    let events = stretch.events.into_iter().map(|(_, event)| event).collect();
+    let told: Vec<_> = stretch.events.into_iter().map(|(_, event)| event).collect();
+    let mut events = List::default();
     // A client that was told of every event puts together itself what relates to what.
-    let mut events = if limited { view.show_all(events, false).await? } else { view.show_each(events, false).await? };
-    if let Some(fields) = &span.filter.event_fields {
-        for event in &mut events {
-            *event = matron_matrix::client_event::only_fields(event, fields)?;
+    match &span.filter.event_fields {
+        None if limited => view.write_all(told, false, &mut events).await?,
+        None => view.write_each(told, false, &mut events).await?,
+        Some(fields) => {
+            let shown = if limited { view.show_all(told, false).await? } else { view.show_each(told, false).await? };
+            for event in &shown {
+                events.push(&only_fields(event.get(), fields)?);
+            }
         }
     }
     Ok(News { timeline: Timeline { events, limited, prev_batch }, state, changes })
+}
+
+/// Adds an event to a list, with the fields that the client wants.
+async fn show(view: &mut View<'_>, event: StoredEvent, span: &Span<'_>, list: &mut List) -> Result<()> {
+    let Some(fields) = &span.filter.event_fields else { return view.write(event, false, None, list.element()).await };
+    let mut whole = String::new();
+    view.write(event, false, None, &mut whole).await?;
+    list.push(&only_fields(&whole, fields)?);
+    Ok(())
 }
 
 /// The newest events of the span that the filter wants and the reader may see.
@@ -150,9 +164,14 @@ fn reaches_create(stretch: &Stretch) -> bool {
 
 /// The state events that must be told: the difference between what the client knows and what is, without what the
 /// timeline tells.
-async fn told_state(view: &View<'_>, span: &Span<'_>, stretch: &Stretch, changes: &[Change]) -> Result<Vec<EventNum>> {
+async fn told_state(
+    view: &View<'_>,
+    span: &Span<'_>,
+    stretch: &Stretch,
+    changes: &[Change],
+) -> Result<Vec<(StateKeyNum, EventNum)>> {
     if span.state_after {
-        return Ok(changes.iter().filter_map(|change| change.new).collect());
+        return Ok(changes.iter().filter_map(|change| Some((change.key, change.new?))).collect());
     }
     let in_timeline: HashSet<EventNum> = stretch.events.iter().map(|(_, event)| event.header.num).collect();
     let begins_with = stretch.events.first().map(|(_, event)| event.header.state_before);
@@ -162,10 +181,10 @@ async fn told_state(view: &View<'_>, span: &Span<'_>, stretch: &Stretch, changes
             (Some(new), Some(before)) if in_timeline.contains(&new) => {
                 let earlier = view.states().get(before, change.key).await?;
                 if earlier != change.old {
-                    nums.extend(earlier);
+                    nums.extend(earlier.map(|event| (change.key, event)));
                 }
             }
-            (new, _) => nums.extend(new),
+            (new, _) => nums.extend(new.map(|event| (change.key, event))),
         }
     }
     Ok(nums)
@@ -175,36 +194,43 @@ async fn show_state(
     view: &mut View<'_>,
     span: &Span<'_>,
     stretch: &Stretch,
-    nums: Vec<EventNum>,
+    mut told: Vec<(StateKeyNum, EventNum)>,
     now: u32,
     sent: &SentMembers,
-) -> Result<Vec<Box<RawValue>>> {
+) -> Result<List> {
     let filter = &span.filter.state;
+    let mut shown = List::default();
     if filter.is_closed() || !filter.wants_room(&view.room_id) {
-        return Ok(Vec::new());
+        return Ok(shown);
     }
+    let begins = span.since.is_none() || span.full_state;
+    if begins && span.filter.lazy.is_some() {
+        // Of a large room's members hardly any are told: they are not even read.
+        sent.forget(span.device, view.room);
+        told = without_members(view, told).await?;
+    }
+    let nums: Vec<_> = told.into_iter().map(|(_, event)| event).collect();
     let mut events = by_nums(&view.snapshot, &nums).await?;
     if let Some(redundant) = span.filter.lazy {
         lazy_members(view, span, stretch, &mut events, (now, redundant), sent).await?;
     }
-    let mut shown = Vec::with_capacity(events.len());
     for event in events {
-        let sender = view.rooms.ids.user_id(event.header.sender).await?;
-        let candidate = Candidate {
-            kind: &event.header.kind,
-            sender: sender.as_str(),
-            room_id: &view.room_id,
-            json: Some(&event.json),
-        };
-        if filter.wants(&candidate) {
-            let event = view.show(event, false).await?;
-            shown.push(match &span.filter.event_fields {
-                Some(fields) => matron_matrix::client_event::only_fields(&event, fields)?,
-                None => event,
-            });
+        if wanted(view, filter, &event).await? {
+            show(view, event, span, &mut shown).await?;
         }
     }
     Ok(shown)
+}
+
+async fn without_members(view: &View<'_>, told: Vec<(StateKeyNum, EventNum)>) -> Result<Vec<(StateKeyNum, EventNum)>> {
+    let members = view.rooms.ids.kind("m.room.member").await?;
+    let mut others = Vec::new();
+    for (key, event) in told {
+        if view.rooms.ids.state_key_name(key).await?.kind != members {
+            others.push((key, event));
+        }
+    }
+    Ok(others)
 }
 
 /// Lazy-loading: of all members, those who speak in the timeline (and heroes), once each.
@@ -218,10 +244,6 @@ async fn lazy_members(
     (now, redundant): (u32, bool),
     sent: &SentMembers,
 ) -> Result<()> {
-    if span.since.is_none() || span.full_state {
-        sent.forget(span.device, view.room);
-        events.retain(|event| event.header.kind != "m.room.member");
-    }
     let speakers = stretch.events.iter().map(|(_, event)| event.header.sender);
     let mut wanted: HashSet<UserNum> = speakers.chain(span.heroes.iter().copied()).collect();
     if span.since.is_none() {
@@ -249,7 +271,7 @@ async fn lazy_members(
 }
 
 /// State under the name that the client asked for it by.
-pub(super) fn named_state(span: &Span<'_>, state: Vec<Box<RawValue>>) -> (Option<Events>, Option<Events>) {
+pub(super) fn named_state(span: &Span<'_>, state: List) -> (Option<Events>, Option<Events>) {
     let events = Events { events: state };
     if span.state_after { (None, Some(events)) } else { (Some(events), None) }
 }

@@ -24,18 +24,24 @@ pub(super) async fn summary(view: &View<'_>) -> Result<(Summary, Vec<UserNum>)> 
         return Ok((summary, Vec::new()));
     }
     let own = view.rooms.ids.find_user(view.user_id()).await?;
-    let rows = view.snapshot.scan(&MEMBERS, MEMBERS.under(&(view.room,))).take(LOOKS).await?;
-    let others = |active: bool| {
-        let rows = rows.iter().filter(move |((_, user), member)| {
-            Some(*user) != own
-                && matches!(member.membership, Membership::Join | Membership::Invite) == active
-                && member.membership != Membership::Knock
-        });
-        rows.map(|((_, user), _)| *user).take(HEROES).collect::<Vec<_>>()
-    };
-    let mut heroes = others(true);
+    let (mut heroes, mut gone) = (Vec::with_capacity(HEROES), Vec::new());
+    let mut rows = view.snapshot.scan(&MEMBERS, MEMBERS.under(&(view.room,))).expecting(HEROES + 1);
+    let mut looked = 0;
+    while heroes.len() < HEROES
+        && looked < LOOKS
+        && let Some(((_, user), member)) = rows.next().await?
+    {
+        looked += 1;
+        match member.membership {
+            _ if Some(user) == own => {}
+            Membership::Join | Membership::Invite => heroes.push(user),
+            Membership::Leave | Membership::Ban => gone.push(user),
+            Membership::Knock => {}
+        }
+    }
     if heroes.is_empty() {
-        heroes = others(false);
+        gone.truncate(HEROES);
+        heroes = gone;
     }
     let mut ids = Vec::with_capacity(heroes.len());
     for hero in &heroes {

@@ -83,6 +83,8 @@ fn objects_and_lists_are_json() {
     list.push("1");
     list.element().push_str("{}");
     assert_eq!(list.len(), 2);
+    let raw = list.to_raw().unwrap();
+    assert_eq!(raw.iter().map(|element| element.get()).collect::<Vec<_>>(), ["1", "{}"]);
     let mut out = String::new();
     let mut object = Object::begin(&mut out);
     assert!(object.is_empty());

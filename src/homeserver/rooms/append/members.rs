@@ -22,8 +22,8 @@ struct MemberContent {
 
 /// The membership that a member event gives. Anything unknown is no membership, as the rules have it.
 #[must_use]
-pub(crate) fn membership_of(content: &serde_json::value::RawValue) -> Membership {
-    match serde_json::from_str::<MemberContent>(content.get()).map(|content| content.membership) {
+pub(crate) fn membership_of(content: &str) -> Membership {
+    match serde_json::from_str::<MemberContent>(content).map(|content| content.membership) {
         Ok(MembershipState::Join) => Membership::Join,
         Ok(MembershipState::Invite) => Membership::Invite,
         Ok(MembershipState::Knock) => Membership::Knock,
@@ -51,7 +51,7 @@ impl Append<'_> {
             }
             self.retell |= name.key.is_empty() && summary::tells(&kind);
             if kind == StateEventType::RoomMember {
-                let new = new.map(|(num, pdu)| (num, membership_of(&pdu.content)));
+                let new = new.map(|(num, pdu)| (num, membership_of(pdu.content.get())));
                 self.move_member(&name.key, new, position).await?;
             }
         }

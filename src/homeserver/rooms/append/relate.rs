@@ -85,7 +85,7 @@ pub(super) fn target_of_stored(event: &StoredEvent) -> Option<(String, String, O
         return None;
     }
     let content = matron_matrix::client_event::content(&event.json).ok()?;
-    target_of(content.get())
+    target_of(content)
 }
 
 /// Whether an event may replace another one: client-server API, "Validity of replacement events". What of it was

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use matron_matrix::client_event::strip;
+use matron_matrix::client_event::write_stripped;
 use matron_matrix::filter::{Candidate, Compiled};
+use matron_matrix::splice::{List, Object};
 use matron_storage::Snapshot;
 use serde_json::value::RawValue;
 
@@ -13,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::rooms::event::{by_num, by_nums, readable};
 use crate::rooms::tree::Change;
 use crate::rooms::view::View;
-use crate::schema::RoomNum;
 use crate::schema::rooms::{Membership, UserRoom};
 use crate::sync::Sync;
 use crate::sync::answer::{Events, Invited, Joined, Knocked, Left, Rooms, Summary};
@@ -39,20 +39,18 @@ impl Sync {
     pub(super) async fn tell_room(
         &self,
         asking: &Asking<'_>,
-        room: RoomNum,
+        mut view: View<'_>,
         own: &UserRoom,
-        data: &[Piece],
+        data: &[&Piece],
         (rooms, sharing): (&mut Rooms, &mut Sharing),
     ) -> Result<()> {
         let Asking { session, request, since, snapshot } = *asking;
         let is_new = since.is_none_or(|since| own.news > since.position);
-        let mut view = self.rooms.view_of(snapshot, session, room).await?;
         if !request.filter.rooms.wants(&view.room_id) {
             return Ok(());
         }
         let room_id = view.room_id.clone();
-        let data = data.iter().filter(|piece| piece.room == Some(room));
-        let account_data = shown_data(data, &request.filter.room_account_data, &room_id)?;
+        let account_data = shown_data(data.iter().copied(), &request.filter.room_account_data, &room_id);
         match own.membership {
             Membership::Join => {
                 let joined = self.joined(asking, &mut view, own, account_data, sharing).await?;
@@ -128,25 +126,18 @@ impl Sync {
         }
         let counts = self.unread.unread(view, session, own).await?;
         let (state, state_after) = named_state(&span, news.state);
-        let mut joined = Joined {
+        let (main, threads) =
+            if request.filter.threads { (counts.main, counts.threads) } else { (counts.whole(), BTreeMap::new()) };
+        Ok(Some(Joined {
             summary: told_summary,
             state,
-            unstable_state_after: None,
             state_after,
             timeline: news.timeline,
             ephemeral: passing.events,
             account_data,
-            unread_notifications: None,
-            unread_thread_notifications: BTreeMap::new(),
-        };
-        if request.filter.threads {
-            joined.unread_notifications = Some(counts.main);
-            joined.unread_thread_notifications = counts.threads;
-        } else {
-            joined.unread_notifications = Some(counts.whole());
-        }
-        rename_state_after(&mut joined.state_after, &mut joined.unstable_state_after);
-        Ok(Some(joined))
+            unread_notifications: Some(main),
+            unread_thread_notifications: threads,
+        }))
     }
 
     async fn touches_members(&self, changes: &[Change]) -> Result<bool> {
@@ -182,11 +173,9 @@ impl Sync {
         };
         let news = news(view, &span, &self.sent).await?;
         // Who never was in the room sees that their invite is gone, and nothing of its state.
-        let state = if own.left.is_some() { news.state } else { Vec::new() };
-        let (state, mut state_after) = named_state(&span, state);
-        let mut unstable_state_after = None;
-        rename_state_after(&mut state_after, &mut unstable_state_after);
-        Ok(Left { state, state_after, unstable_state_after, timeline: news.timeline, account_data })
+        let state = if own.left.is_some() { news.state } else { List::default() };
+        let (state, state_after) = named_state(&span, state);
+        Ok(Left { state, state_after, timeline: news.timeline, account_data })
     }
 
     /// Whether an invite comes from somebody whom the user ignores, or takes no invites from.
@@ -201,42 +190,29 @@ impl Sync {
     }
 }
 
-/// Clients that asked under the old name get the state under it too.
-fn rename_state_after(state_after: &mut Option<Events>, unstable: &mut Option<Events>) {
-    if let Some(events) = state_after {
-        *unstable = Some(Events { events: events.events.clone() });
-    }
-}
-
-#[derive(serde::Serialize)]
-struct Data<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    content: &'a RawValue,
-}
-
 /// Account data as events, as far as a filter wants them.
-pub(super) fn shown_data<'a>(
-    pieces: impl Iterator<Item = &'a Piece>,
-    filter: &Compiled,
-    room_id: &str,
-) -> Result<Events> {
-    let mut events = Vec::new();
+pub(super) fn shown_data<'a>(pieces: impl Iterator<Item = &'a Piece>, filter: &Compiled, room_id: &str) -> Events {
+    let mut events = List::default();
     for piece in pieces {
         if !filter.wants(&Candidate { kind: &piece.kind, sender: "", room_id, json: None }) {
             continue;
         }
-        let content: &RawValue = serde_json::from_str(&piece.content).map_err(Error::internal)?;
-        let data = Data { kind: &piece.kind, content };
-        events.push(serde_json::value::to_raw_value(&data).map_err(Error::internal)?);
+        let mut event = Object::begin(events.element());
+        event.raw("content", &piece.content);
+        event.text("type", &piece.kind);
+        event.end();
     }
-    Ok(Events { events })
+    Events { events }
 }
 
 /// What an invited or knocking user may know of a room: its stripped state, and the member events that concern them.
-async fn stripped(view: &View<'_>, own: &UserRoom) -> Result<Vec<Box<RawValue>>> {
+async fn stripped(view: &View<'_>, own: &UserRoom) -> Result<List> {
     if let Some(stripped) = &own.stripped {
-        return serde_json::from_str(stripped).map_err(Error::internal);
+        let mut events = List::default();
+        for event in serde_json::from_str::<Vec<&RawValue>>(stripped).map_err(Error::internal)? {
+            events.push(event.get());
+        }
+        return Ok(events);
     }
     let member = by_num(&view.snapshot, own.event).await?.event;
     let root = member.header.state_after;
@@ -249,9 +225,9 @@ async fn stripped(view: &View<'_>, own: &UserRoom) -> Result<Vec<Box<RawValue>>>
         nums.extend(view.state_event(root, "m.room.member", sender.as_str()).await?);
     }
     nums.push(own.event);
-    let mut events = Vec::with_capacity(nums.len());
+    let mut events = List::default();
     for event in by_nums(&view.snapshot, &nums).await? {
-        events.push(strip(&readable(event, &view.rules)?)?);
+        write_stripped(events.element(), &readable(event, &view.rules)?)?;
     }
     Ok(events)
 }
