@@ -122,7 +122,7 @@ impl Search {
                 None => None,
             };
             let rank = hit.rank.unwrap_or_else(|| ranking.rank(&hit.text));
-            answer.results.push(Hit { rank, result: view.show(hit.event, true).await?, context });
+            answer.results.push(Hit { rank, result: view.show_bundled(hit.event, true).await?, context });
         }
         if asked.state {
             let mut state = BTreeMap::new();
