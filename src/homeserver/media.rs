@@ -16,6 +16,7 @@ mod upload;
 use std::sync::Arc;
 
 use matron_storage::Store;
+use object_store::ObjectStore;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,7 +29,7 @@ use crate::schema::media::{Content, Medium};
 
 pub use administration::Listed;
 pub use download::{Asker, Found};
-pub use files::Pieces;
+pub use files::{Pieces, objects};
 pub use name::Name;
 pub use preview::{MAX_URL_BYTES, Page};
 pub use thumbnail::{Served, Wanted};
@@ -101,6 +102,12 @@ impl Media {
             stop,
             tasks,
         })
+    }
+
+    /// The files, for backups.
+    #[must_use]
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.files.objects()
     }
 
     /// The largest upload, in bytes.

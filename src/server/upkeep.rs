@@ -123,7 +123,7 @@ pub async fn work(homeserver: &Homeserver, work: Work, tell: Tell<'_>) -> Result
             let asked = Asked {
                 server_name: homeserver.config.server_name.to_string(),
                 store: Arc::clone(&homeserver.store),
-                media: None,
+                media: Some(homeserver.media.objects()),
                 now: homeserver.clock.millis(),
                 keep,
                 bytes_per_second,

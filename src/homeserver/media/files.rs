@@ -102,6 +102,21 @@ pub struct Files {
     _temporary: Option<TempDir>,
 }
 
+/// The place of media while no server runs: a backup is restored to it.
+///
+/// # Errors
+/// As [`Files::open`].
+pub fn objects(storage: &MediaStorage, client: &Client) -> Result<Arc<dyn ObjectStore>> {
+    match storage {
+        MediaStorage::Folder(folder) => {
+            Folder::open(folder.clone())?;
+            folder::objects(folder)
+        }
+        MediaStorage::Bucket(settings) => Ok(Bucket::open(settings, client)?.objects()),
+        MediaStorage::Temporary => Err(Error::internal("a folder of a running server")),
+    }
+}
+
 /// The disk or the bucket takes nothing at the moment.
 pub(super) fn unavailable(error: &impl fmt::Display) -> Error {
     matron_storage::Error::Unavailable(error.to_string()).into()
@@ -135,6 +150,11 @@ impl Files {
         Ok(Self { place, objects, incoming, _temporary: temporary })
     }
 
+    /// The place as backups see it.
+    pub(super) fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects)
+    }
+
     /// A file to write into.
     pub(super) fn incoming(&self) -> Incoming {
         Incoming::new(self.incoming.clone())
@@ -153,6 +173,15 @@ impl Files {
         match &self.place {
             Place::Folder(folder) => folder.read(&name, start, end).await,
             Place::Bucket(bucket) => bucket.read(&name.path(), start, end).await,
+        }
+    }
+
+    /// Whether there is such a file.
+    pub(super) async fn has(&self, name: FileName) -> Result<bool> {
+        match self.objects.head(&name.path()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(unavailable(&error)),
         }
     }
 

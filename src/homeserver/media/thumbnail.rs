@@ -66,12 +66,12 @@ impl Media {
         let (width, height, fit) = size::of(wanted)?;
         let name = FileName { digest: found.content.file, thumbnail: Some((width, height, fit)) };
         let key = (name.digest, width, height, fit);
-        if let Some(kept) = self.store.snapshot().get(&THUMBNAILS, &key).await? {
-            return self.serve(found, name, &kept).await;
+        if let Some(kept) = self.kept(found, name).await? {
+            return Ok(kept);
         }
         let _turn = self.thumbnail_turns.take(&key).await;
-        if let Some(kept) = self.store.snapshot().get(&THUMBNAILS, &key).await? {
-            return self.serve(found, name, &kept).await;
+        if let Some(kept) = self.kept(found, name).await? {
+            return Ok(kept);
         }
         let Made { form, picture } = self.make(found, (width, height), fit).await?;
         let Some(picture) = picture.map(Bytes::from) else {
@@ -84,7 +84,17 @@ impl Media {
         Ok(served(found, name, &row, futures_util::stream::once(std::future::ready(Ok(picture))).boxed()))
     }
 
-    /// A thumbnail that was made before.
+    /// A thumbnail that was made before. Backups leave their files out: one that is not there is made again.
+    async fn kept(&self, found: &Found, name: FileName) -> Result<Option<Served>> {
+        let Some((width, height, fit)) = name.thumbnail else { return Ok(None) };
+        let row = self.store.snapshot().get(&THUMBNAILS, &(name.digest, width, height, fit)).await?;
+        let Some(row) = row else { return Ok(None) };
+        if !row.is_original && !self.files.has(name).await? {
+            return Ok(None);
+        }
+        self.serve(found, name, &row).await.map(Some)
+    }
+
     async fn serve(&self, found: &Found, name: FileName, row: &Thumbnail) -> Result<Served> {
         let file = if row.is_original { FileName::content(name.digest) } else { name };
         let pieces = self.files.read(file, 0, row.bytes).await?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use matron_homeserver::backup::Place;
+use matron_homeserver::remote::{addresses::Addresses, http::Client, trust};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
@@ -24,7 +25,9 @@ pub fn open(folder: &Path) -> Result<Place> {
 
 /// Where the media lie.
 pub fn media(config: &Config) -> Result<Arc<dyn ObjectStore>> {
-    folder_store(&config.data_dir.join("media"))
+    let domain = &config.domain;
+    let client = Client::new(&trust::client(&domain.outgoing.authorities)?, Addresses::all().into());
+    Ok(matron_homeserver::media::objects(&domain.media.storage, &client)?)
 }
 
 fn folder_store(folder: &Path) -> Result<Arc<dyn ObjectStore>> {

@@ -51,12 +51,13 @@ pub fn empty(folder: &Path) -> Result<()> {
     clear().map_err(|error| refused(folder, &error))
 }
 
-/// The folder as the sweeper lists it.
+/// The folder as the sweeper and backups see it.
 ///
 /// # Errors
 /// The folder is not there.
 pub fn objects(root: &Path) -> Result<Arc<dyn ObjectStore>> {
-    Ok(Arc::new(LocalFileSystem::new_with_prefix(root).map_err(|error| refused(root, &error))?))
+    let objects = LocalFileSystem::new_with_prefix(root).map_err(|error| refused(root, &error))?;
+    Ok(Arc::new(objects.with_fsync(true)))
 }
 
 fn refused(folder: &Path, error: &impl std::fmt::Display) -> Error {
