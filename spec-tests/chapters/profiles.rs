@@ -15,14 +15,14 @@ fn fields_are_set_read_and_deleted_by_their_own_paths() {
         let (ann, bob) = (server().await.user("ann").await, server().await.user("bob").await);
         let path = |name: &str| format!("/v3/profile/{}/{name}", ann.id);
         for (name, value) in [("m.tz", json!("Europe/London")), ("org.example.badge", json!({ "nr": 7 }))] {
-            ann.put(&path(name), json!({ name: value })).await.ok();
+            let _ = ann.put(&path(name), json!({ name: value })).await.ok();
             assert_eq!(bob.get(&path(name)).await.ok(), json!({ name: value }));
             let old = format!("/unstable/uk.tcpip.msc4133/profile/{}/{name}", ann.id);
             assert_eq!(bob.get(&old).await.ok(), json!({ name: value }));
             assert_eq!(bob.get(&format!("/v3/profile/{}", ann.id)).await.ok()[name], value);
             bob.put(&path(name), json!({ name: value })).await.refused(403, "M_FORBIDDEN");
             bob.delete(&path(name), json!({})).await.refused(403, "M_FORBIDDEN");
-            ann.delete(&path(name), json!({})).await.ok();
+            let _ = ann.delete(&path(name), json!({})).await.ok();
             bob.get(&path(name)).await.refused(404, "M_NOT_FOUND");
         }
         let large = json!({ "org.example.big": "x".repeat(70_000) });
@@ -55,7 +55,7 @@ fn rooms_learn_of_a_new_name_also_after_a_restart() {
             }
         }
         // A field that is no part of member events is in none.
-        ann.put(&format!("/v3/profile/{}/m.tz", ann.id), json!({ "m.tz": "Europe/London" })).await.ok();
+        let _ = ann.put(&format!("/v3/profile/{}/m.tz", ann.id), json!({ "m.tz": "Europe/London" })).await.ok();
         assert_eq!(member(&ann, &rooms[0]).await.get("m.tz"), None);
         let _ = set(&ann, "Professor Ann").await;
         server.restart().await;

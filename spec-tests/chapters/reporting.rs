@@ -14,8 +14,8 @@ fn members_report_events_that_they_may_see() {
         let path = format!("/v3/rooms/{room}/report/{event}");
         bob.post(&path, json!({ "reason": "rude" })).await.refused(404, "M_NOT_FOUND");
         bob.join(&room).await;
-        bob.post(&path, json!({ "reason": "rude", "score": -100 })).await.ok();
-        bob.post(&path, json!({})).await.ok();
+        let _ = bob.post(&path, json!({ "reason": "rude", "score": -100 })).await.ok();
+        let _ = bob.post(&path, json!({})).await.ok();
         bob.post(&format!("{path}x"), json!({})).await.refused(404, "M_NOT_FOUND");
         bob.post(&path, json!({ "reason": "x".repeat(9000) })).await.refused(400, "M_INVALID_PARAM");
     });
@@ -29,7 +29,7 @@ fn rooms_are_reported_by_whom_they_are_shown_to() {
         let open = ann.create_room(json!({ "preset": "public_chat" })).await;
         let secret = ann.create_room(json!({})).await;
         let report = async |room: &str| bob.post(&format!("/v3/rooms/{room}/report"), json!({ "reason": "x" })).await;
-        report(&open).await.ok();
+        let _ = report(&open).await.ok();
         let (hidden, unknown) = (report(&secret).await, report("!unknown:localhost").await);
         hidden.refused(404, "M_NOT_FOUND");
         assert_eq!(hidden.body, unknown.body, "nobody learns which rooms there are");

@@ -82,7 +82,7 @@ fn nobody_finds_what_they_may_not_read() {
         ann.say(&room, &format!("{word} before")).await;
         bob.join(&room).await;
         ann.say(&room, &format!("{word} while")).await;
-        bob.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
+        let _ = bob.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
         ann.say(&room, &format!("{word} after")).await;
         assert_eq!(found(&ann, &word).await.len(), 3);
         assert_eq!(found(&bob, &word).await, [format!("{word} while")]);
@@ -92,7 +92,7 @@ fn nobody_finds_what_they_may_not_read() {
         assert_eq!(answer["count"], 1);
         let named = ask(&eve, json!({ "search_term": word, "filter": { "rooms": [room] } }), None).await;
         assert_eq!(named["count"], 0);
-        bob.post(&format!("/v3/rooms/{room}/forget"), json!({})).await.ok();
+        let _ = bob.post(&format!("/v3/rooms/{room}/forget"), json!({})).await.ok();
         assert!(found(&bob, &word).await.is_empty());
     });
 }
@@ -108,10 +108,10 @@ fn redacted_and_ignored_events_are_not_found() {
         let gone = ann.say(&room, &format!("{word} wrong patient")).await;
         bob.say(&room, &format!("{word} from bob")).await;
         assert_eq!(found(&ann, &word).await.len(), 2);
-        ann.put(&format!("/v3/rooms/{room}/redact/{gone}/{}", spec_tests::unique("t")), json!({})).await.ok();
+        let _ = ann.put(&format!("/v3/rooms/{room}/redact/{gone}/{}", spec_tests::unique("t")), json!({})).await.ok();
         assert_eq!(found(&ann, &word).await, [format!("{word} from bob")]);
         let list = json!({ "ignored_users": { &bob.id: {} } });
-        ann.put(&format!("/v3/user/{}/account_data/m.ignored_user_list", ann.id), list).await.ok();
+        let _ = ann.put(&format!("/v3/user/{}/account_data/m.ignored_user_list", ann.id), list).await.ok();
         assert!(found(&ann, &word).await.is_empty());
         assert_eq!(found(&bob, &word).await.len(), 1);
     });

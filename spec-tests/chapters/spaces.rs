@@ -14,7 +14,7 @@ async fn space(user: &User, body: Value) -> String {
 async fn add(user: &User, parent: &str, child: &str, more: Value) {
     let mut content = json!({ "via": ["localhost"] });
     content.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    user.put(&format!("/v3/rooms/{parent}/state/m.space.child/{child}"), content).await.ok();
+    let _ = user.put(&format!("/v3/rooms/{parent}/state/m.space.child/{child}"), content).await.ok();
 }
 
 fn ids(tree: &Value) -> Vec<String> {
@@ -73,7 +73,7 @@ fn a_tree_is_walked_depth_first_in_the_order_of_its_spaces() {
         }
         assert_eq!(all, expected);
         // A child without a way to it is none any more.
-        ann.put(&format!("/v3/rooms/{top}/state/m.space.child/{ward}"), json!({})).await.ok();
+        let _ = ann.put(&format!("/v3/rooms/{top}/state/m.space.child/{ward}"), json!({})).await.ok();
         assert_eq!(ids(&tree(&ann, &top, "").await), [&top, &rooms[1], &rooms[0]].map(ToOwned::to_owned));
     });
 }
@@ -114,7 +114,7 @@ fn everybody_sees_the_rooms_that_they_may_come_into() {
             bob.get(&format!("/v1/rooms/{hidden}/hierarchy")).await.refused(403, "M_FORBIDDEN");
             bob.get(&format!("/v1/room_summary/{hidden}")).await.refused(404, "M_NOT_FOUND");
         }
-        ann.post(&format!("/v3/rooms/{}/ban", rooms[0]), json!({ "user_id": bob.id })).await.ok();
+        let _ = ann.post(&format!("/v3/rooms/{}/ban", rooms[0]), json!({ "user_id": bob.id })).await.ok();
         bob.get(&format!("/v1/room_summary/{}", rooms[0])).await.refused(404, "M_NOT_FOUND");
     });
 }

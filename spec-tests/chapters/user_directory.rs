@@ -15,7 +15,7 @@ async fn ids(user: &User, term: &str) -> Vec<String> {
 }
 
 async fn call(user: &User, name: &str) {
-    user.put(&format!("/v3/profile/{}/displayname", user.id), json!({ "displayname": name })).await.ok();
+    let _ = user.put(&format!("/v3/profile/{}/displayname", user.id), json!({ "displayname": name })).await.ok();
 }
 
 /// A word that nobody else is called by.
@@ -31,7 +31,7 @@ fn people_are_found_by_the_beginnings_of_their_names() {
         let word = word();
         call(&bob, &format!("Dr Jürgen Ⅷ {word}")).await;
         let avatar = json!({ "avatar_url": "mxc://localhost/bob" });
-        bob.put(&format!("/v3/profile/{}/avatar_url", bob.id), avatar).await.ok();
+        let _ = bob.put(&format!("/v3/profile/{}/avatar_url", bob.id), avatar).await.ok();
         let room = ann.create_room(json!({ "invite": [bob.id] })).await;
         assert!(ids(&ann, &word).await.is_empty(), "an invited user shares no room yet");
         bob.join(&room).await;
@@ -51,7 +51,7 @@ fn people_are_found_by_the_beginnings_of_their_names() {
             assert!(ids(&ann, term).await.is_empty(), "{term}");
         }
         assert!(ids(&bob, &word).await.is_empty(), "who searches does not find themselves");
-        bob.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
+        let _ = bob.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
         assert!(ids(&ann, &word).await.is_empty());
     });
 }
@@ -71,7 +71,7 @@ fn people_in_open_rooms_are_found_by_all() {
         let limited = search(&eve, &word, 1).await;
         assert_eq!((limited["results"].as_array().unwrap().len(), &limited["limited"]), (1, &json!(true)));
         let rule = |rule: &str| json!({ "join_rule": rule });
-        ann.put(&format!("/v3/rooms/{room}/state/m.room.join_rules"), rule("invite")).await.ok();
+        let _ = ann.put(&format!("/v3/rooms/{room}/state/m.room.join_rules"), rule("invite")).await.ok();
         assert!(ids(&eve, &word).await.is_empty());
         assert_eq!(ids(&bob, &word).await, std::slice::from_ref(&ann.id));
     });
@@ -88,7 +88,7 @@ fn a_name_is_known_to_its_room_alone() {
         let room = bob.create_room(json!({ "invite": [ann.id] })).await;
         ann.join(&room).await;
         let member = json!({ "membership": "join", "displayname": here });
-        ann.put(&format!("/v3/rooms/{room}/state/m.room.member/{}", ann.id), member).await.ok();
+        let _ = ann.put(&format!("/v3/rooms/{room}/state/m.room.member/{}", ann.id), member).await.ok();
         for searcher in [&bob, &eve] {
             assert!(ids(searcher, &here).await.is_empty());
             assert_eq!(search(searcher, &everywhere, 10).await["results"][0]["display_name"], everywhere.as_str());
@@ -111,7 +111,7 @@ fn who_has_gone_is_not_found() {
         assert_eq!(ids(&eve, &word).await.len(), 1);
         let asked = ann.post("/v3/account/deactivate", json!({})).await;
         let proof = ann.proof(&asked.body["session"]);
-        ann.post("/v3/account/deactivate", json!({ "auth": proof, "erase": true })).await.ok();
+        let _ = ann.post("/v3/account/deactivate", json!({ "auth": proof, "erase": true })).await.ok();
         assert!(ids(&eve, &word).await.is_empty());
         assert!(ids(&eve, &ann.id).await.is_empty());
     });

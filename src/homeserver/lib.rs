@@ -51,7 +51,7 @@ use crate::rooms::Rooms;
 use crate::schema::ids::SERVER_NAME;
 use crate::search::Search;
 use crate::signing::SigningKey;
-use crate::streams::Streams;
+use crate::streams::{NewsReceiver, Streams};
 use crate::sync::Sync;
 use crate::unread::Counter;
 
@@ -128,6 +128,21 @@ fn open_media(
     let bucket = Client::new(&tls, Arc::new(Addresses::all()));
     let (store, config) = (Arc::clone(store), Arc::clone(config));
     Ok(Arc::new(Media::new(store, clock.clone(), config, (pages, bucket), stop.clone(), tasks.clone())?))
+}
+
+/// What finds messages and people.
+fn open_finding(
+    (store, streams, ids): (&Arc<Store>, &Arc<Streams>, &Arc<Ids>),
+    config: &Arc<Config>,
+    accounts: &Arc<Accounts>,
+    rooms: &Arc<Rooms>,
+) -> (Arc<Search>, Arc<Directory>) {
+    let below = || (Arc::clone(config), Arc::clone(accounts), Arc::clone(rooms));
+    let (config, accounts, rooms) = below();
+    let search = Search::new((Arc::clone(store), Arc::clone(ids)), config, accounts, rooms);
+    let (config, accounts, rooms) = below();
+    let streams = (Arc::clone(store), Arc::clone(streams), Arc::clone(ids));
+    (Arc::new(search), Arc::new(Directory::new(streams, config, accounts, rooms)))
 }
 
 /// Runs a worker until the server stops.
@@ -224,19 +239,7 @@ impl Homeserver {
         let mailer = open_mailer(&config)?;
         let owners = (&accounts, &rooms, unread);
         let push = open_push((&store, &streams, &ids), (&clock, &config), owners, mailer.clone(), &stop)?;
-        tasks.spawn(Arc::clone(&push).serve());
-        let search = Arc::new(Search::new(
-            (Arc::clone(&store), Arc::clone(&ids)),
-            Arc::clone(&config),
-            Arc::clone(&accounts),
-            Arc::clone(&rooms),
-        ));
-        let directory = Arc::new(Directory::new(
-            (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
-            Arc::clone(&config),
-            Arc::clone(&accounts),
-            Arc::clone(&rooms),
-        ));
+        let (search, directory) = open_finding((&store, &streams, &ids), &config, &accounts, &rooms);
         let lifecycle = Arc::new(Lifecycle::new(
             Arc::clone(&store),
             Arc::clone(&ids),
@@ -252,22 +255,7 @@ impl Homeserver {
             Arc::clone(&rooms),
             Arc::clone(&lifecycle),
         ));
-        {
-            let (streams, store) = (Arc::clone(&streams), Arc::clone(&store));
-            work(&tasks, &stop, async move { streams.serve(news, || store.snapshot()).await });
-        }
-        {
-            let ephemeral = Arc::clone(&ephemeral);
-            work(&tasks, &stop, async move { ephemeral.watch_typing().await });
-        }
-        work(&tasks, &stop, Arc::clone(&search).follow());
-        work(&tasks, &stop, Arc::clone(&directory).follow());
-        tasks.spawn(Arc::clone(&media).keep_clean());
-        if config.presence {
-            let ephemeral = Arc::clone(&ephemeral);
-            work(&tasks, &stop, async move { ephemeral.watch_presence().await });
-        }
-        Ok(Arc::new(Self {
+        let homeserver = Self {
             config,
             clock,
             store,
@@ -287,7 +275,25 @@ impl Homeserver {
             directory,
             stop,
             tasks,
-        }))
+        };
+        homeserver.begin(news);
+        Ok(Arc::new(homeserver))
+    }
+
+    /// Starts what works beside the requests.
+    fn begin(&self, news: NewsReceiver) {
+        let (streams, store) = (Arc::clone(&self.streams), Arc::clone(&self.store));
+        work(&self.tasks, &self.stop, async move { streams.serve(news, || store.snapshot()).await });
+        let ephemeral = Arc::clone(&self.ephemeral);
+        work(&self.tasks, &self.stop, async move { ephemeral.watch_typing().await });
+        work(&self.tasks, &self.stop, Arc::clone(&self.search).follow());
+        work(&self.tasks, &self.stop, Arc::clone(&self.directory).follow());
+        self.tasks.spawn(Arc::clone(&self.push).serve());
+        self.tasks.spawn(Arc::clone(&self.media).keep_clean());
+        if self.config.presence {
+            let ephemeral = Arc::clone(&self.ephemeral);
+            work(&self.tasks, &self.stop, async move { ephemeral.watch_presence().await });
+        }
     }
 
     /// Cancelled when the server is to stop: whoever waits long looks at it.
