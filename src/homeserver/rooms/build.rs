@@ -98,9 +98,12 @@ pub async fn build(rooms: &Rooms, working: &mut Working, template: &Template, fr
     })
 }
 
+/// The events that an event names as its authority.
+type Named = Arc<[(EventNum, OwnedEventId)]>;
+
 /// What authorizes an event: the events that it names, and the state that the rules read.
 struct Authority {
-    auth: Arc<[(EventNum, OwnedEventId)]>,
+    auth: Named,
     state: HashMap<(StateEventType, String), StateEvent>,
 }
 
@@ -135,7 +138,7 @@ async fn authority(rooms: &Rooms, working: &mut Working, template: &Template, ro
 #[derive(Debug, Default)]
 pub struct Allowed {
     root: u32,
-    known: HashMap<OwnedUserId, HashMap<TimelineEventType, Arc<[(EventNum, OwnedEventId)]>>>,
+    known: HashMap<OwnedUserId, HashMap<TimelineEventType, Named>>,
 }
 
 /// How many senders of a room are remembered.
@@ -149,14 +152,14 @@ impl Allowed {
         template.state_key.is_none() && template.kind != TimelineEventType::RoomRedaction
     }
 
-    fn get(&self, root: u32, template: &Template) -> Option<Arc<[(EventNum, OwnedEventId)]>> {
+    fn get(&self, root: u32, template: &Template) -> Option<Named> {
         if self.root != root || !Self::is_plain(template) {
             return None;
         }
         self.known.get(&template.sender)?.get(&template.kind).map(Arc::clone)
     }
 
-    fn note(&mut self, root: u32, template: &Template, auth: &Arc<[(EventNum, OwnedEventId)]>) {
+    fn note(&mut self, root: u32, template: &Template, auth: &Named) {
         if !Self::is_plain(template) {
             return;
         }
