@@ -41,7 +41,7 @@ async fn notifications(homeserver: Arc<Homeserver>, request: Ruma<Request>) -> R
     });
     let mut response = Response::new(told.collect::<Result<_>>()?);
     response.next_token = page.next.map(|position| {
-        let token = Token::Stream { position, to_device: Position::ZERO, boot: 0, typing: 0 };
+        let token = Token::Stream { position, to_device: Position::ZERO, boot: 0, typing: 0, presence: 0 };
         token.render(homeserver.store.epoch())
     });
     Ok(response)
