@@ -201,6 +201,8 @@ pub struct Mail {
     pub client_url: Option<String>,
     /// Whether answers are the same for addresses that are known here and those that are not.
     pub hide_addresses: bool,
+    /// Whether who registers needs an address that was proved.
+    pub required: bool,
 }
 
 impl Default for Push {
@@ -246,8 +248,6 @@ pub struct Config {
     pub push: Push,
     /// How e-mail is sent; none where it is not.
     pub mail: Option<Mail>,
-    /// Whether an account needs an e-mail address that was proved.
-    pub require_email: bool,
     /// Contacts for `/.well-known/matrix/support`: an e-mail address.
     pub support_email: Option<String>,
     /// A page for `/.well-known/matrix/support`.
@@ -283,7 +283,6 @@ impl Config {
             notices: None,
             push: Push::default(),
             mail: None,
-            require_email: false,
             support_email: None,
             support_page: None,
         }

@@ -166,10 +166,6 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let email_after = within(source, "push.email_after_seconds", 0, 7 * 24 * 3600);
     let email_pause = within(source, "push.email_pause_seconds", 0, 24 * 3600);
     let mail = mail(source, public_url.is_some());
-    let require_email = source.get("registration.require_email");
-    if require_email == Some(true) && mail.is_none() {
-        source.wrong("registration.require_email", "`mail.host` is needed for it");
-    }
     let trusted_proxies = proxies(source);
     let listeners = listeners(source);
     let registration = registration(source);
@@ -211,7 +207,6 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
             email_pause: u64::from(email_pause?) * 1000,
         },
         mail,
-        require_email: require_email?,
         support_email,
         support_page,
         ..Domain::named(server_name?)
@@ -295,6 +290,10 @@ fn mail(source: &mut Source<'_>, has_public_url: bool) -> Option<Mail> {
     }
     let client_url = url(source, "mail.client_url");
     let hide_addresses = source.get("mail.hide_addresses")?;
+    let required = source.get("registration.require_email")?;
+    if required && host.is_none() {
+        source.wrong("registration.require_email", "`mail.host` is needed for it");
+    }
     let host = host?;
     if !has_public_url {
         source.wrong("mail.host", "`public_url` is needed for it: links in e-mails begin with it");
@@ -303,7 +302,7 @@ fn mail(source: &mut Source<'_>, has_public_url: bool) -> Option<Mail> {
         source.wrong("mail.host", "`mail.from` is needed for it");
     }
     let port = u16::try_from(port).ok()?;
-    Some(Mail { host, port, security, username, password, from: from?, client_url, hide_addresses })
+    Some(Mail { host, port, security, username, password, from: from?, client_url, hide_addresses, required })
 }
 
 /// A text, where an empty one is none.

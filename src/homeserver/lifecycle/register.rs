@@ -225,7 +225,7 @@ impl Lifecycle {
             config::Registration::Open => AuthType::Dummy,
         };
         let mut flows = Vec::new();
-        if !self.config.require_email {
+        if !self.config.mail.as_ref().is_some_and(|mail| mail.required) {
             flows.push(AuthFlow::new(vec![stage.clone()]));
         }
         if self.mailer.is_some() {

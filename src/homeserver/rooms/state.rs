@@ -128,9 +128,9 @@ impl Rooms {
                 continue;
             }
             let user = super::event::parse(&event)?.state_key.unwrap_or_default();
-            let content = content(&readable(event, &view.rules)?)?;
+            let json = readable(event, &view.rules)?;
             let content: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_str(content.get()).unwrap_or_default();
+                serde_json::from_str(content(&json)?).unwrap_or_default();
             let text = |name: &str| content.get(name)?.as_str().map(ToOwned::to_owned);
             joined.push((user, text("displayname"), text("avatar_url")));
         }
