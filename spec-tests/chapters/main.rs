@@ -10,8 +10,11 @@
 
 mod bad_input;
 mod content_repository;
+mod deactivation;
 mod dehydrated;
+mod filtering;
 mod guests;
+mod ignoring_users;
 mod inviting;
 mod jump_to_date;
 mod notices;
@@ -21,11 +24,13 @@ mod profiles;
 mod pushing;
 mod relating;
 mod reporting;
+mod room_history;
 mod room_list;
 mod search;
 mod spaces;
 mod syncing;
 mod third_party;
+mod unread_counts;
 mod upgrading;
 mod user_directory;
 mod who_may_what;

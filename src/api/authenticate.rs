@@ -11,7 +11,7 @@ use ruma::api::auth_scheme::{
 };
 
 use crate::error::Result;
-use crate::request::Client;
+use crate::origin::Client;
 
 /// An authentication scheme, and whom it yields.
 pub trait Authenticate: AuthScheme {

@@ -9,6 +9,7 @@ mod error;
 mod federation;
 mod guests;
 mod limit;
+mod origin;
 mod request;
 mod router;
 

@@ -2,10 +2,8 @@
 
 use std::fmt::Display;
 use std::marker::PhantomData;
-use std::net::IpAddr;
 use std::str::FromStr;
 
-use http::{HeaderMap, header};
 use matron_homeserver::Homeserver;
 use matron_homeserver::streams::Token;
 use matron_matrix::Error as MatrixError;
@@ -16,6 +14,7 @@ use ruma::api::{IncomingRequest, Metadata};
 use serde::de::DeserializeOwned;
 
 use crate::authenticate::Authenticate;
+pub use crate::origin::Client;
 
 /// A parsed request with the identity that its endpoint's authentication scheme names.
 pub struct Ruma<T: IncomingRequest>
@@ -28,23 +27,6 @@ where
     pub client: Client,
     /// What for.
     pub body: T,
-}
-
-/// Where a request comes from.
-#[derive(Debug, Clone)]
-pub struct Client {
-    /// The address, behind trusted proxies the one that they name.
-    pub address: Option<IpAddr>,
-    /// The user agent.
-    pub agent: String,
-}
-
-impl Client {
-    /// From the connection and the headers.
-    pub fn new(address: Option<IpAddr>, headers: &HeaderMap) -> Self {
-        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Self { address, agent: agent.chars().take(256).collect() }
-    }
 }
 
 /// How far a client has read, by the token that it was given.
@@ -82,6 +64,47 @@ impl<T: IncomingRequest, B: DeserializeOwned> IncomingRequest for Loose<T, B> {
         let body = serde_json::from_slice(request.body())?;
         let query = request.uri().query().map(ToOwned::to_owned);
         Ok(Self { path: path_args.iter().map(ToString::to_string).collect(), query, body, endpoint: PhantomData })
+    }
+}
+
+/// The request of an endpoint whose query is changed before it is parsed: where clients leave out what ruma asks for, or
+/// name something in another way.
+pub struct Requeried<T, Q> {
+    /// The request.
+    pub request: T,
+    change: PhantomData<fn() -> Q>,
+}
+
+/// How a query is changed.
+pub trait ChangeQuery {
+    /// The query as it is to be parsed.
+    fn change(query: &str) -> String;
+}
+
+impl<T: Metadata, Q> Metadata for Requeried<T, Q> {
+    const METHOD: http::Method = T::METHOD;
+    const RATE_LIMITED: bool = T::RATE_LIMITED;
+    type Authentication = T::Authentication;
+    type PathBuilder = T::PathBuilder;
+    const PATH_BUILDER: T::PathBuilder = T::PATH_BUILDER;
+}
+
+impl<T: IncomingRequest, Q: ChangeQuery> IncomingRequest for Requeried<T, Q> {
+    type EndpointError = T::EndpointError;
+    type OutgoingResponse = T::OutgoingResponse;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let (mut parts, body) = request.into_parts();
+        let query = Q::change(parts.uri.query().unwrap_or_default());
+        // What cannot be a query any more is parsed as it came.
+        if let Ok(uri) = format!("{}?{query}", parts.uri.path()).parse() {
+            parts.uri = uri;
+        }
+        let request = T::try_from_http_request_inner(http::Request::from_parts(parts, body), path_args)?;
+        Ok(Self { request, change: PhantomData })
     }
 }
 

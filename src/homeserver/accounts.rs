@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use matron_matrix::Error as MatrixError;
 use matron_storage::Store;
 use quick_cache::sync::Cache;
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::error::Result;
 use crate::ids::Ids;
 use crate::schema::{DeviceNum, UserNum};
 use crate::streams::Streams;
@@ -29,8 +31,7 @@ mod words;
 #[cfg(test)]
 mod fixture;
 
-pub use account_data::{FULLY_READ, PUSH_RULES, Piece};
-pub use ignored::IGNORED_USER_LIST;
+pub use account_data::{FULLY_READ, IGNORED_USER_LIST, PUSH_RULES, Piece};
 pub use invites::Invites;
 pub use profile::Profile;
 pub(crate) use profile::put_first_name;
@@ -69,6 +70,22 @@ pub struct Session {
     pub guest: bool,
     /// Whether it may call the admin API.
     pub admin: bool,
+    /// Whether it may read, but not act towards others.
+    pub suspended: bool,
+}
+
+impl Session {
+    /// Refuses whoever may not act towards others: they go on reading, may leave rooms, take back what they said, and look
+    /// after their account and keys. Client-server API, "Account suspension".
+    ///
+    /// # Errors
+    /// `M_USER_SUSPENDED`.
+    pub fn may_act(&self) -> Result<()> {
+        if self.suspended {
+            return Err(MatrixError::user_suspended("this account is suspended").into());
+        }
+        Ok(())
+    }
 }
 
 /// The owner of accounts, tokens, profiles, account data, push rules and filters.

@@ -234,6 +234,8 @@ pub struct Config {
     pub password_hashing: PasswordHashing,
     /// Milliseconds that an access token lives where the client can refresh it.
     pub access_token_lifetime: u64,
+    /// Milliseconds for which the content of a redacted event is kept, hidden, before it is overwritten.
+    pub redacted_lifetime: u64,
     /// Whether the limits on requests are on.
     pub rate_limits: bool,
     /// How this server calls others.
@@ -269,6 +271,7 @@ impl Config {
             default_room_version: RoomVersionId::V12,
             password_hashing: PasswordHashing { memory_kib: 19_456, iterations: 2 },
             access_token_lifetime: 60 * 60 * 1000,
+            redacted_lifetime: 7 * 24 * 60 * 60 * 1000,
             rate_limits: true,
             outgoing: Outgoing::default(),
             media: Media {

@@ -23,6 +23,7 @@ pub mod search;
 pub mod signing;
 pub mod streams;
 pub mod sync;
+pub mod tidy;
 pub mod unread;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ use crate::search::Search;
 use crate::signing::SigningKey;
 use crate::streams::{NewsReceiver, Streams};
 use crate::sync::Sync;
+use crate::tidy::Tidy;
 use crate::unread::Counter;
 
 /// A homeserver, built floor by floor. Everything that owns data is a field here; nobody finds anything by name.
@@ -156,6 +158,20 @@ fn work(tasks: &TaskTracker, stop: &CancellationToken, worker: impl Future<Outpu
     });
 }
 
+/// Everything that is swept from time to time.
+fn sweeps(rooms: &Arc<Rooms>) -> Tidy {
+    let (redacted, transactions) = (Arc::clone(rooms), Arc::clone(rooms));
+    Tidy::default()
+        .with("redacted content", move |now| {
+            let rooms = Arc::clone(&redacted);
+            async move { rooms.sweep_redacted(now).await }
+        })
+        .with("old transactions", move |now| {
+            let rooms = Arc::clone(&transactions);
+            async move { rooms.sweep_transactions(now).await }
+        })
+}
+
 fn open_push(
     (store, streams, ids): (&Arc<Store>, &Arc<Streams>, &Arc<Ids>),
     (clock, config): (&Clock, &Arc<Config>),
@@ -190,7 +206,7 @@ impl Homeserver {
         let config = Arc::new(config);
         let (streams, news) = Streams::new(rand::random());
         let store = Arc::new(Store::open(options, Arc::<Streams>::clone(&streams))?);
-        streams.begin(store.snapshot().position());
+        streams.begin(&store.snapshot()).await?;
         check_owner(&store, &config).await?;
         let ids = Arc::new(Ids::open(Arc::clone(&store)).await?);
         let accounts = Arc::new(Accounts::new(
@@ -200,6 +216,7 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&config),
         ));
+        accounts.index_special_rules().await?;
         let devices = Arc::new(Devices::new(
             Arc::clone(&store),
             Arc::clone(&streams),
@@ -290,6 +307,7 @@ impl Homeserver {
         work(&self.tasks, &self.stop, Arc::clone(&self.directory).follow());
         self.tasks.spawn(Arc::clone(&self.push).serve());
         self.tasks.spawn(Arc::clone(&self.media).keep_clean());
+        self.tasks.spawn(sweeps(&self.rooms).run(self.clock.clone(), self.stop.clone()));
         if self.config.presence {
             let ephemeral = Arc::clone(&self.ephemeral);
             work(&self.tasks, &self.stop, async move { ephemeral.watch_presence().await });

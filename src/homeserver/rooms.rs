@@ -24,6 +24,7 @@ pub mod sharing;
 pub mod state;
 mod succession;
 pub mod summary;
+mod sweep;
 #[cfg(test)]
 mod tests;
 pub mod threads;
@@ -31,6 +32,7 @@ pub mod times;
 pub mod tree;
 pub mod upgrade;
 pub mod view;
+mod watchers;
 pub mod working;
 pub mod writer;
 

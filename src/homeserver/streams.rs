@@ -3,7 +3,7 @@
 //! The committer tells of every batch before it can be read (so that these tables are never behind a snapshot) and after
 //! (so that those who wait are woken). Nobody is called by name: writers announce topics, readers ask or wait.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use matron_storage::{News, Observer, Position, Snapshot, Topic};
@@ -11,18 +11,23 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::error::Result;
+use crate::schema::accounts::ERASED;
 use crate::schema::rooms::{MEMBERS, Membership};
 use crate::schema::{RoomNum, UserNum};
 
+mod recent;
 mod token;
 
+use recent::Recent;
 pub use token::{Token, TokenError};
 
 /// How many of the latest changes of rooms are kept in memory, and how many of users.
 const RECENT: usize = 65_536;
+/// How many of the latest changes of users' rules are.
+const RECENT_RULES: usize = 4096;
 
 /// What a batch can be about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// A room's timeline, state or receipts.
     Room(RoomNum),
@@ -36,6 +41,12 @@ pub enum Subject {
     DeviceList(UserNum),
     /// A user's pushers.
     Pushers(UserNum),
+    /// A user's push rules, or whom they ignore.
+    Rules(UserNum),
+    /// What was redacted in a room.
+    Redactions(RoomNum),
+    /// A user was erased.
+    Erased(UserNum),
 }
 
 impl From<Subject> for Topic {
@@ -47,6 +58,9 @@ impl From<Subject> for Topic {
             Subject::Memberships(user) => (4, user.0),
             Subject::DeviceList(user) => (5, user.0),
             Subject::Pushers(user) => (6, user.0),
+            Subject::Rules(user) => (10, user.0),
+            Subject::Redactions(room) => (11, room.0),
+            Subject::Erased(user) => (12, user.0),
         };
         Self { kind, subject }
     }
@@ -61,6 +75,9 @@ impl Subject {
             4 => Self::Memberships(UserNum(topic.subject)),
             5 => Self::DeviceList(UserNum(topic.subject)),
             6 => Self::Pushers(UserNum(topic.subject)),
+            10 => Self::Rules(UserNum(topic.subject)),
+            11 => Self::Redactions(RoomNum(topic.subject)),
+            12 => Self::Erased(UserNum(topic.subject)),
             _ => return None,
         })
     }
@@ -68,31 +85,22 @@ impl Subject {
 
 #[derive(Debug, Default)]
 struct Tables {
-    /// The latest changes of rooms, in order.
-    recent: VecDeque<(Position, RoomNum)>,
-    /// `recent` holds every change after this position.
-    floor: Position,
-    /// The latest news of users, in order.
-    recent_users: VecDeque<(Position, Subject)>,
-    /// `recent_users` holds all news after this position.
-    users_floor: Position,
+    /// The latest changes of rooms.
+    recent: Recent<RoomNum>,
+    /// The latest news of users.
+    recent_users: Recent<Subject>,
+    /// The latest changes of users' rules.
+    rules: Recent<UserNum>,
     rooms: HashMap<RoomNum, Position>,
     members: HashMap<RoomNum, Position>,
+    /// When anybody last came into any room or left it.
+    moved: Position,
     users: HashMap<UserNum, Position>,
     memberships: HashMap<UserNum, Position>,
     device_lists: Position,
     device_list_of: HashMap<UserNum, Position>,
-}
-
-impl Tables {
-    fn remember(&mut self, position: Position, subject: Subject) {
-        if self.recent_users.len() == RECENT
-            && let Some((oldest, _)) = self.recent_users.pop_front()
-        {
-            self.users_floor = oldest;
-        }
-        self.recent_users.push_back((position, subject));
-    }
+    redactions: HashMap<RoomNum, Position>,
+    erased: Arc<HashMap<UserNum, Position>>,
 }
 
 /// What changed lately, and who waits.
@@ -128,15 +136,11 @@ impl Observer for Streams {
             match subject {
                 Some(Subject::Room(room)) => {
                     tables.rooms.insert(room, *position);
-                    if tables.recent.len() == RECENT
-                        && let Some((oldest, _)) = tables.recent.pop_front()
-                    {
-                        tables.floor = oldest;
-                    }
-                    tables.recent.push_back((*position, room));
+                    tables.recent.push(RECENT, *position, room);
                 }
                 Some(Subject::Members(room)) => {
                     tables.members.insert(room, *position);
+                    tables.moved = *position;
                 }
                 Some(Subject::User(user)) => {
                     tables.users.insert(user, *position);
@@ -150,10 +154,17 @@ impl Observer for Streams {
                     tables.device_list_of.insert(user, *position);
                     tables.users.insert(user, *position);
                 }
+                Some(Subject::Rules(user)) => tables.rules.push(RECENT_RULES, *position, user),
+                Some(Subject::Redactions(room)) => {
+                    tables.redactions.insert(room, *position);
+                }
+                Some(Subject::Erased(user)) => {
+                    Arc::make_mut(&mut tables.erased).insert(user, *position);
+                }
                 Some(Subject::Pushers(_)) | None => {}
             }
             if let Some(subject @ (Subject::User(_) | Subject::Memberships(_) | Subject::Pushers(_))) = subject {
-                tables.remember(*position, subject);
+                tables.recent_users.push(RECENT, *position, subject);
             }
         }
     }
@@ -190,10 +201,18 @@ impl Streams {
         (Arc::new(streams), receiver)
     }
 
-    /// Says from which position on the tables are complete: the store's position at start.
-    pub fn begin(&self, position: Position) {
+    /// Says from which position on the tables are complete: the store's position at start. Who was erased before is read.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn begin(&self, snapshot: &Snapshot) -> Result<()> {
+        let erased = snapshot.scan(&ERASED, ERASED.all()).collect().await?;
         let mut tables = lock(&self.tables);
-        (tables.floor, tables.users_floor) = (position, position);
+        tables.recent.begin(snapshot.position());
+        tables.recent_users.begin(snapshot.position());
+        tables.rules.begin(snapshot.position());
+        tables.erased = Arc::new(erased.into_iter().collect());
+        Ok(())
     }
 
     /// Wakes a follower: it changes with every commit that tells news. What is in it is the position of the latest.
@@ -205,25 +224,14 @@ impl Streams {
     /// The rooms that changed in the batch that ended at a position. None where memory does not reach back so far.
     #[must_use]
     pub fn rooms_at(&self, position: Position) -> Option<Vec<RoomNum>> {
-        let tables = lock(&self.tables);
-        if position <= tables.floor {
-            return None;
-        }
-        let start = tables.recent.partition_point(|(of, _)| *of < position);
-        let same = tables.recent.range(start..).take_while(|(of, _)| *of == position);
-        Some(same.map(|(_, room)| *room).collect())
+        lock(&self.tables).recent.at(position)
     }
 
     /// What is new of users after `since`, in order: what concerns them, their memberships, their pushers. None where
     /// memory does not reach back so far.
     #[must_use]
     pub fn users_since(&self, since: Position) -> Option<Vec<(Position, Subject)>> {
-        let tables = lock(&self.tables);
-        if since < tables.users_floor {
-            return None;
-        }
-        let start = tables.recent_users.partition_point(|(position, _)| *position <= since);
-        Some(tables.recent_users.range(start..).copied().collect())
+        lock(&self.tables).recent_users.all_since(since)
     }
 
     /// Tells this run of the program from others.
@@ -236,37 +244,28 @@ impl Streams {
     /// changes to look at.
     #[must_use]
     pub fn rooms_since(&self, since: Position, most: usize) -> Option<Vec<RoomNum>> {
-        let tables = lock(&self.tables);
-        if since < tables.floor {
-            return None;
-        }
-        let start = tables.recent.partition_point(|(position, _)| *position <= since);
-        if tables.recent.len() - start > most {
-            return None;
-        }
-        let mut seen = HashSet::new();
-        Some(tables.recent.range(start..).map(|(_, room)| *room).filter(|room| seen.insert(*room)).collect())
+        lock(&self.tables).recent.since(since, most)
     }
 
     /// Whether a room changed after `since`. True when memory does not reach back so far.
     #[must_use]
     pub fn room_changed(&self, room: RoomNum, since: Position) -> bool {
         let tables = lock(&self.tables);
-        since < tables.floor || tables.rooms.get(&room).is_some_and(|position| *position > since)
+        since < tables.recent.floor() || tables.rooms.get(&room).is_some_and(|position| *position > since)
     }
 
     /// Whether anything that concerns a user alone changed after `since`. True when memory does not reach back so far.
     #[must_use]
     pub fn user_changed(&self, user: UserNum, since: Position) -> bool {
         let tables = lock(&self.tables);
-        since < tables.floor || tables.users.get(&user).is_some_and(|position| *position > since)
+        since < tables.recent.floor() || tables.users.get(&user).is_some_and(|position| *position > since)
     }
 
     /// Whether anybody's devices or keys changed after `since`. True when memory does not reach back so far.
     #[must_use]
     pub fn device_lists_changed(&self, since: Position) -> bool {
         let tables = lock(&self.tables);
-        since < tables.floor || tables.device_lists > since
+        since < tables.recent.floor() || tables.device_lists > since
     }
 
     /// The last change of a user's devices or keys that memory knows of: what was read at or after it is still true.
@@ -285,6 +284,32 @@ impl Streams {
     #[must_use]
     pub fn members_changed_at(&self, room: RoomNum) -> Position {
         lock(&self.tables).members.get(&room).copied().unwrap_or_default()
+    }
+
+    /// Whether anybody came into a room or left one after `since`. True when memory does not reach back so far.
+    #[must_use]
+    pub fn anybody_moved(&self, since: Position) -> bool {
+        let tables = lock(&self.tables);
+        since < tables.recent.floor() || tables.moved > since
+    }
+
+    /// The users whose push rules, or lists of whom they ignore, changed after `since`, each once, if memory reaches back
+    /// so far.
+    #[must_use]
+    pub fn rules_changed_since(&self, since: Position) -> Option<Vec<UserNum>> {
+        lock(&self.tables).rules.since(since, RECENT_RULES)
+    }
+
+    /// The last redaction in a room that memory knows of: what was read at or after it is still true.
+    #[must_use]
+    pub fn redacted_at(&self, room: RoomNum) -> Position {
+        lock(&self.tables).redactions.get(&room).copied().unwrap_or_default()
+    }
+
+    /// Who was erased, and when.
+    #[must_use]
+    pub fn erased(&self) -> Arc<HashMap<UserNum, Position>> {
+        Arc::clone(&lock(&self.tables).erased)
     }
 
     /// Who is joined to a room, from memory where that is still true.
@@ -352,7 +377,8 @@ impl Streams {
                     }
                     Subject::User(user) | Subject::Memberships(user) => self.wake(user),
                     Subject::DeviceList(_) => self.wake_everybody(),
-                    Subject::Pushers(_) => {}
+                    // What they mean for a client is announced beside them.
+                    Subject::Pushers(_) | Subject::Rules(_) | Subject::Redactions(_) | Subject::Erased(_) => {}
                 }
                 next = news.try_recv().ok();
             }

@@ -2,26 +2,35 @@
 //!
 //! The room's counter counts every notifying event by its class; each thread has a counter of its own. What a user has
 //! not read is the difference between two readings, through the mask of their push rules; events whose outcome may differ
-//! for them (mentions, say) have a mark, whose outcome is evaluated now.
+//! for them (mentions, say) have a mark, whose outcome is evaluated now. What was counted is remembered, so that the next
+//! time only new events are looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
 use std::sync::Arc;
 
-use matron_matrix::push::{Class, Mask, mask, outcome};
+use matron_matrix::push::{Mask, mask};
 use matron_storage::{Position, Snapshot};
-use ruma::push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset};
-use ruma::{RoomId, UInt};
+use ruma::RoomId;
+use ruma::push::Ruleset;
 use serde::Serialize;
 
+use self::marks::Circumstances;
+use self::memo::{Memo, Memos};
 use crate::accounts::{Accounts, Session};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::rooms::Rooms;
 use crate::rooms::event::by_num;
 use crate::rooms::view::View;
-use crate::schema::ephemeral::{RECEIPTS, ReceiptKind};
-use crate::schema::rooms::{Arrival, MARKS, SPOKEN, THREAD_COUNTS, THREAD_ORDER, THREADS, TIMELINE, UserRoom, VOIDED};
-use crate::schema::{EventNum, RoomNum, UserNum};
+use crate::schema::rooms::{Arrival, Mark, THREAD_COUNTS, THREAD_MOVES, THREADS, TIMELINE, UserRoom, VOIDED};
+use crate::schema::{EventNum, RoomNum};
+
+mod marks;
+mod memo;
+mod read;
+
+pub use read::ReadUpTo;
 
 /// Unread events.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,28 +61,8 @@ impl Counts {
     }
 }
 
-/// How far a user has read a room.
-#[derive(Debug, Clone, Default)]
-pub struct ReadUpTo {
-    /// Everything up to here, whatever thread.
-    pub all: Position,
-    main: Position,
-    threads: BTreeMap<EventNum, Position>,
-}
-
-impl ReadUpTo {
-    /// Up to where they have read a thread, or what is in none.
-    #[must_use]
-    pub fn of(&self, thread: Option<EventNum>) -> Position {
-        match thread {
-            None => self.main,
-            Some(root) => self.threads.get(&root).copied().unwrap_or_default().max(self.all),
-        }
-    }
-}
-
 /// A sum that marks may lower below zero on the way.
-#[derive(Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Sum {
     notify: i64,
     highlight: i64,
@@ -99,19 +88,45 @@ impl Sum {
     }
 }
 
+/// What was counted of a room for a user.
+#[derive(Debug, Default, Clone)]
+struct Tally {
+    /// Up to here.
+    at: Position,
+    main: Sum,
+    threads: BTreeMap<EventNum, Sum>,
+    /// What marks were judged by, if there were any.
+    judged_by: Option<Circumstances>,
+}
+
+impl Tally {
+    /// Where counting goes on of what is read up to `read`.
+    fn start(&self, read: Position) -> Position {
+        read.max(self.at)
+    }
+
+    fn of(&mut self, thread: Option<EventNum>) -> &mut Sum {
+        match thread {
+            None => &mut self.main,
+            Some(root) => self.threads.entry(root).or_default(),
+        }
+    }
+}
+
 /// Counts what is unread.
 #[derive(Debug, Clone)]
 pub struct Counter {
     accounts: Arc<Accounts>,
     rooms: Arc<Rooms>,
     ids: Arc<Ids>,
+    memos: Arc<Memos>,
 }
 
 impl Counter {
     /// Needs the owners of rules and rooms.
     #[must_use]
-    pub const fn new(accounts: Arc<Accounts>, rooms: Arc<Rooms>, ids: Arc<Ids>) -> Self {
-        Self { accounts, rooms, ids }
+    pub fn new(accounts: Arc<Accounts>, rooms: Arc<Rooms>, ids: Arc<Ids>) -> Self {
+        Self { accounts, rooms, ids, memos: Arc::new(Memos::new()) }
     }
 
     /// A user's unread events in a room that they are joined to.
@@ -122,142 +137,91 @@ impl Counter {
         let snapshot = view.snapshot.clone();
         let ruleset = self.accounts.ruleset(&snapshot, session.user).await?;
         let room_id = RoomId::parse(&view.room_id).map_err(Error::internal)?;
-        let mask = mask(&ruleset, &room_id);
         let read = self.read_up_to(&snapshot, session.user, view.room, own).await?;
-        let now = view.head.counts.clone();
-        let mut main = Sum::default();
-        let mut threads: BTreeMap<EventNum, Sum> = BTreeMap::new();
-        if !mask.is_empty() {
-            main.add(mask, &now, &counts_at(&snapshot, view.room, read.main).await?, 1);
-            let active = (view.room, read.all.next())..=(view.room, Position::MAX);
-            for (_, root) in snapshot.scan(&THREAD_ORDER, THREAD_ORDER.range(active)).collect().await? {
-                let Some(thread) = snapshot.get(&THREADS, &(view.room, root)).await? else { continue };
-                // The room's counter holds the threads' events too: they are no part of the main timeline.
-                main.add(mask, &thread.counts, &thread_at(&snapshot, view.room, root, read.main).await?, -1);
-                let upto = read.of(Some(root));
-                let sum = threads.entry(root).or_default();
-                sum.add(mask, &thread.counts, &thread_at(&snapshot, view.room, root, upto).await?, 1);
+        let mut tally = self.counted(view, session, &ruleset, &read).await?;
+        if tally.at < view.head.last || tally.at == Position::ZERO {
+            let mask = mask(&ruleset, &room_id);
+            let voided = self.voided(&snapshot, view.room, tally.start(read.all)).await?;
+            if !mask.is_empty() {
+                count(view, mask, &read, &voided, &mut tally).await?;
             }
+            self.apply_marks(view, session, (&ruleset, mask), &read, &voided, &mut tally).await?;
         }
-        self.apply_marks(view, session, (&ruleset, mask), &read, (&mut main, &mut threads)).await?;
-        let mut counts = Counts { main: main.unread(), threads: BTreeMap::new() };
-        for (root, sum) in threads {
-            let unread = sum.unread();
-            if unread != Unread::default() {
-                let root = by_num(&snapshot, root).await?.event.header.event_id();
-                counts.threads.insert(root, unread);
-            }
-        }
+        tally.at = snapshot.position();
+        let counts = shown(&snapshot, &tally).await?;
+        self.memos.keep(session.user, view.room, Memo { ruleset, read, tally });
         Ok(counts)
     }
 
-    /// How far a user has read a room that they are joined to.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn read_up_to(
+    /// What is remembered of an earlier count, if it is still true up to where it went; else nothing is counted yet.
+    async fn counted(
         &self,
-        snapshot: &Snapshot,
-        user: UserNum,
-        room: RoomNum,
-        own: &UserRoom,
-    ) -> Result<ReadUpTo> {
-        let mut all = own.since;
-        let mut main = Position::ZERO;
-        let mut threads: BTreeMap<EventNum, Position> = BTreeMap::new();
-        for kind in [ReceiptKind::Public, ReceiptKind::Private] {
-            let rows = snapshot.scan(&RECEIPTS, RECEIPTS.under(&(room, user, kind))).collect().await?;
-            for ((.., thread), receipt) in rows {
-                let Some(read) = receipt.read else { continue };
-                match thread.as_str() {
-                    "" => all = all.max(read),
-                    "main" => main = main.max(read),
-                    root => {
-                        let digest = matron_matrix::digest::of_event_id(root);
-                        if let Some(root) = self.ids.event(snapshot, &digest).await? {
-                            let entry = threads.entry(root).or_default();
-                            *entry = (*entry).max(read);
-                        }
-                    }
-                }
-            }
-        }
-        for ((_, _, thread), spoken) in snapshot.scan(&SPOKEN, SPOKEN.under(&(room, user))).collect().await? {
-            if thread.0 == 0 {
-                main = main.max(spoken);
-            } else {
-                let entry = threads.entry(thread).or_default();
-                *entry = (*entry).max(spoken);
-            }
-        }
-        Ok(ReadUpTo { all, main: main.max(all), threads })
-    }
-
-    /// Marks say where an event's outcome may be another than its class's; voided events count no more.
-    async fn apply_marks(
-        &self,
-        view: &mut View<'_>,
+        view: &View<'_>,
         session: &Session,
-        (ruleset, mask): (&Ruleset, Mask),
+        ruleset: &Arc<Ruleset>,
         read: &ReadUpTo,
-        (main, threads): (&mut Sum, &mut BTreeMap<EventNum, Sum>),
-    ) -> Result<()> {
-        let snapshot = view.snapshot.clone();
-        let room = view.room;
-        let first = read.all.next();
-        let voided = VOIDED.range((room, first)..=(room, Position::MAX));
-        let voided: BTreeMap<_, _> =
-            snapshot.scan(&VOIDED, voided).collect().await?.into_iter().map(|((_, at), mark)| (at, mark)).collect();
-        let marks = MARKS.range((session.user, room, first)..=(session.user, room, Position::MAX));
-        let marks = snapshot.scan(&MARKS, marks).collect().await?;
-        let mut apply = |thread: Option<EventNum>, notify, highlight, sign| match thread {
-            None => main.add_one(notify, highlight, sign),
-            Some(root) => threads.entry(root).or_default().add_one(notify, highlight, sign),
-        };
-        let of_class = |class: Option<u8>| {
-            let outcome = class.and_then(Class::from_number).map(|class| mask.of(class));
-            outcome.map_or((false, false), |outcome| (outcome.notify, outcome.highlight))
-        };
-        for (at, mark) in &voided {
-            if *at > read.of(mark.thread) {
-                let (notify, highlight) = of_class(mark.class);
-                apply(mark.thread, notify, highlight, -1);
-            }
+    ) -> Result<Tally> {
+        let Some(memo) = self.memos.get(session.user, view.room) else { return Ok(Tally::default()) };
+        let holds = memo.tally.at <= view.snapshot.position()
+            && Arc::ptr_eq(&memo.ruleset, ruleset)
+            && memo.read == *read
+            && self.rooms.streams.redacted_at(view.room) <= memo.tally.at;
+        if !holds {
+            return Ok(Tally::default());
         }
-        for ((_, _, at), mark) in marks {
-            if at <= read.of(mark.thread) || voided.contains_key(&at) {
-                continue;
-            }
-            let Some(event) = snapshot.get(&TIMELINE, &(room, Arrival::Live(at))).await? else { continue };
-            if event.header.redacted_by.is_some() {
-                continue;
-            }
-            let (notify, highlight) = of_class(mark.class);
-            apply(mark.thread, notify, highlight, -1);
-            let one_to_one = mark.class.and_then(Class::from_number).is_some_and(Class::is_one_to_one);
-            let json = view.show(event, true).await?;
-            let context = self.context(view, session, one_to_one).await?;
-            let outcome = outcome(ruleset, json.get(), &context);
-            apply(mark.thread, outcome.notify, outcome.highlight, 1);
+        if let Some(judged_by) = &memo.tally.judged_by
+            && *judged_by != self.circumstances(view, session).await?
+        {
+            return Ok(Tally::default());
         }
-        Ok(())
+        Ok(memo.tally.clone())
     }
 
-    /// What rules ask of a room and its user beside the event; the room has two members where `one_to_one` says so.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn context(&self, view: &View<'_>, session: &Session, one_to_one: bool) -> Result<PushConditionRoomCtx> {
-        let joined = if one_to_one { 2 } else { view.head.joined.max(3) };
-        let profile = self.accounts.profile(&view.snapshot, session.user).await?;
-        let name = profile.displayname.unwrap_or_else(|| session.user_id.localpart().to_owned());
-        let room_id = RoomId::parse(&view.room_id).map_err(Error::internal)?;
-        let levels = self.rooms.power_levels(&view.snapshot, view.room).await?;
-        let context = PushConditionRoomCtx::new(room_id, UInt::new_saturating(joined), session.user_id.clone(), name);
-        let levels =
-            PushConditionPowerLevelsCtx::new(levels.users, levels.users_default, levels.notifications, levels.rules);
-        Ok(context.with_power_levels(levels))
+    /// The notifying events of a room after a position that were redacted.
+    async fn voided(&self, snapshot: &Snapshot, room: RoomNum, after: Position) -> Result<BTreeMap<Position, Mark>> {
+        let range = VOIDED.range((room, after.next())..=(room, Position::MAX));
+        let rows = snapshot.scan(&VOIDED, range).collect().await?;
+        Ok(rows.into_iter().map(|((_, at), mark)| (at, mark)).collect())
     }
+}
+
+/// Adds what came since the tally's end, by its class.
+async fn count(
+    view: &View<'_>,
+    mask: Mask,
+    read: &ReadUpTo,
+    voided: &BTreeMap<Position, Mark>,
+    tally: &mut Tally,
+) -> Result<()> {
+    let (snapshot, room) = (&view.snapshot, view.room);
+    let start = tally.start(read.main);
+    tally.main.add(mask, &view.head.counts, &counts_at(snapshot, room, start).await?, 1);
+    let moved = THREAD_MOVES.range((room, tally.start(read.all).next())..=(room, Position::MAX));
+    let moved = snapshot.scan(&THREAD_MOVES, moved).collect().await?;
+    let mut roots: BTreeSet<EventNum> = moved.into_iter().map(|(_, root)| root).collect();
+    roots.extend(voided.values().filter_map(|mark| mark.thread));
+    for root in roots {
+        let Some(thread) = snapshot.get(&THREADS, &(room, root)).await? else { continue };
+        // The room's counter holds the threads' events too: they are no part of the main timeline.
+        tally.main.add(mask, &thread.counts, &thread_at(snapshot, room, root, start).await?, -1);
+        let start = tally.start(read.of(Some(root)));
+        let before = thread_at(snapshot, room, root, start).await?;
+        tally.of(Some(root)).add(mask, &thread.counts, &before, 1);
+    }
+    Ok(())
+}
+
+/// The counts as they are told.
+async fn shown(snapshot: &Snapshot, tally: &Tally) -> Result<Counts> {
+    let mut counts = Counts { main: tally.main.unread(), threads: BTreeMap::new() };
+    for (root, sum) in &tally.threads {
+        let unread = sum.unread();
+        if unread != Unread::default() {
+            let root = by_num(snapshot, *root).await?.event.header.event_id();
+            counts.threads.insert(root, unread);
+        }
+    }
+    Ok(counts)
 }
 
 /// The room's counter as of a position: that of the last event up to it.

@@ -136,6 +136,23 @@ pub fn write(
     Ok(())
 }
 
+/// Appends the event as servers send it to each other, with its id and what the reader wants to know beside it: for filters
+/// with the `event_format` `federation`.
+///
+/// # Errors
+/// `M_UNKNOWN` where the stored JSON is no event: then nothing is appended.
+pub fn write_whole(out: &mut String, json: &str, event_id: &str, unsigned: &Unsigned) -> Result<()> {
+    let stored = parse(json)?;
+    let mut object = Object::begin(out);
+    object.text("event_id", event_id);
+    for (name, value) in Members::of(json).filter(|(name, _)| !matches!(*name, "event_id" | "unsigned")) {
+        object.raw(name, value);
+    }
+    unsigned.write(stored.origin_server_ts, object.member("unsigned"));
+    object.end();
+    Ok(())
+}
+
 /// A redaction shows its target at the top and in its content, so that old and new clients find it.
 fn both_redacts<'a>(stored: &Stored<'a>) -> Result<(Option<&'a str>, Cow<'a, str>)> {
     if stored.kind != "\"m.room.redaction\"" {

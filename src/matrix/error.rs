@@ -92,6 +92,8 @@ constructors! {
     threepid_medium_not_supported => ErrorKind::ThreepidMediumNotSupported;
     /// `M_SERVER_NOT_TRUSTED`
     server_not_trusted => ErrorKind::ServerNotTrusted;
+    /// `M_USER_SUSPENDED`
+    user_suspended => ErrorKind::UserSuspended;
     /// `M_DUPLICATE_ANNOTATION`
     duplicate_annotation => ErrorKind::DuplicateAnnotation;
 }

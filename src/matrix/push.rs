@@ -8,6 +8,7 @@
 
 mod class;
 mod evaluate;
+mod keywords;
 mod mask;
 mod mentions;
 mod specials;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use class::{Base, Class, EventFacts, class_of, count};
 pub use evaluate::{Outcome, actions, outcome};
+pub use keywords::{Keywords, body};
 pub use mask::{Mask, Unread, actions_of, is_for_all_rooms, mask};
 pub use mentions::mentioned;
 pub use specials::{Specials, specials};

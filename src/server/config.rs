@@ -178,6 +178,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let notices = notices(source);
     let memory_kib = within(source, "password_hashing.memory_kib", 8, 4 << 20);
     let iterations = within(source, "password_hashing.iterations", 1, 1000);
+    let keep_days = within(source, "redaction.keep_days", 0, 3650);
     let log_format = source.get("log.format");
     let log_filter = log_filter(source);
     let metrics = metrics(source);
@@ -197,6 +198,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         finding: finding?,
         default_room_version: room_version?,
         password_hashing: PasswordHashing { memory_kib: memory_kib?, iterations: iterations? },
+        redacted_lifetime: u64::from(keep_days?) * 24 * 60 * 60 * 1000,
         rate_limits: rate_limits?,
         outgoing: outgoing?,
         media: media?,

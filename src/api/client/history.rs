@@ -18,7 +18,7 @@ use ruma::serde::Raw;
 use ruma::{EventId, MilliSecondsSinceUnixEpoch, UInt};
 
 use crate::error::{Result, raw_json};
-use crate::request::{Ruma, token};
+use crate::request::{ChangeQuery, Requeried, Ruma, token};
 use crate::router::Routes;
 
 pub fn routes(routes: &mut Routes) {
@@ -41,8 +41,24 @@ fn is_lazy(filter: &RoomEventFilter) -> bool {
     !filter.lazy_load_options.is_disabled()
 }
 
-async fn messages(homeserver: Arc<Homeserver>, request: Ruma<get_message_events::v3::Request>) -> Result<Response> {
-    let body = request.body;
+/// Older clients leave the direction out, and mean forwards.
+struct Forwards;
+
+impl ChangeQuery for Forwards {
+    fn change(query: &str) -> String {
+        match query {
+            "" => "dir=f".to_owned(),
+            query if query.split('&').any(|pair| pair.starts_with("dir=")) => query.to_owned(),
+            query => format!("{query}&dir=f"),
+        }
+    }
+}
+
+async fn messages(
+    homeserver: Arc<Homeserver>,
+    request: Ruma<Requeried<get_message_events::v3::Request, Forwards>>,
+) -> Result<Response> {
+    let body = request.body.request;
     let filter = Compiled::of_room_events(&body.filter);
     let page = Page {
         from: body.from.map(|from| token(&homeserver, &from)).transpose()?,

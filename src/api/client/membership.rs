@@ -10,7 +10,10 @@ use ruma::api::client::membership::{
     ThirdPartySigned, ban_user, forget_room, invite_user, join_room_by_id, join_room_by_id_or_alias, joined_rooms,
     kick_user, leave_room, unban_user,
 };
+use ruma::api::error::DeserializationError;
+use ruma::api::{IncomingRequest, Metadata};
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId, RoomAliasId, RoomId};
+use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::request::Ruma;
@@ -49,14 +52,39 @@ async fn joined(
     Ok(joined_rooms::v3::Response::new(rooms))
 }
 
-async fn join(
-    homeserver: Arc<Homeserver>,
-    request: Ruma<join_room_by_id_or_alias::v3::Request>,
-) -> Result<join_room_by_id_or_alias::v3::Response> {
-    let (session, body) = (&request.identity, &request.body);
-    let room_id = room_of(&homeserver, &body.room_id_or_alias).await?;
-    let signed = signed(body.third_party_signed.as_ref())?;
-    let room_id = homeserver.rooms.join(session, &room_id, body.reason.as_deref(), signed).await?;
+/// `POST /join/{roomIdOrAlias}` with all of its body: bots tell by it why they come, and it goes into the member event.
+struct Join {
+    request: join_room_by_id_or_alias::v3::Request,
+    body: Map<String, Value>,
+}
+
+impl Metadata for Join {
+    const METHOD: http::Method = join_room_by_id_or_alias::v3::Request::METHOD;
+    const RATE_LIMITED: bool = join_room_by_id_or_alias::v3::Request::RATE_LIMITED;
+    type Authentication = <join_room_by_id_or_alias::v3::Request as Metadata>::Authentication;
+    type PathBuilder = <join_room_by_id_or_alias::v3::Request as Metadata>::PathBuilder;
+    const PATH_BUILDER: Self::PathBuilder = join_room_by_id_or_alias::v3::Request::PATH_BUILDER;
+}
+
+impl IncomingRequest for Join {
+    type EndpointError = <join_room_by_id_or_alias::v3::Request as IncomingRequest>::EndpointError;
+    type OutgoingResponse = join_room_by_id_or_alias::v3::Response;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let body = serde_json::from_slice(request.body())?;
+        let request = join_room_by_id_or_alias::v3::Request::try_from_http_request_inner(request, path_args)?;
+        Ok(Self { request, body })
+    }
+}
+
+async fn join(homeserver: Arc<Homeserver>, request: Ruma<Join>) -> Result<join_room_by_id_or_alias::v3::Response> {
+    let (session, Join { request, body }) = (&request.identity, request.body);
+    let room_id = room_of(&homeserver, &request.room_id_or_alias).await?;
+    let signed = signed(request.third_party_signed.as_ref())?;
+    let room_id = homeserver.rooms.join_saying(session, &room_id, request.reason.as_deref(), signed, body).await?;
     Ok(join_room_by_id_or_alias::v3::Response::new(room_id))
 }
 

@@ -14,7 +14,7 @@ use ruma::api::client::sync::sync_events::v3;
 use ruma::api::path_builder::PathBuilder;
 
 use crate::error::{Result, raw_json};
-use crate::request::Ruma;
+use crate::request::{ChangeQuery, Requeried, Ruma};
 use crate::router::Routes;
 
 pub fn routes(routes: &mut Routes) {
@@ -23,8 +23,24 @@ pub fn routes(routes: &mut Routes) {
     }
 }
 
-async fn sync(homeserver: Arc<Homeserver>, request: Ruma<v3::Request>) -> Result<Response> {
-    let (session, body) = (&request.identity, &request.body);
+/// Parameters that clients still name as their proposals did.
+struct Unstable;
+
+impl ChangeQuery for Unstable {
+    fn change(query: &str) -> String {
+        let is_there = query.split('&').any(|pair| pair.starts_with("use_state_after="));
+        let pairs =
+            query.split('&').filter_map(|pair| match pair.strip_prefix("org.matrix.msc4222.use_state_after=") {
+                Some(_) if is_there => None,
+                Some(value) => Some(format!("use_state_after={value}")),
+                None => Some(pair.to_owned()),
+            });
+        pairs.collect::<Vec<_>>().join("&")
+    }
+}
+
+async fn sync(homeserver: Arc<Homeserver>, request: Ruma<Requeried<v3::Request, Unstable>>) -> Result<Response> {
+    let (session, body) = (&request.identity, &request.body.request);
     let filter = match &body.filter {
         None => SyncFilter::from(&FilterDefinition::default()),
         Some(v3::Filter::FilterDefinition(definition)) => SyncFilter::from(definition),

@@ -12,6 +12,7 @@ use tower::ServiceExt;
 mod ephemeral;
 mod room_kinds;
 mod rooms;
+mod suspension;
 mod visibility;
 
 const CLIENT: &str = "/_matrix/client/v3";

@@ -8,7 +8,6 @@ use matron_storage::{Batch, Error as StorageError, Position, Snapshot};
 use ruma::{RoomId, UserId};
 use serde_json::value::RawValue;
 
-use super::ignored::IGNORED_USER_LIST;
 use super::{Accounts, Session};
 use crate::error::{Error, Result};
 use crate::schema::accounts::{ACCOUNT_DATA, AccountData, USER_STREAM, UserChange, UserNews};
@@ -22,6 +21,8 @@ mod tests;
 pub const PUSH_RULES: &str = "m.push_rules";
 /// How far a room was read, which has an API of its own.
 pub const FULLY_READ: &str = "m.fully_read";
+/// Whom a user ignores.
+pub const IGNORED_USER_LIST: &str = "m.ignored_user_list";
 /// The largest content: room lists of busy accounts fit, and so does every engine's row.
 const MAX_CONTENT_BYTES: usize = 90_000;
 /// The longest type.
@@ -196,6 +197,9 @@ impl Accounts {
             let mut batch = Batch::new();
             if room.is_none() && kind == IGNORED_USER_LIST {
                 self.ignore(&mut batch, user, old_content, &content).await?;
+            }
+            if room.is_none() && kind == PUSH_RULES {
+                self.note_special_rules(&mut batch, user, &content).await?;
             }
             batch.expect(&ACCOUNT_DATA, &key, old.as_ref());
             if let Some(old) = &old {

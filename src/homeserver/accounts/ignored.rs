@@ -10,16 +10,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Accounts;
-use super::account_data::key;
+use super::account_data::{IGNORED_USER_LIST, key};
 use crate::error::Result;
 use crate::schema::UserNum;
 use crate::schema::accounts::{ACCOUNT_DATA, IGNORED_BY};
+use crate::streams::Subject;
 
 #[cfg(test)]
 mod tests;
-
-/// The type of the account data that the list is.
-pub const IGNORED_USER_LIST: &str = "m.ignored_user_list";
 
 /// How many users somebody can ignore: each of them gets a number and a row.
 const MAX_IGNORED: usize = 1000;
@@ -64,7 +62,14 @@ impl Accounts {
         for come in new.difference(&old) {
             batch.put(&IGNORED_BY, &(*come, user), &());
         }
+        batch.announce(Subject::Rules(user).into());
         Ok(())
+    }
+
+    /// Who ignores a user.
+    pub(crate) async fn ignorers(&self, snapshot: &Snapshot, ignored: UserNum) -> Result<Vec<UserNum>> {
+        let rows = snapshot.scan(&IGNORED_BY, IGNORED_BY.under(&(ignored,))).collect().await?;
+        Ok(rows.into_iter().map(|((_, user), ())| user).collect())
     }
 
     /// The users of a list. Nobody can ignore themselves.

@@ -89,6 +89,7 @@ impl Accounts {
         value: &ProfileFieldValue,
     ) -> Result<bool> {
         only_own(session, user_id)?;
+        session.may_act()?;
         let name = value.field_name();
         check_name(&name)?;
         let unset = match value {
@@ -117,6 +118,7 @@ impl Accounts {
         name: &ProfileFieldName,
     ) -> Result<bool> {
         only_own(session, user_id)?;
+        session.may_act()?;
         check_name(name)?;
         self.write_field(session.user, name, None).await
     }

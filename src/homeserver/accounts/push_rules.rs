@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::schema::UserNum;
 use crate::schema::accounts::ACCOUNT_DATA;
 
+mod special;
 #[cfg(test)]
 mod tests;
 

@@ -83,6 +83,7 @@ mod tests {
             device: DeviceNum(1),
             guest: false,
             admin: false,
+            suspended: false,
         };
         Access { session, expires: None, locked: false }
     }

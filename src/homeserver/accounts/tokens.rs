@@ -126,6 +126,7 @@ impl Accounts {
                 device,
                 guest: account.kind == AccountKind::Guest,
                 admin: account.admin,
+                suspended: account.suspended,
             };
             let access = Access { session, expires: token.expires, locked: account.locked };
             self.sessions.remember(round, *digest, access.clone());

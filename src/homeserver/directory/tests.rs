@@ -46,6 +46,7 @@ async fn session(server: &Homeserver, name: &str) -> Session {
         device: server.ids.new_device().await.unwrap(),
         guest: false,
         admin: false,
+        suspended: false,
     }
 }
 

@@ -130,6 +130,7 @@ impl Ephemeral {
     /// # Errors
     /// `M_FORBIDDEN` where they are not joined to the room.
     pub async fn set_typing(&self, session: &Session, room_id: &RoomId, timeout: Option<Duration>) -> Result<()> {
+        session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.rooms.joined_room(&snapshot, session, room_id).await?;
         let until = timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| {

@@ -14,8 +14,9 @@ use super::authorize::Operation;
 use super::devices::TRIES_AT_LOG_INS;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::accounts::{ACCOUNT_DATA, ACCOUNTS, Account, FILTERS, IGNORED_BY, PROFILES};
+use crate::schema::accounts::{ACCOUNT_DATA, ACCOUNTS, Account, ERASED, FILTERS, IGNORED_BY, PROFILES, SPECIAL_RULES};
 use crate::schema::{RoomNum, UserNum};
+use crate::streams::Subject;
 
 impl Lifecycle {
     /// Closes the caller's account, after the password. With `erase` its messages are served to nobody who had not seen
@@ -49,6 +50,11 @@ impl Lifecycle {
             let mut batch = Batch::new();
             // Conflicts with every log-in, which expects the account as it was.
             batch.expect_value(&ACCOUNTS, &user, &account);
+            if erase && !account.erased {
+                let position = batch.stamp();
+                batch.put(&ERASED, &user, &position);
+                batch.announce(Subject::Erased(user).into());
+            }
             let erased = account.erased || erase;
             let closed = Account { password: None, admin: false, deactivated: true, erased, ..account };
             batch.put(&ACCOUNTS, &user, &closed);
@@ -76,6 +82,8 @@ impl Lifecycle {
         }
         self.accounts.forget_name(batch, snapshot, user).await?;
         self.accounts.forget_emails(batch, snapshot, user).await?;
+        batch.delete(&SPECIAL_RULES, &user);
+        batch.announce(Subject::Rules(user).into());
         batch.delete_range(&PROFILES, &PROFILES.under(&(user,)));
         batch.delete_range(&ACCOUNT_DATA, &ACCOUNT_DATA.under(&(user,)));
         batch.delete_range(&FILTERS, &FILTERS.under(&(user,)));

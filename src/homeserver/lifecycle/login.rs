@@ -6,10 +6,9 @@ use ruma::api::client::uiaa::{AuthData, UserIdentifier};
 use ruma::{OwnedUserId, UserId};
 
 use super::authorize::{Operation, wrong_password};
-use super::register::put_account;
 use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
-use crate::accounts::{Issued, Revoked, Session, TRIES, Verdict, device_id, initial_name, usable};
+use crate::accounts::{Issued, Revoked, Session, TRIES, Verdict, device_id, initial_name, put_first_name, usable};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
 use crate::schema::accounts::{ACCOUNTS, Account, NEWEST_DEVICE};
@@ -37,6 +36,20 @@ pub(super) enum Right<'a> {
     Password(&'a Account, Option<&'a str>),
     /// A log-in token.
     Token(&'a str),
+}
+
+/// Puts a new account into `batch`, which conflicts where somebody has the name.
+pub(super) fn put_account(
+    batch: &mut Batch,
+    (user, user_id): (UserNum, &UserId),
+    account: &Account,
+    display_name: Option<&str>,
+) {
+    batch.expect_absent(&ACCOUNTS, &user);
+    batch.put(&ACCOUNTS, &user, account);
+    if let Some(name) = display_name {
+        put_first_name(batch, user, user_id, name);
+    }
 }
 
 impl Lifecycle {

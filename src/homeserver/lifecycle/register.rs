@@ -9,14 +9,14 @@ use ruma::{OwnedUserId, UserId};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::authorize::Operation;
-use super::login::Right;
+use super::login::{Right, put_account};
 use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
-use crate::accounts::{check_password, put_first_name, random_localpart};
+use crate::accounts::{check_password, random_localpart};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
-use crate::schema::accounts::{ACCOUNTS, Account, AccountKind, Purpose};
+use crate::schema::accounts::{Account, AccountKind, Purpose};
 
 /// What somebody says who wants an account.
 #[derive(Debug, Clone, Default)]
@@ -38,20 +38,6 @@ pub struct Registered {
     pub user_id: OwnedUserId,
     /// The device that was logged in with it, if that was asked for.
     pub device: Option<LoggedIn>,
-}
-
-/// Puts a new account into `batch`, which conflicts where somebody has the name.
-pub(super) fn put_account(
-    batch: &mut Batch,
-    (user, user_id): (UserNum, &UserId),
-    account: &Account,
-    display_name: Option<&str>,
-) {
-    batch.expect_absent(&ACCOUNTS, &user);
-    batch.put(&ACCOUNTS, &user, account);
-    if let Some(name) = display_name {
-        put_first_name(batch, user, user_id, name);
-    }
 }
 
 impl Lifecycle {

@@ -159,6 +159,7 @@ impl Audience {
             device: DeviceNum(0),
             guest: false,
             admin: false,
+            suspended: false,
         };
         self.users.insert(user, Recipient { session, pushers, badge: None, compiled: None });
         for room in joined_rooms(snapshot, user).await? {

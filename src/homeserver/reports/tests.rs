@@ -16,6 +16,7 @@ async fn session(server: &Homeserver, user_id: &UserId) -> Session {
         device: server.ids.new_device().await.unwrap(),
         guest: false,
         admin: false,
+        suspended: false,
     }
 }
 

@@ -39,6 +39,7 @@ impl Rooms {
     /// # Errors
     /// `M_UNKNOWN` (409) where the alias is taken; `M_NOT_FOUND` where the room is not known; `M_FORBIDDEN`.
     pub async fn add_alias(&self, session: &Session, alias: &RoomAliasId, room_id: &RoomId) -> Result<()> {
+        session.may_act()?;
         self.own_alias(alias)?;
         let snapshot = self.store.snapshot();
         let room = self.ids.room(&snapshot, room_id.as_str()).await?;
@@ -72,6 +73,7 @@ impl Rooms {
     /// # Errors
     /// `M_NOT_FOUND`, `M_FORBIDDEN`.
     pub async fn remove_alias(self: &Arc<Self>, session: &Session, alias: &RoomAliasId) -> Result<()> {
+        session.may_act()?;
         self.own_alias(alias)?;
         let snapshot = self.store.snapshot();
         let name = alias.to_string();

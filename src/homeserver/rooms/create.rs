@@ -57,6 +57,7 @@ impl Rooms {
     /// # Errors
     /// `M_ROOM_IN_USE`, `M_UNSUPPORTED_ROOM_VERSION`, `M_INVALID_ROOM_STATE`, `M_BAD_JSON`, `M_FORBIDDEN`.
     pub async fn create(self: &Arc<Self>, session: &Session, request: Request) -> Result<OwnedRoomId> {
+        session.may_act()?;
         if session.guest {
             return Err(MatrixError::guest_access_forbidden("guests make no rooms").into());
         }

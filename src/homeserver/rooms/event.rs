@@ -94,7 +94,8 @@ pub async fn by_id(rooms: &Rooms, snapshot: &Snapshot, id: &EventId) -> Result<O
     }
 }
 
-/// The JSON that anybody may be shown: pruned where the event was redacted. Every reader goes through here.
+/// The JSON that anybody may be shown who saw the event before: pruned where it was redacted. What a user reads goes
+/// through their view ([`super::view::View::readable`]), which also knows who was erased.
 ///
 /// # Errors
 /// The stored JSON is no event.
@@ -129,6 +130,11 @@ impl Rooms {
             self.authorities.insert(num, Arc::clone(&pdu));
         }
         Ok(pdu)
+    }
+
+    /// The event lies in the store in another form now.
+    pub(super) fn forget_authority(&self, num: EventNum) {
+        self.authorities.remove(&num);
     }
 
     pub(super) fn remembers(&self, num: EventNum) -> bool {

@@ -125,6 +125,7 @@ impl Rooms {
     /// # Errors
     /// `M_NOT_FOUND`, `M_FORBIDDEN`.
     pub async fn set_listed(self: &Arc<Self>, session: &Session, room_id: &RoomId, listed: bool) -> Result<()> {
+        session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.known_room(&snapshot, room_id).await?;
         if !session.admin {

@@ -9,7 +9,7 @@ use ruma::events::TimelineEventType;
 use ruma::events::room::join_rules::{AllowRule, JoinRule};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Rooms;
 use super::writer::{Intent, Sent};
@@ -21,6 +21,17 @@ use crate::streams::Subject;
 
 /// The longest reason that is passed on.
 const MAX_REASON_BYTES: usize = 2048;
+
+/// What of a join's content the server says itself, or nobody.
+const OURS: [&str; 7] = [
+    "membership",
+    "displayname",
+    "avatar_url",
+    "reason",
+    "third_party_signed",
+    "is_direct",
+    "join_authorised_via_users_server",
+];
 
 /// The longest user id.
 const MAX_USER_ID_BYTES: usize = 255;
@@ -113,7 +124,7 @@ impl Rooms {
     /// Joins a room of this server.
     ///
     /// # Errors
-    /// `M_FORBIDDEN`; `M_NOT_FOUND` where the room is not known here; `M_GUEST_ACCESS_FORBIDDEN`.
+    /// `M_FORBIDDEN`; `M_NOT_FOUND` where the room is not known here; `M_GUEST_ACCESS_FORBIDDEN`; `M_USER_SUSPENDED`.
     pub async fn join(
         self: &Arc<Self>,
         session: &Session,
@@ -121,6 +132,22 @@ impl Rooms {
         reason: Option<&str>,
         signed: Option<Value>,
     ) -> Result<OwnedRoomId> {
+        self.join_saying(session, room_id, reason, signed, Map::new()).await
+    }
+
+    /// As [`Self::join`], with more that the member event is to say; what the server says in it stays the server's.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub async fn join_saying(
+        self: &Arc<Self>,
+        session: &Session,
+        room_id: &RoomId,
+        reason: Option<&str>,
+        signed: Option<Value>,
+        more: Map<String, Value>,
+    ) -> Result<OwnedRoomId> {
+        session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.room_num(&snapshot, room_id).await?;
         let membership = self.membership(&snapshot, room, session.user).await?;
@@ -137,8 +164,10 @@ impl Rooms {
         {
             content.insert("join_authorised_via_users_server".to_owned(), authorizer.as_str().into());
         }
-        if let (Some(signed), Some(content)) = (signed, content.as_object_mut()) {
-            content.insert("third_party_signed".to_owned(), signed);
+        if let Some(content) = content.as_object_mut() {
+            content.extend(signed.map(|signed| ("third_party_signed".to_owned(), signed)));
+            let ours = |key: &str| OURS.contains(&key);
+            content.extend(more.into_iter().filter(|(key, _)| !ours(key)));
         }
         self.move_member(&session.user_id, room, &session.user_id, content).await?;
         self.carry_over(session, room_id).await?;
@@ -195,6 +224,7 @@ impl Rooms {
     /// # Errors
     /// `M_FORBIDDEN`, `M_NOT_FOUND`.
     pub async fn knock(self: &Arc<Self>, session: &Session, room_id: &RoomId, reason: Option<&str>) -> Result<()> {
+        session.may_act()?;
         let room = self.room_num(&self.store.snapshot(), room_id).await?;
         let content = self.member_content(session.user, "knock", reason).await?;
         self.move_member(&session.user_id, room, &session.user_id, content).await.map(drop)
@@ -231,6 +261,7 @@ impl Rooms {
         target: &UserId,
         reason: Option<&str>,
     ) -> Result<()> {
+        session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.joined_room(&snapshot, session, room_id).await?;
         check_user_id(target)?;
@@ -275,6 +306,7 @@ impl Rooms {
         target: &UserId,
         reason: Option<&str>,
     ) -> Result<()> {
+        session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.joined_room(&snapshot, session, room_id).await?;
         let membership = self.target_membership(&snapshot, room, target).await?;
@@ -295,6 +327,7 @@ impl Rooms {
         target: &UserId,
         reason: Option<&str>,
     ) -> Result<()> {
+        session.may_act()?;
         let room = self.joined_room(&self.store.snapshot(), session, room_id).await?;
         self.move_member(&session.user_id, room, target, bare("ban", reason)?).await.map(drop)
     }
@@ -310,6 +343,7 @@ impl Rooms {
         target: &UserId,
         reason: Option<&str>,
     ) -> Result<()> {
+        session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.joined_room(&snapshot, session, room_id).await?;
         if self.target_membership(&snapshot, room, target).await? != Some(Membership::Ban) {

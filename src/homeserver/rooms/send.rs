@@ -17,7 +17,7 @@ impl Rooms {
     /// Sends a message-like event, once per transaction.
     ///
     /// # Errors
-    /// `M_FORBIDDEN`, `M_TOO_LARGE`, `M_BAD_JSON`.
+    /// `M_FORBIDDEN`, `M_TOO_LARGE`, `M_BAD_JSON`; `M_USER_SUSPENDED`, but for redactions of the user's own events.
     pub async fn send(
         self: &Arc<Self>,
         session: &Session,
@@ -31,6 +31,7 @@ impl Rooms {
             let redacts = redacts.ok_or_else(|| MatrixError::bad_json("a redaction names what it redacts"))?;
             return self.redact_with(session, room_id, &redacts, content, transaction).await;
         }
+        session.may_act()?;
         let room = self.joined_room(&self.store.snapshot(), session, room_id).await?;
         let template = self.template(session, kind, None, content);
         let intent = Intent { transaction: Some(transaction), ..Intent::new(template) };
@@ -49,6 +50,7 @@ impl Rooms {
         key: String,
         content: CanonicalJsonObject,
     ) -> Result<OwnedEventId> {
+        session.may_act()?;
         // Somebody who is not joined can still be invited, and answers by state: the rules decide.
         let snapshot = self.store.snapshot();
         let unknown = || MatrixError::forbidden("you are not in this room");
@@ -105,6 +107,9 @@ impl Rooms {
         let found = super::event::by_id(self, &snapshot, target).await?.ok_or_else(missing)?;
         if found.place.room != room {
             return Err(missing().into());
+        }
+        if found.event.header.sender != session.user {
+            session.may_act()?;
         }
         if found.event.header.sender != session.user
             && !self.power_levels(&snapshot, room).await?.user_can_redact_event_of_other(&session.user_id)

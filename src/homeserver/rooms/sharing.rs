@@ -25,6 +25,8 @@ pub struct DeviceListChanges {
     pub changed: HashSet<UserNum>,
     /// No room is shared any more.
     pub left: HashSet<UserNum>,
+    /// A room is shared that was not before, with these of those who changed.
+    pub came: HashSet<UserNum>,
 }
 
 impl Rooms {
@@ -117,6 +119,7 @@ impl Rooms {
         if self.streams.user_changed(user, since) {
             changed.extend(signed_users(snapshot, user, since, now).await?);
         }
+        let mut came = HashSet::new();
         let mut gone = HashSet::new();
         let own_key = self.ids.find_state_key("m.room.member", self.ids.user_id(user).await?.as_str()).await?;
         for (room, own) in self.rooms_that_moved(snapshot, user, since).await? {
@@ -133,18 +136,20 @@ impl Rooms {
             };
             match (was_joined, is_joined) {
                 (true, true) => {
-                    self.moved(snapshot, &states, (before, head.state), &mut changed, &mut gone).await?;
+                    self.moved(snapshot, &states, (before, head.state), &mut came, &mut gone).await?;
                 }
-                (false, true) => changed.extend(self.streams.joined(snapshot, room).await?.iter()),
+                (false, true) => came.extend(self.streams.joined(snapshot, room).await?.iter()),
                 (true, false) => {
                     gone.extend(self.streams.joined(snapshot, room).await?.iter());
-                    let mut came = HashSet::new();
-                    self.moved(snapshot, &states, (before, head.state), &mut came, &mut gone).await?;
+                    let mut unseen = HashSet::new();
+                    self.moved(snapshot, &states, (before, head.state), &mut unseen, &mut gone).await?;
                 }
                 (false, false) => {}
             }
         }
+        came.remove(&user);
         gone.remove(&user);
+        changed.extend(&came);
         if changed.is_empty() && gone.is_empty() {
             return Ok(DeviceListChanges::default());
         }
@@ -153,7 +158,8 @@ impl Rooms {
         let shared = self.who_shares(snapshot, &rooms, user, changed.union(&gone).copied().collect()).await?;
         changed.retain(|user| shared.contains(user));
         gone.retain(|user| !shared.contains(user));
-        Ok(DeviceListChanges { changed, left: gone })
+        came.retain(|user| shared.contains(user));
+        Ok(DeviceListChanges { changed, left: gone, came })
     }
 
     /// The user's rooms where somebody may have come or gone after `since`: by memory where that reaches back so far.
@@ -163,6 +169,9 @@ impl Rooms {
         user: UserNum,
         since: Position,
     ) -> Result<Vec<(RoomNum, UserRoom)>> {
+        if !self.streams.anybody_moved(since) {
+            return Ok(Vec::new());
+        }
         let Some(mut changed) = self.streams.rooms_since(since, MOST_CHANGES) else {
             let rows = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(user,))).collect().await?;
             let rooms = rows.into_iter().map(|((_, room), own)| (room, own));

@@ -4,15 +4,20 @@ use matron_matrix::Error as MatrixError;
 use matron_matrix::client_event::{content, raw};
 use matron_storage::Position;
 use ruma::RoomId;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Rooms;
-use super::event::{by_nums, readable};
+use super::event::by_nums;
+use super::tree::{EMPTY, NodeNum};
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::Result;
-use crate::schema::rooms::{Arrival, Membership, StoredEvent, TIMELINE};
+use crate::schema::rooms::{Arrival, Membership, STATES, StoredEvent, TIMELINE};
 use crate::streams::Token;
+
+/// Among so many of a room's first states is one with a member: who makes a room joins it next.
+const FIRST_STATES: usize = 8;
 
 /// Which members a client asks for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,7 +63,10 @@ impl Rooms {
         let missing = || MatrixError::not_found("the room has no such state event");
         let num = view.state_event(root, kind, key).await?.ok_or_else(missing)?;
         let event = super::event::by_num(&snapshot, num).await?.event;
-        if whole { view.show(event, true).await } else { Ok(raw(content(&readable(event, &view.rules)?)?.to_owned())?) }
+        if whole {
+            return view.show(event, true).await;
+        }
+        Ok(raw(content(&view.readable(event).await?)?.to_owned())?)
     }
 
     /// The member events of a room, as of a place in its history where one is named.
@@ -76,7 +84,7 @@ impl Rooms {
         let mut view = self.view(&snapshot, session, room_id).await?;
         let mut root = view.state().await?;
         if let Some(at) = at {
-            root = self.root_seen(&mut view, at).await?.unwrap_or(root);
+            root = self.root_seen(&mut view, at).await?;
         }
         let mut shown = Vec::new();
         for event in members_in(&view, root).await? {
@@ -91,8 +99,10 @@ impl Rooms {
         Ok(shown)
     }
 
-    /// The root of the state at a token, if the user may see what came last before it.
-    async fn root_seen(&self, view: &mut View<'_>, at: Token) -> Result<Option<u32>> {
+    /// The root of the state at a token, if the user may see what came last before it. Before a room's first event nobody
+    /// was in it, nor was it a room: a token from there, which clients get with a timeline that begins with the room, means
+    /// the room as it begins, with its first member.
+    async fn root_seen(&self, view: &mut View<'_>, at: Token) -> Result<NodeNum> {
         let position = match at {
             Token::Stream { position, .. } | Token::Room { arrival: Arrival::Live(position), .. } => position,
             Token::Room { arrival: Arrival::Backfilled(_), .. } => Position::ZERO,
@@ -101,11 +111,31 @@ impl Rooms {
         let up_to = TIMELINE.range((view.room, Arrival::Live(Position::ZERO))..=(view.room, Arrival::Live(position)));
         let last = view.snapshot.scan(&TIMELINE, up_to).reverse().first().await?;
         if let Some(((_, arrival), event)) = last
-            && !view.sees(&event, Some(arrival)).await?
+            && !view.may_see(&event, Some(arrival)).await?
         {
-            return Err(MatrixError::forbidden("you may not see the room as it was then").into());
+            return Err(not_then().into());
         }
-        super::roots::root_at(&view.snapshot, view.room, position).await
+        match super::roots::root_at(&view.snapshot, view.room, position).await? {
+            Some(root) => Ok(root),
+            None => self.first_root(view).await,
+        }
+    }
+
+    /// The first state of a room with a member in it, if the user may see what made it.
+    async fn first_root(&self, view: &mut View<'_>) -> Result<NodeNum> {
+        let first = view.snapshot.scan(&STATES, STATES.under(&(view.room,))).take(FIRST_STATES).await?;
+        for ((_, position), state) in first {
+            if members_in(view, state.state).await?.is_empty() {
+                continue;
+            }
+            let arrival = Arrival::Live(position);
+            let event = view.snapshot.get(&TIMELINE, &(view.room, arrival)).await?;
+            return match event {
+                Some(event) if view.may_see(&event, Some(arrival)).await? => Ok(state.state),
+                _ => Err(not_then().into()),
+            };
+        }
+        Ok(EMPTY)
     }
 
     /// Who is joined, with the names that they have in the room: (user id, display name, avatar).
@@ -118,7 +148,7 @@ impl Rooms {
         room_id: &RoomId,
     ) -> Result<Vec<(String, Option<String>, Option<String>)>> {
         let snapshot = self.store.snapshot();
-        let view = self.view(&snapshot, session, room_id).await?;
+        let mut view = self.view(&snapshot, session, room_id).await?;
         if !view.is_joined() {
             return Err(MatrixError::forbidden("you are not joined to this room").into());
         }
@@ -127,15 +157,18 @@ impl Rooms {
             if membership_of_event(&event)? != Membership::Join {
                 continue;
             }
-            let user = super::event::parse(&event)?.state_key.unwrap_or_default();
-            let json = readable(event, &view.rules)?;
-            let content: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_str(content(&json)?).unwrap_or_default();
-            let text = |name: &str| content.get(name)?.as_str().map(ToOwned::to_owned);
-            joined.push((user, text("displayname"), text("avatar_url")));
+            let member = super::event::parse(&event)?.state_key.unwrap_or_default();
+            let json = view.readable(event).await?;
+            let content: serde_json::Map<String, Value> = serde_json::from_str(content(&json)?).unwrap_or_default();
+            let text = |name: &str| content.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+            joined.push((member, text("displayname"), text("avatar_url")));
         }
         Ok(joined)
     }
+}
+
+fn not_then() -> MatrixError {
+    MatrixError::forbidden("you may not see the room as it was then")
 }
 
 fn membership_of_event(event: &StoredEvent) -> Result<Membership> {

@@ -65,6 +65,7 @@ pub(super) async fn session(server: &Homeserver, name: &str) -> Session {
         device: server.ids.new_device().await.unwrap(),
         guest: false,
         admin: false,
+        suspended: false,
     }
 }
 

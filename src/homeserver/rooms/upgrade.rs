@@ -67,6 +67,7 @@ impl Rooms {
         version: &RoomVersionId,
         creators: Vec<OwnedUserId>,
     ) -> Result<OwnedRoomId> {
+        session.may_act()?;
         let rules = rules(version)?;
         if creators.len() > MOST_CREATORS {
             return Err(MatrixError::invalid_param("there are too many creators").into());

@@ -2,11 +2,12 @@
 //!
 //! Client-server API, "Room history visibility". Every reading endpoint goes through a [`View`].
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::client_event::{self, Unsigned, content};
-use matron_matrix::event::rules;
+use matron_matrix::event::{redacted, rules};
 use matron_matrix::visibility::View as Visibility;
 use matron_storage::{Position, Snapshot};
 use ruma::events::room::history_visibility::HistoryVisibility;
@@ -46,6 +47,14 @@ pub struct View<'a> {
     keys: (Option<StateKeyNum>, Option<StateKeyNum>),
     /// What was found out for a pair of states: messages between two state events share them.
     seen: Option<Seen>,
+    /// Whether events are shown as servers send them to each other.
+    pub(crate) whole_events: bool,
+    /// Whom the user ignores, once it was asked for.
+    ignored: Option<Arc<HashSet<UserNum>>>,
+    /// Whose account was closed with all that they said, and when.
+    erased: Arc<HashMap<UserNum, Position>>,
+    /// Whether the user was joined when somebody was erased.
+    joined_at: HashMap<Position, bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +132,10 @@ impl Rooms {
             states: self.states(snapshot, room),
             keys,
             seen: None,
+            whole_events: false,
+            ignored: None,
+            erased: self.streams.erased(),
+            joined_at: HashMap::new(),
         })
     }
 
@@ -265,11 +278,23 @@ impl View<'_> {
         Ok(At { if_joined_since: allows(true), anyway: allows(false), membership })
     }
 
-    /// Whether the user may see an event that lies at `arrival`.
+    /// Whether the user may see an event that lies at `arrival`, and does not ignore its sender.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn sees(&mut self, event: &StoredEvent, arrival: Option<Arrival>) -> Result<bool> {
+        // What ignored users do to the state is seen all the same: the room would be another one without it.
+        if event.header.state_key.is_none() && self.ignores(event.header.sender).await? {
+            return Ok(false);
+        }
+        self.may_see(event, arrival).await
+    }
+
+    /// As [`Self::sees`], also of those whom the user ignores.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn may_see(&mut self, event: &StoredEvent, arrival: Option<Arrival>) -> Result<bool> {
         let at = self.standing(event).await?;
         if at.anyway {
             return Ok(true);
@@ -281,6 +306,56 @@ impl View<'_> {
             (None, _) => false,
         };
         Ok(joined_since && at.if_joined_since)
+    }
+
+    /// Whether the user ignores somebody. Client-server API, "Ignoring Users".
+    async fn ignores(&mut self, sender: UserNum) -> Result<bool> {
+        let ignored = match &self.ignored {
+            Some(ignored) => ignored,
+            None => {
+                let ignored = self.rooms.accounts.ignored(&self.snapshot, self.session.user).await?;
+                &*self.ignored.insert(ignored)
+            }
+        };
+        Ok(ignored.contains(&sender))
+    }
+
+    /// The JSON that this user may be shown: pruned where the event was redacted, or where its sender's account was
+    /// erased before the user could see it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn readable(&mut self, event: StoredEvent) -> Result<Box<str>> {
+        if self.is_erased(&event).await? {
+            return Ok(redacted(&event.json, &self.rules)?);
+        }
+        readable(event, &self.rules)
+    }
+
+    /// Whether an event is to be hidden from this user since its sender's account was erased. Who was joined when it was
+    /// sent, or when the account was erased, goes on seeing it, as does who left before; what the sender did to the room's
+    /// state, apart from their own membership, stays, since the room needs it.
+    ///
+    /// Client-server API, `POST /account/deactivate`, `erase`.
+    async fn is_erased(&mut self, event: &StoredEvent) -> Result<bool> {
+        let header = &event.header;
+        let Some(erased) = self.erased.get(&header.sender).copied() else { return Ok(false) };
+        if header.state_key.is_some() && header.kind != "m.room.member" {
+            return Ok(false);
+        }
+        if self.standing(event).await?.membership == Some(Membership::Join) {
+            return Ok(false);
+        }
+        if self.own.as_ref().and_then(|own| own.left).is_some_and(|left| left <= erased) {
+            return Ok(false);
+        }
+        if let Some(joined) = self.joined_at.get(&erased) {
+            return Ok(!joined);
+        }
+        let root = self.state_at(erased).await?;
+        let joined = self.membership(root).await? == Some(Membership::Join);
+        self.joined_at.insert(erased, joined);
+        Ok(!joined)
     }
 
     /// An event as this user's client gets it: pruned where it was redacted, with what concerns this reader.
@@ -333,8 +408,9 @@ impl View<'_> {
         if let Some(redaction) = header.redacted_by {
             let redaction = by_num(&self.snapshot, redaction).await?.event;
             let id = redaction.header.event_id();
+            let redaction = self.readable(redaction).await?;
             let mut because = String::new();
-            client_event::write(&mut because, &redaction.json, &id, Some(&self.room_id), None)?;
+            client_event::write(&mut because, &redaction, &id, Some(&self.room_id), None)?;
             unsigned.redacted_because = Some(because);
         }
         if let Some(key) = header.state_key
@@ -344,10 +420,13 @@ impl View<'_> {
             let replaced = by_num(&self.snapshot, replaced).await?.event;
             unsigned.replaces_state = Some(replaced.header.event_id());
             unsigned.prev_sender = Some(self.rooms.ids.user_id(replaced.header.sender).await?.to_string());
-            unsigned.prev_content = Some(content(&readable(replaced, &self.rules)?)?.into());
+            unsigned.prev_content = Some(content(&self.readable(replaced).await?)?.into());
         }
         let id = header.event_id();
-        let json = readable(event, &self.rules)?;
+        let json = self.readable(event).await?;
+        if self.whole_events {
+            return Ok(client_event::write_whole(out, &json, &id, &unsigned)?);
+        }
         Ok(client_event::write(out, &json, &id, with_room.then_some(self.room_id.as_str()), Some(&unsigned))?)
     }
 

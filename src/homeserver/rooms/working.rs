@@ -14,10 +14,11 @@ use super::Rooms;
 use super::build::Allowed;
 use super::event::{Found, by_num};
 use super::tree::{EMPTY, Editor};
+use super::watchers::Watchers;
 use crate::error::{Error, Result};
 use crate::schema::relations::{Aggregate, Relation};
 use crate::schema::rooms::{
-    Arrival, Gap, HEADS, Member, Place, ROOMS, RoomHead, RoomRow, StoredEvent, Thread, UserRoom,
+    Arrival, Gap, HEADS, MEMBERS, Member, Place, ROOMS, RoomHead, RoomRow, StoredEvent, Thread, UserRoom,
 };
 use crate::schema::{DeviceNum, Digest, EventNum, RoomNum, UserNum};
 
@@ -42,6 +43,8 @@ pub struct Working {
     pub(super) fresh: HashMap<EventNum, StoredEvent>,
     /// What the batch that is being built changed so far.
     pub(super) touched: Touched,
+    /// Whom events may concern beyond their class; none before the first event.
+    pub(super) watchers: Option<Watchers>,
 }
 
 /// Rows that a batch changed before it is committed: later events of the batch read them here first.
@@ -57,6 +60,8 @@ pub(super) struct Touched {
     pub redacted: HashSet<EventNum>,
     /// Counts of threads whose row is made a moment later.
     pub first_counts: HashMap<EventNum, Vec<u32>>,
+    /// Where threads' counters last moved.
+    pub thread_moves: HashMap<EventNum, Position>,
     pub members: HashMap<UserNum, Option<Member>>,
     pub user_rooms: HashMap<UserNum, Option<UserRoom>>,
     pub servers: HashMap<String, u64>,
@@ -94,6 +99,7 @@ impl Working {
             allowed: Allowed::default(),
             fresh: HashMap::new(),
             touched: Touched::default(),
+            watchers: None,
         })
     }
 
@@ -121,6 +127,7 @@ impl Working {
             rules: rules(version)?,
             head,
             editor: Editor::new(rooms.states(&snapshot, num), 0),
+            watchers: Some(Watchers::of_nobody(&snapshot)),
             snapshot,
             state: HashMap::new(),
             allowed: Allowed::default(),
@@ -199,6 +206,18 @@ impl Working {
             Some(event) => Ok(Some(event.header.num)),
             None => rooms.ids.event(&self.snapshot, &digest).await,
         }
+    }
+
+    /// A member's row as of the batch so far: each user's row is written once a batch but for rare repeats, and those are
+    /// read from the working state.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn member(&self, user: UserNum) -> Result<Option<Member>> {
+        if let Some(member) = self.touched.members.get(&user) {
+            return Ok(member.clone());
+        }
+        Ok(self.snapshot.get(&MEMBERS, &(self.num, user)).await?)
     }
 
     /// The batch is committed, its first position being `first`.

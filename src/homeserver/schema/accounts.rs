@@ -201,3 +201,10 @@ pub const IGNORED_BY: Keyspace<(UserNum, UserNum), ()> = Keyspace::new(0x0308, "
 pub const OPENID_TOKENS: Keyspace<Digest, OpenIdToken> = Keyspace::new(0x0320, "OpenID tokens", Family::Id);
 /// When `OpenID` tokens end, so that old ones are found.
 pub const OPENID_ENDS: Keyspace<(u64, Digest), ()> = Keyspace::new(0x0321, "ends of OpenID tokens", Family::Index);
+/// Users whose push rules look deeper than classes do (`matron_matrix::push::specials`): few.
+pub const SPECIAL_RULES: Keyspace<UserNum, ()> = Keyspace::new(0x0310, "special rules", Family::Point);
+/// By which understanding of rules [`SPECIAL_RULES`] was made: made anew at start where it is another.
+pub const SPECIAL_RULES_VERSION: Keyspace<(), u64> = Keyspace::new(0x0311, "version of special rules", Family::Meta);
+/// Users whose accounts were closed with all that they said, and when: their events are served pruned to whoever could
+/// not see them before.
+pub const ERASED: Keyspace<UserNum, Position> = Keyspace::new(0x0312, "erased users", Family::Point);

@@ -347,6 +347,17 @@ matron_storage::record! {
 }
 
 matron_storage::record! {
+    /// How far the walk over old transactions got.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct TransactionsSwept {
+        /// When the walk began, in milliseconds since 1970.
+        pub begun: u64,
+        /// The last one that it looked at; none where it came to the end.
+        pub last: Option<(DeviceNum, Digest)>,
+    }
+}
+
+matron_storage::record! {
     /// What an alias stands for.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Alias {
@@ -394,6 +405,8 @@ pub const THREAD_ORDER: Keyspace<(RoomNum, Position), EventNum> = Keyspace::new(
 /// Running counts of a thread's notifying events, at each of its events.
 pub const THREAD_COUNTS: Keyspace<(RoomNum, EventNum, Position), CountsAt> =
     Keyspace::new(0x0211, "thread counts", Family::Index);
+/// A room's threads by the last of their notifying events: where their counters last moved.
+pub const THREAD_MOVES: Keyspace<(RoomNum, Position), EventNum> = Keyspace::new(0x0224, "thread moves", Family::Index);
 /// Events whose outcome for one user may differ from their class's.
 pub const MARKS: Keyspace<(UserNum, RoomNum, Position), Mark> = Keyspace::new(0x0212, "marks", Family::Index);
 /// Notifying events that were redacted: their thread and class.
@@ -404,6 +417,11 @@ pub const EARLY_REDACTIONS: Keyspace<(RoomNum, Digest, EventNum), ()> =
 /// What a device's transaction answered, by the digest of method and path.
 pub const TRANSACTIONS: Keyspace<(DeviceNum, Digest), Transaction> =
     Keyspace::new(0x0215, "transactions", Family::Queue);
+/// How far the walk over old transactions got.
+pub const TRANSACTIONS_SWEPT: Keyspace<(), TransactionsSwept> =
+    Keyspace::new(0x0226, "swept transactions", Family::Current);
+/// Redacted events whose content still lies in the store, by when they were redacted (milliseconds since 1970).
+pub const REDACTED: Keyspace<(u64, EventNum), ()> = Keyspace::new(0x0225, "redacted events", Family::Queue);
 /// Aliases of this server.
 pub const ALIASES: Keyspace<String, Alias> = Keyspace::new(0x0216, "aliases", Family::Point);
 /// A room's aliases on this server.
@@ -425,13 +443,34 @@ matron_storage::record! {
     }
 }
 
-matron_storage::record! {
-    /// An event whose outcome may differ from its class's.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub struct Mark {
-        /// The thread that it is in.
-        pub thread: Option<EventNum>,
-        /// Its class; none where plain members are not notified.
-        pub class: Option<u8>,
+/// An event whose outcome may differ from its class's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The thread that it is in.
+    pub thread: Option<EventNum>,
+    /// Its class; none where plain members are not notified.
+    pub class: Option<u8>,
+    /// Whether the user ignored its sender when it came: it does nothing for them, ever.
+    pub ignored: bool,
+}
+
+impl Value for Mark {
+    fn encode(&self, out: &mut Encoder) {
+        // Version 2 says nothing more than version 1, but that the sender was ignored.
+        out.push(&[if self.ignored { 2 } else { 1 }]);
+        self.thread.put(out);
+        self.class.put(out);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut input = Reader::new(bytes);
+        let ignored = match input.array()? {
+            [1] => false,
+            [2] => true,
+            _ => return Err(Corrupt("its version is unknown")),
+        };
+        let mark = Self { thread: Field::get(&mut input)?, class: Field::get(&mut input)?, ignored };
+        input.finish()?;
+        Ok(mark)
     }
 }

@@ -1,6 +1,6 @@
 //! `GET /sync`: client-server API, "Syncing".
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use self::tell::shown_data;
 use super::Sync;
 use super::answer::{Answer, DeviceLists, Events, Rooms};
-use super::device_lists::Sharing;
 use super::filter::SyncFilter;
 use crate::accounts::{Piece, Session};
 use crate::devices::{delete_up_to, key_counts, waiting};
@@ -135,7 +134,6 @@ impl Sync {
         let typing = self.typing_counter();
         let presence = self.presence_counter();
         let (to_device, to_device_at) = self.to_device(session, since, snapshot).await?;
-        let mut sharing = Sharing::default();
         let mut rooms = Rooms::default();
         let data = self.account_data(session, since, snapshot).await?;
         let asking = Asking { session, request, since, snapshot };
@@ -152,19 +150,16 @@ impl Sync {
                 let head = head.ok_or_else(|| Error::internal(format!("room {room} has no head")))?;
                 let view = self.rooms.view_from(snapshot, session, *room, head, Some(own.clone())).await?;
                 let data = data_of.get(room).map(Vec::as_slice).unwrap_or_default();
-                self.tell_room(&asking, view, own, data, (&mut rooms, &mut sharing)).await?;
+                self.tell_room(&asking, view, own, data, &mut rooms).await?;
             }
         }
-        let known = since.and_then(|since| since.presence);
-        let presence_events = self.presence(session, &request.filter, known, &sharing.came, snapshot).await?;
-        let device_lists = match since {
-            Some(since) => self.device_lists(snapshot, session, since.position, sharing).await?,
-            None if request.mends => {
-                let changed = self.everybody_who_shares(snapshot, session).await?;
-                DeviceLists { changed, left: Vec::new() }
-            }
-            None => DeviceLists::default(),
+        let (device_lists, came) = match since {
+            Some(since) => self.device_lists(snapshot, session, since.position).await?,
+            None if request.mends => (self.all_device_lists(snapshot, session).await?, HashSet::new()),
+            None => (DeviceLists::default(), HashSet::new()),
         };
+        let known = since.and_then(|since| since.presence);
+        let presence_events = self.presence(session, &request.filter, known, &came, snapshot).await?;
         let keys = key_counts(snapshot, session.device).await?;
         let counts = keys.one_time.iter().map(|(algorithm, count)| (algorithm.to_string(), u64::from(*count)));
         let global = data.iter().filter(|piece| piece.room.is_none());
@@ -269,17 +264,5 @@ impl Sync {
                     .collect())
             }
         }
-    }
-
-    async fn everybody_who_shares(&self, snapshot: &Snapshot, session: &Session) -> Result<Vec<String>> {
-        let mut users = BTreeSet::new();
-        for room in self.rooms.joined_rooms(snapshot, session.user).await? {
-            users.extend(self.everybody(snapshot, room).await?);
-        }
-        let mut ids = Vec::with_capacity(users.len());
-        for user in users {
-            ids.push(self.ids.user_id(user).await?.to_string());
-        }
-        Ok(ids)
     }
 }

@@ -1,7 +1,7 @@
 //! A sync filter, made ready once for many rooms.
 
 use matron_matrix::filter::Compiled;
-use ruma::api::client::filter::{FilterDefinition, LazyLoadOptions};
+use ruma::api::client::filter::{EventFormat, FilterDefinition, LazyLoadOptions};
 
 /// The most events of a room's timeline in one answer.
 const MOST_TIMELINE: usize = 100;
@@ -22,6 +22,8 @@ pub struct SyncFilter {
     pub(super) threads: bool,
     pub(super) rooms: Rooms,
     pub(super) event_fields: Option<Vec<String>>,
+    /// Whether events are shown as servers send them to each other.
+    pub(super) whole_events: bool,
 }
 
 /// Which rooms.
@@ -59,6 +61,7 @@ impl From<&FilterDefinition> for SyncFilter {
             threads: room.timeline.unread_thread_notifications,
             rooms: Rooms { only: room.rooms.as_deref().map(strings), not: strings(&room.not_rooms) },
             event_fields: definition.event_fields.clone(),
+            whole_events: definition.event_format == EventFormat::Federation,
         }
     }
 }

@@ -3,6 +3,12 @@
 use ruma::OwnedUserId;
 use ruma::push::{Action, ConditionalPushRule, PredefinedOverrideRuleId, PushCondition, Ruleset};
 
+use super::keywords::has_whole_word;
+
+/// The most keywords of a user's that each message is searched for whatever its words are; with more of them, all the
+/// user's events are evaluated when the user reads them, at the user's own cost.
+const MOST_WORDLESS: usize = 32;
+
 /// Where a user's outcome may differ from that of an event's class. Disabled rules are none of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Specials {
@@ -37,6 +43,8 @@ pub fn specials(ruleset: &Ruleset) -> Specials {
         specials.custom |= rule.enabled && !rule.default && !is_about_rooms(rule) && !never_matches(rule);
     }
     specials.keywords = ruleset.content.iter().filter(|rule| rule.enabled).map(|rule| rule.pattern.clone()).collect();
+    let wordless = specials.keywords.iter().filter(|pattern| !has_whole_word(pattern)).count();
+    specials.custom |= wordless > MOST_WORDLESS;
     specials.custom |= ruleset.room.iter().any(|rule| rule.enabled && is_glob(rule.rule_id.as_str()));
     let (globs, senders) = ruleset
         .sender
@@ -46,6 +54,11 @@ pub fn specials(ruleset: &Ruleset) -> Specials {
         .partition::<Vec<_>, _>(|id| is_glob(id.as_str()));
     specials.custom |= !globs.is_empty();
     specials.senders = senders;
+    if specials.custom {
+        // Every event is evaluated: there is nothing else to watch out for.
+        specials.keywords.clear();
+        specials.senders.clear();
+    }
     specials
 }
 

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::words;
 use super::{
-    Class, EventFacts, Outcome, actions, actions_of, class_of, count, is_for_all_rooms, mask, mentioned, outcome,
-    specials,
+    Class, EventFacts, Keywords, Outcome, actions, actions_of, class_of, count, is_for_all_rooms, mask, mentioned,
+    outcome, specials,
 };
 
 const ROOM: &str = "!here:example.org";
@@ -251,6 +251,34 @@ proptest! {
     }
 
     #[test]
+    fn keywords_together_hit_whom_each_alone_hits(
+        body in "[aAb_é 日\\-]{0,16}",
+        patterns in prop::collection::vec("[aAb_é 日*?\\-]{0,4}", 0..8),
+        gone in 0_usize..8,
+    ) {
+        let mut keywords = Keywords::default();
+        for (user, pattern) in patterns.iter().enumerate() {
+            keywords.add(pattern, user);
+            // Everybody has one in common with the one before.
+            keywords.add(&patterns[user.saturating_sub(1)], user);
+        }
+        if let Some(pattern) = patterns.get(gone) {
+            keywords.remove(pattern, gone);
+            keywords.remove(&patterns[gone.saturating_sub(1)], gone);
+        }
+        let hits = |pattern: &String| words::contains(&body.to_lowercase(), &pattern.to_lowercase());
+        let expected: std::collections::BTreeSet<usize> = (0..patterns.len())
+            .filter(|user| *user != gone && (hits(&patterns[*user]) || hits(&patterns[user.saturating_sub(1)])))
+            .collect();
+        prop_assert_eq!(keywords.hits(&body), expected);
+        for (user, pattern) in patterns.iter().enumerate() {
+            keywords.remove(pattern, user);
+            keywords.remove(&patterns[user.saturating_sub(1)], user);
+        }
+        prop_assert!(keywords.is_empty());
+    }
+
+    #[test]
     fn any_text_is_evaluated(event: String, pattern: String, body: String) {
         let ruleset = Ruleset::server_default(me());
         let _ = actions(&ruleset, &event, &context(2, false));
@@ -330,5 +358,17 @@ fn specials_are_what_no_class_answers() {
     let found = specials(&ruleset);
     assert_eq!((found.keywords, found.senders.len(), found.custom), (vec!["cake*lie".to_owned()], 1, false));
     ruleset.set_enabled(ruma::push::RuleKind::Override, ".m.rule.reaction", false).unwrap();
+    assert!(specials(&ruleset).custom);
+    assert!(specials(&ruleset).keywords.is_empty(), "whose events are all evaluated watches out for nothing else");
+}
+
+#[test]
+fn many_keywords_without_words_are_their_owners_cost() {
+    let mut ruleset = Ruleset::server_default(me());
+    for nth in 0..33 {
+        assert!(!specials(&ruleset).custom);
+        let rule = NewPatternedPushRule::new(format!("r{nth}"), format!("a{nth}*"), vec![Action::Notify]);
+        ruleset.insert(NewPushRule::Content(rule), None, None).unwrap();
+    }
     assert!(specials(&ruleset).custom);
 }

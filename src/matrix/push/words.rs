@@ -7,19 +7,48 @@ use std::fmt::Write as _;
 
 use regex::bytes::Regex;
 
+/// A pattern made ready for many texts.
+#[derive(Debug, Clone)]
+pub(super) enum Pattern {
+    /// Text without wildcards.
+    Literal(String),
+    /// One with wildcards; none where it is too large to be searched for, and matches nothing.
+    Glob(Option<Regex>),
+}
+
+impl Pattern {
+    /// Makes a pattern ready, which is lower case.
+    pub fn new(pattern: &str) -> Self {
+        if pattern.contains(['*', '?']) {
+            Self::Glob(Regex::new(&expression(pattern)).ok())
+        } else {
+            Self::Literal(pattern.to_owned())
+        }
+    }
+
+    /// Whether `text`, which is lower case, has a part that matches and begins and ends at a word's edge.
+    pub fn is_in(&self, text: &str) -> bool {
+        match self {
+            Self::Glob(glob) => glob.as_ref().is_some_and(|glob| glob.is_match(text.as_bytes())),
+            Self::Literal(literal) => has(text, literal),
+        }
+    }
+}
+
 /// Whether `text` has a part that matches `pattern` and begins and ends at a word's edge. Both are lower case.
 pub(super) fn contains(text: &str, pattern: &str) -> bool {
-    if pattern.is_empty() {
+    Pattern::new(pattern).is_in(text)
+}
+
+fn has(text: &str, literal: &str) -> bool {
+    if literal.is_empty() {
         return text.is_empty();
     }
-    if pattern.contains(['*', '?']) {
-        return Regex::new(&expression(pattern)).is_ok_and(|expression| expression.is_match(text.as_bytes()));
-    }
-    let step = pattern.chars().next().map_or(1, char::len_utf8);
+    let step = literal.chars().next().map_or(1, char::len_utf8);
     let mut from = 0;
-    while let Some(found) = text.get(from..).and_then(|rest| rest.find(pattern)) {
+    while let Some(found) = text.get(from..).and_then(|rest| rest.find(literal)) {
         let start = from + found;
-        if is_edge(text, start) && is_edge(text, start + pattern.len()) {
+        if is_edge(text, start) && is_edge(text, start + literal.len()) {
             return true;
         }
         from = start + step;
@@ -27,9 +56,13 @@ pub(super) fn contains(text: &str, pattern: &str) -> bool {
     false
 }
 
+/// Whether a character is part of a word.
+pub(super) fn is_word(char: char) -> bool {
+    char.is_ascii_alphanumeric() || char == '_'
+}
+
 /// Whether there is no word that goes on over this place.
 fn is_edge(text: &str, place: usize) -> bool {
-    let is_word = |char: char| char.is_ascii_alphanumeric() || char == '_';
     let before = text.get(..place).and_then(|text| text.chars().next_back()).is_some_and(is_word);
     let after = text.get(place..).and_then(|text| text.chars().next()).is_some_and(is_word);
     !(before && after)

@@ -291,6 +291,13 @@ pub const KEYS: &[Key] = &[
         "Whether who asks for an e-mail gets the same answer for addresses that belong to an account and those that do \
          not: then only the e-mail itself says so. `false` tells everybody, which some find more comfortable.",
     ),
+    Key::toml(
+        "redaction.keep_days",
+        Some("7"),
+        "0",
+        "Days for which the content of a redacted message is kept, hidden from everybody, before it is overwritten for \
+         good: 0 to 3650.",
+    ),
     Key::text("log.format", Some("\"text\""), "\"json\"", "`text` for people, `json` for programs."),
     Key::text(
         "log.filter",

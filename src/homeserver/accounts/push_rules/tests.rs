@@ -1,9 +1,11 @@
 //! Rules are added, moved, changed and removed as the spec says; the server's own stay.
 
+use matron_storage::Batch;
 use ruma::push::{Action, NewConditionalPushRule, NewPatternedPushRule, NewPushRule, RuleKind};
 
 use super::super::fixture::{Fixture, refusal};
 use crate::accounts::Session;
+use crate::schema::accounts::{SPECIAL_RULES, SPECIAL_RULES_VERSION};
 
 fn rule(id: &str) -> NewPushRule {
     NewPushRule::Content(NewPatternedPushRule::new(id.to_owned(), "cake".to_owned(), vec![Action::Notify]))
@@ -113,4 +115,26 @@ async fn a_snapshot_has_its_own_rules() {
     assert!(std::sync::Arc::ptr_eq(&first, &second));
     let pieces = server.account_data_since(&after, alice.user, before.position()).await.unwrap();
     assert!(pieces.len() == 1 && pieces[0].content.contains("cake") && pieces[0].content.contains(".m.rule.call"));
+}
+
+#[tokio::test]
+async fn special_rules_are_noted_and_found_again() {
+    let server = Fixture::new().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let noted = async || server.all_special(&server.snapshot()).await.unwrap();
+    assert!(noted().await.is_empty());
+    let cake = NewPatternedPushRule::new("cake".to_owned(), "cake".to_owned(), vec![Action::Notify]);
+    server.set_push_rule(&alice, NewPushRule::Content(cake), None, None).await.unwrap();
+    server.set_push_rule_enabled(&bob, &RuleKind::Override, ".m.rule.master", true).await.unwrap();
+    assert_eq!(noted().await, [alice.user], "to hear of nothing asks for no look at events");
+    // As after an upgrade that understands rules in another way.
+    let mut batch = Batch::new();
+    batch.delete(&SPECIAL_RULES, &alice.user);
+    batch.put(&SPECIAL_RULES, &bob.user, &());
+    batch.put(&SPECIAL_RULES_VERSION, &(), &0);
+    server.0.store.commit(batch).await.unwrap();
+    server.index_special_rules().await.unwrap();
+    assert_eq!(noted().await, [alice.user]);
+    server.delete_push_rule(&alice, &RuleKind::Content, "cake").await.unwrap();
+    assert!(noted().await.is_empty());
 }

@@ -68,7 +68,7 @@ impl Append<'_> {
         let Ok(user_id) = UserId::parse(user_id) else { return Ok(()) };
         let room = self.working.num;
         let user = self.rooms.ids.user(&user_id).await?;
-        let old = self.member(user).await?;
+        let old = self.working.member(user).await?;
         let old_membership = old.as_ref().map(|member| member.membership);
         let membership = new.map(|(_, membership)| membership);
         let member = new.map(|(event, membership)| Member { membership, event });
@@ -85,18 +85,12 @@ impl Append<'_> {
             self.count_server(user_id.server_name().as_str(), is_joined).await?;
         }
         if user_id.server_name() == self.rooms.config.server_name {
+            if was_joined != is_joined {
+                self.working.member_moved(self.rooms, user, is_joined).await?;
+            }
             self.tell_user(user, new, position).await?;
         }
         Ok(())
-    }
-
-    /// A member's row as of the batch so far: each user's row is written once a batch but for rare repeats, and those are
-    /// read from the working state.
-    pub(super) async fn member(&self, user: UserNum) -> Result<Option<Member>> {
-        if let Some(member) = self.working.touched.members.get(&user) {
-            return Ok(member.clone());
-        }
-        Ok(self.working.snapshot.get(&MEMBERS, &(self.working.num, user)).await?)
     }
 
     const fn count_members(&mut self, old: Option<Membership>, new: Option<Membership>) {

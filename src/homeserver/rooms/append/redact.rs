@@ -14,8 +14,9 @@ use crate::rooms::event::Found;
 use crate::rooms::tree::NodeNum;
 use crate::rooms::{power, summary};
 use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS};
-use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, Place, StoredEvent, VOIDED};
+use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, Place, REDACTED, StoredEvent, VOIDED};
 use crate::schema::{Digest, EventNum};
+use crate::streams::Subject;
 
 /// How much of what relates to a redacted event is cut off from what is above it: a bound for one batch.
 const MOST_CUT_OFF: usize = 5000;
@@ -80,7 +81,7 @@ impl Append<'_> {
         if let Some(Arrival::Live(position)) = place.arrival
             && let Some(class) = event.header.class
         {
-            let mark = Mark { thread: event.header.thread, class: Some(class) };
+            let mark = Mark { thread: event.header.thread, class: Some(class), ignored: false };
             self.batch.put(&VOIDED, &(self.working.num, position), &mark);
         }
         if let Some(arrival) = place.arrival {
@@ -88,6 +89,8 @@ impl Append<'_> {
         }
         self.retell |= event.header.state_key.is_some() && summary::tells(&event.header.kind.as_str().into());
         event.header.redacted_by = Some(redaction);
+        self.batch.put(&REDACTED, &(self.rooms.clock.millis(), target), &());
+        self.batch.announce(Subject::Redactions(self.working.num).into());
         self.rewrite(event, place);
         Ok(())
     }

@@ -11,13 +11,12 @@ use serde_json::value::RawValue;
 use super::Asking;
 use crate::accounts::{Invites, Piece, Session};
 use crate::error::{Error, Result};
-use crate::rooms::event::{by_num, by_nums, readable};
+use crate::rooms::event::{by_num, by_nums};
 use crate::rooms::tree::Change;
 use crate::rooms::view::View;
 use crate::schema::rooms::{Membership, UserRoom};
 use crate::sync::Sync;
 use crate::sync::answer::{Events, Invited, Joined, Knocked, Left, Rooms, Summary};
-use crate::sync::device_lists::Sharing;
 use crate::sync::ephemeral::Known;
 use crate::sync::room::{Span, named_state, news};
 use crate::sync::summary::summary;
@@ -42,10 +41,11 @@ impl Sync {
         mut view: View<'_>,
         own: &UserRoom,
         data: &[&Piece],
-        (rooms, sharing): (&mut Rooms, &mut Sharing),
+        rooms: &mut Rooms,
     ) -> Result<()> {
         let Asking { session, request, since, snapshot } = *asking;
         let is_new = since.is_none_or(|since| own.news > since.position);
+        view.whole_events = request.filter.whole_events;
         if !request.filter.rooms.wants(&view.room_id) {
             return Ok(());
         }
@@ -53,17 +53,17 @@ impl Sync {
         let account_data = shown_data(data.iter().copied(), &request.filter.room_account_data, &room_id);
         match own.membership {
             Membership::Join => {
-                let joined = self.joined(asking, &mut view, own, account_data, sharing).await?;
+                let joined = self.joined(asking, &mut view, own, account_data).await?;
                 if let Some(joined) = joined {
                     rooms.join.insert(room_id, joined);
                 }
             }
             Membership::Invite if is_new && !self.is_from_ignored(snapshot, session, own).await? => {
-                let invite_state = Events { events: stripped(&view, own).await? };
+                let invite_state = Events { events: stripped(&mut view, own).await? };
                 rooms.invite.insert(room_id, Invited { invite_state });
             }
             Membership::Knock if is_new => {
-                let knock_state = Events { events: stripped(&view, own).await? };
+                let knock_state = Events { events: stripped(&mut view, own).await? };
                 rooms.knock.insert(room_id, Knocked { knock_state });
             }
             Membership::Leave | Membership::Ban if is_new => {
@@ -72,7 +72,7 @@ impl Sync {
                     None => !own.forgotten && (request.filter.include_leave || request.mends),
                 };
                 if shown {
-                    let left = self.left(asking, &mut view, own, account_data, sharing).await?;
+                    let left = self.left(asking, &mut view, own, account_data).await?;
                     rooms.leave.insert(room_id, left);
                 }
             }
@@ -87,14 +87,10 @@ impl Sync {
         view: &mut View<'_>,
         own: &UserRoom,
         account_data: Events,
-        sharing: &mut Sharing,
     ) -> Result<Option<Joined>> {
         let Asking { session, request, since, snapshot } = *asking;
         // Who joined after the token knows nothing of the room.
         let known = since.filter(|since| own.since <= since.position);
-        if since.is_some() && known.is_none() {
-            sharing.came.extend(self.everybody(snapshot, view.room).await?);
-        }
         let is_whole = known.is_none() || request.full_state;
         let (mut told_summary, heroes) = if is_whole { summary(view).await? } else { (Summary::default(), Vec::new()) };
         let span = Span {
@@ -107,9 +103,6 @@ impl Sync {
             heroes,
         };
         let news = news(view, &span, &self.sent).await?;
-        if since.is_some() && !is_whole {
-            self.note_members(snapshot, view.room, &news.changes, sharing).await?;
-        }
         let passing_known = known.map(|known| Known { position: known.position, typing: known.typing });
         let passing = self.passing(session, &request.filter, passing_known, view).await?;
         let quiet = news.timeline.events.is_empty()
@@ -156,12 +149,8 @@ impl Sync {
         view: &mut View<'_>,
         own: &UserRoom,
         account_data: Events,
-        sharing: &mut Sharing,
     ) -> Result<Left> {
-        let Asking { session, request, since, snapshot } = *asking;
-        if since.is_some() {
-            sharing.went.extend(self.everybody(snapshot, view.room).await?);
-        }
+        let Asking { session, request, since, .. } = *asking;
         let span = Span {
             since: since.map(|since| since.position),
             until: own.news,
@@ -206,7 +195,7 @@ pub(super) fn shown_data<'a>(pieces: impl Iterator<Item = &'a Piece>, filter: &C
 }
 
 /// What an invited or knocking user may know of a room: its stripped state, and the member events that concern them.
-async fn stripped(view: &View<'_>, own: &UserRoom) -> Result<List> {
+async fn stripped(view: &mut View<'_>, own: &UserRoom) -> Result<List> {
     if let Some(stripped) = &own.stripped {
         let mut events = List::default();
         for event in serde_json::from_str::<Vec<&RawValue>>(stripped).map_err(Error::internal)? {
@@ -227,7 +216,7 @@ async fn stripped(view: &View<'_>, own: &UserRoom) -> Result<List> {
     nums.push(own.event);
     let mut events = List::default();
     for event in by_nums(&view.snapshot, &nums).await? {
-        write_stripped(events.element(), &readable(event, &view.rules)?)?;
+        write_stripped(events.element(), &view.readable(event).await?)?;
     }
     Ok(events)
 }

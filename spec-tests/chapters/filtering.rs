@@ -1,0 +1,56 @@
+//! "Filtering" and parameters of /sync that clients name in more than one way.
+
+use serde_json::{Value, json};
+use spec_tests::User;
+
+use crate::{run, server};
+
+async fn filtered(user: &User, filter: &Value, more: &str) -> Value {
+    let path = format!("/v3/user/{}/filter", user.id);
+    let id = user.post(&path, filter.clone()).await.ok()["filter_id"].as_str().unwrap().to_owned();
+    user.get(&format!("/v3/sync?timeout=0&filter={id}{more}")).await.ok()
+}
+
+#[test]
+fn events_come_in_the_format_that_is_asked_for() {
+    run(async {
+        let server = server().await;
+        let ann = server.user("ann").await;
+        let room = ann.create_room(json!({ "preset": "private_chat" })).await;
+        let id = ann.say(&room, "hello").await;
+        let answer = filtered(&ann, &json!({ "event_format": "federation" }), "").await;
+        let events = answer["rooms"]["join"][&room]["timeline"]["events"].as_array().unwrap().clone();
+        let last = events.last().unwrap();
+        assert_eq!((&last["event_id"], &last["content"]["body"]), (&json!(id), &json!("hello")));
+        assert!(last["hashes"]["sha256"].is_string() && last["signatures"]["localhost"].is_object(), "{last}");
+        assert!(last["auth_events"].is_array() && last["prev_events"].is_array() && last["depth"].is_u64(), "{last}");
+        assert!(last["unsigned"]["transaction_id"].is_string(), "{last}");
+        let answer = filtered(&ann, &json!({ "event_format": "client" }), "").await;
+        let events = answer["rooms"]["join"][&room]["timeline"]["events"].as_array().unwrap().clone();
+        assert_eq!(events.last().unwrap().get("hashes"), None);
+    });
+}
+
+#[test]
+fn state_after_is_known_by_both_names() {
+    run(async {
+        let server = server().await;
+        let ann = server.user("ann").await;
+        let room = ann.create_room(json!({ "preset": "private_chat", "name": "Ward 2" })).await;
+        for parameters in [
+            "use_state_after=true",
+            "org.matrix.msc4222.use_state_after=true",
+            "use_state_after=true&org.matrix.msc4222.use_state_after=true",
+        ] {
+            let answer = ann.get(&format!("/v3/sync?timeout=0&{parameters}")).await.ok();
+            let joined = &answer["rooms"]["join"][&room];
+            assert_eq!(joined.get("state"), None, "{parameters}");
+            for name in ["state_after", "org.matrix.msc4222.state_after"] {
+                let state = joined[name]["events"].as_array().unwrap();
+                assert!(state.iter().any(|event| event["type"] == "m.room.name"), "{parameters} {joined}");
+            }
+        }
+        let without = ann.get("/v3/sync?timeout=0&org.matrix.msc4222.use_state_after=false").await.ok();
+        assert!(without["rooms"]["join"][&room]["state"].is_object());
+    });
+}

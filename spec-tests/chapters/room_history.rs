@@ -1,0 +1,51 @@
+//! "Getting events for a room": members as of a point in time, and pages without a direction.
+
+use serde_json::{Value, json};
+
+use crate::{run, server};
+
+fn members(answer: &Value) -> Vec<&str> {
+    let mut members: Vec<_> =
+        answer["chunk"].as_array().unwrap().iter().filter_map(|event| event["state_key"].as_str()).collect();
+    members.sort_unstable();
+    members
+}
+
+#[test]
+fn members_are_those_of_the_time_that_is_asked_for() {
+    run(async {
+        let server = server().await;
+        let (ann, bob, cat) = (server.user("ann").await, server.user("bob").await, server.user("cat").await);
+        let state = json!([{ "type": "m.room.history_visibility", "content": { "history_visibility": "joined" } }]);
+        let room = ann.create_room(json!({ "preset": "public_chat", "initial_state": state })).await;
+        let first = ann.sync(None).await;
+        let beginning = first["rooms"]["join"][&room]["timeline"]["prev_batch"].as_str().unwrap().to_owned();
+        let before_bob = first["next_batch"].as_str().unwrap().to_owned();
+        bob.join(&room).await;
+        let before_cat = ann.sync(None).await["next_batch"].as_str().unwrap().to_owned();
+        cat.join(&room).await;
+        let at = |token: &str| format!("/v3/rooms/{room}/members?at={token}");
+        assert_eq!(members(&ann.get(&at(&beginning)).await.ok()), [ann.id.as_str()], "a room begins with its maker");
+        assert_eq!(members(&ann.get(&at(&before_bob)).await.ok()), [ann.id.as_str()]);
+        assert_eq!(members(&ann.get(&at(&before_cat)).await.ok()), [ann.id.as_str(), bob.id.as_str()]);
+        assert_eq!(members(&ann.get(&format!("/v3/rooms/{room}/members")).await.ok()).len(), 3);
+        cat.get(&at(&beginning)).await.refused(403, "M_FORBIDDEN");
+        cat.get(&at(&before_bob)).await.refused(403, "M_FORBIDDEN");
+    });
+}
+
+#[test]
+fn a_page_without_a_direction_goes_forwards() {
+    run(async {
+        let server = server().await;
+        let ann = server.user("ann").await;
+        let room = ann.create_room(json!({ "preset": "private_chat" })).await;
+        for path in [format!("/v3/rooms/{room}/messages"), format!("/v3/rooms/{room}/messages?limit=1")] {
+            let page = ann.get(&path).await.ok();
+            assert_eq!(page["chunk"][0]["type"], "m.room.create", "{page}");
+        }
+        let stranger = server.user("stranger").await;
+        stranger.get(&format!("/v3/rooms/{room}/messages")).await.refused(403, "M_FORBIDDEN");
+        ann.get(&format!("/v3/rooms/{room}/messages?dir=sideways")).await.refused(400, "M_INVALID_PARAM");
+    });
+}

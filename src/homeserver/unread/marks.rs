@@ -1,0 +1,108 @@
+//! Marked events: those whose outcome for a user may be another than their class's, judged by today's rules.
+
+use std::collections::BTreeMap;
+
+use matron_matrix::push::{Class, Mask, Outcome, outcome};
+use matron_storage::Position;
+use ruma::push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset};
+use ruma::{RoomId, UInt};
+
+use super::{Counter, ReadUpTo, Tally};
+use crate::accounts::Session;
+use crate::error::{Error, Result};
+use crate::rooms::view::View;
+use crate::schema::EventNum;
+use crate::schema::rooms::{Arrival, MARKS, Mark, TIMELINE};
+
+/// What an outcome depends on beside event and rules: were it another, so might be the outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Circumstances {
+    power_levels: Option<EventNum>,
+    display_name: String,
+    joined: u64,
+}
+
+impl Counter {
+    /// Judges the marks since the tally's end, and takes out what was redacted.
+    pub(super) async fn apply_marks(
+        &self,
+        view: &mut View<'_>,
+        session: &Session,
+        (ruleset, mask): (&Ruleset, Mask),
+        read: &ReadUpTo,
+        voided: &BTreeMap<Position, Mark>,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let (snapshot, room) = (view.snapshot.clone(), view.room);
+        let of_class = |class: Option<u8>| {
+            class.and_then(Class::from_number).map_or_else(Outcome::default, |class| mask.of(class))
+        };
+        for (at, mark) in voided {
+            if *at > tally.start(read.of(mark.thread)) {
+                let usual = of_class(mark.class);
+                tally.of(mark.thread).add_one(usual.notify, usual.highlight, -1);
+            }
+        }
+        let since = tally.start(read.all).next();
+        let marks = MARKS.range((session.user, room, since)..=(session.user, room, Position::MAX));
+        let mut context = None;
+        for ((_, _, at), mark) in snapshot.scan(&MARKS, marks).collect().await? {
+            if at <= tally.start(read.of(mark.thread)) || voided.contains_key(&at) {
+                continue;
+            }
+            let usual = of_class(mark.class);
+            if mark.ignored {
+                tally.of(mark.thread).add_one(usual.notify, usual.highlight, -1);
+                continue;
+            }
+            let Some(event) = snapshot.get(&TIMELINE, &(room, Arrival::Live(at))).await? else { continue };
+            if event.header.redacted_by.is_some() {
+                continue;
+            }
+            let context = match &mut context {
+                Some(context) => context,
+                None => {
+                    tally.judged_by = Some(self.circumstances(view, session).await?);
+                    context.insert(self.context(view, session, false).await?)
+                }
+            };
+            let one_to_one = mark.class.and_then(Class::from_number).is_some_and(Class::is_one_to_one);
+            context.member_count = UInt::new_saturating(joined(view, one_to_one));
+            let outcome = outcome(ruleset, view.show(event, true).await?.get(), context);
+            let sum = tally.of(mark.thread);
+            sum.add_one(usual.notify, usual.highlight, -1);
+            sum.add_one(outcome.notify, outcome.highlight, 1);
+        }
+        Ok(())
+    }
+
+    /// What outcomes depend on now.
+    pub(super) async fn circumstances(&self, view: &View<'_>, session: &Session) -> Result<Circumstances> {
+        let profile = self.accounts.profile(&view.snapshot, session.user).await?;
+        Ok(Circumstances {
+            power_levels: view.state_event(view.head.state, "m.room.power_levels", "").await?,
+            display_name: profile.displayname.unwrap_or_else(|| session.user_id.localpart().to_owned()),
+            joined: view.head.joined,
+        })
+    }
+
+    /// What rules ask of a room and its user beside the event; the room has two members where `one_to_one` says so.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn context(&self, view: &View<'_>, session: &Session, one_to_one: bool) -> Result<PushConditionRoomCtx> {
+        let name = self.circumstances(view, session).await?.display_name;
+        let room_id = RoomId::parse(&view.room_id).map_err(Error::internal)?;
+        let levels = self.rooms.power_levels(&view.snapshot, view.room).await?;
+        let joined = UInt::new_saturating(joined(view, one_to_one));
+        let context = PushConditionRoomCtx::new(room_id, joined, session.user_id.clone(), name);
+        let levels =
+            PushConditionPowerLevelsCtx::new(levels.users, levels.users_default, levels.notifications, levels.rules);
+        Ok(context.with_power_levels(levels))
+    }
+}
+
+/// How many members rules are told of: what is no room of two now may have been one.
+fn joined(view: &View<'_>, one_to_one: bool) -> u64 {
+    if one_to_one { 2 } else { view.head.joined.max(3) }
+}
