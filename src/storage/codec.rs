@@ -180,4 +180,4 @@ macro_rules! value_as_key {
     )*};
 }
 
-value_as_key!(u8, u16, u32, u64, i64, Position, [u8; 32]);
+value_as_key!(u8, u16, u32, u64, i64, Position, [u8; 16], [u8; 32]);

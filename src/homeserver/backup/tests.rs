@@ -102,7 +102,7 @@ async fn a_lost_server_comes_back() {
     let taken = drill.take(None).await;
     drill.server.lifecycle.create_account("late", "correct horse", false).await.unwrap();
     let last = drill.server.store.snapshot().position();
-    let token = Token::Stream { position: last, to_device: last, boot: 0, typing: 0 };
+    let token = Token::Stream { position: last, to_device: last, boot: 0, typing: 0, presence: 0 };
     let token = token.render(drill.server.store.epoch());
     drill.server.stop().await;
 

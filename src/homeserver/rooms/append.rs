@@ -117,7 +117,7 @@ impl<'a> Append<'a> {
         }
         if let Some(received) = received {
             self.placed(&pdu, num, redacted_by).await?;
-            self.open_gap(depth, arrival, received.missing);
+            self.open_gap(depth, arrival, &received.missing);
         }
         self.changed = true;
         Ok(position)

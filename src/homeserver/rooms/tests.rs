@@ -1,6 +1,7 @@
 //! Forks: whatever order events come in, two servers with the same events have the same state.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -191,12 +192,11 @@ async fn resolved_whole(server: &Homeserver, working: &Working, roots: &[NodeNum
         let fork = named(server, working, *root).await;
         let mut open: Vec<_> = fork.values().cloned().collect();
         while let Some(id) = open.pop() {
-            if !material.events.contains_key(&id) {
-                let num = working.event_num(&server.rooms, id.as_str()).await.unwrap().unwrap();
-                let pdu = working.pdu(&server.rooms, num).await.unwrap();
-                open.extend(authority(&pdu));
-                material.events.insert(id, pdu);
-            }
+            let Entry::Vacant(slot) = material.events.entry(id) else { continue };
+            let num = working.event_num(&server.rooms, slot.key().as_str()).await.unwrap().unwrap();
+            let pdu = working.pdu(&server.rooms, num).await.unwrap();
+            open.extend(authority(&pdu));
+            slot.insert(pdu);
         }
         forks.push(fork);
     }

@@ -10,12 +10,12 @@ use crate::schema::{Digest, EventNum};
 
 impl Append<'_> {
     /// Notes what is missing before an event.
-    pub(super) fn open_gap(&mut self, depth: u64, arrival: Arrival, missing: Vec<OwnedEventId>) {
+    pub(super) fn open_gap(&mut self, depth: u64, arrival: Arrival, missing: &[OwnedEventId]) {
         if missing.is_empty() {
             return;
         }
         let room = self.working.num;
-        for id in &missing {
+        for id in missing {
             let digest = digest::of_event_id(id.as_str());
             self.batch.put(&MISSING, &(room, digest, depth, arrival), &());
             self.working.touched.missing.entry(digest).or_default().push((depth, arrival));

@@ -56,7 +56,9 @@ impl Append<'_> {
             self.redact(&built.pdu, num, built.state_before).await?;
         }
         self.placed(&built.pdu, num, redacted_by).await?;
-        self.open_gap(depth, arrival, built.received.map(|received| received.missing).unwrap_or_default());
+        if let Some(received) = &built.received {
+            self.open_gap(depth, arrival, &received.missing);
+        }
         self.changed = true;
         Ok(())
     }

@@ -156,7 +156,7 @@ async fn page(
     let filter = Compiled::default();
     let page = Page { from, to, forward, limit, filter: &filter };
     let (history, _) = scene.server.rooms.messages(&scene.me, &scene.room_id, &page, false).await.unwrap();
-    let events = serde_json::to_value(&history.events).unwrap();
+    let events = serde_json::to_value(history.events.to_raw().unwrap()).unwrap();
     let id = |event: &Value| event["event_id"].as_str().unwrap().to_owned();
     let end = history.end.map(|end| Token::parse(&end.render(7), 7).unwrap());
     (events.as_array().unwrap().iter().map(id).collect(), end)
@@ -227,7 +227,7 @@ async fn check(acts: Vec<Act>, limits: Vec<usize>, choice: usize) {
 
     // A token of /sync: what had come by then, from the greatest depth of then.
     let (position, live, depth) = model.tokens[choice % model.tokens.len()];
-    let since = Token::Stream { position, to_device: position, boot: 0, typing: 0 };
+    let since = Token::Stream { position, to_device: position, boot: 0, typing: 0, presence: 0 };
     let had_come: Vec<_> =
         backwards.iter().filter(|placed| placed.arrival <= live && placed.pdu.depth <= depth).cloned().collect();
     let then = pages(&scene, Some(since), None, false, &limits).await;

@@ -26,7 +26,7 @@ impl Scene {
         loop {
             let page = Page { from, to: None, forward: true, limit: 100, filter: &filter };
             let (history, _) = self.server.rooms.messages(&self.me, &self.room_id, &page, false).await.unwrap();
-            let events = serde_json::to_value(&history.events).unwrap();
+            let events = serde_json::to_value(history.events.to_raw().unwrap()).unwrap();
             let events = events.as_array().unwrap().clone();
             if events.is_empty() {
                 return bodies;
