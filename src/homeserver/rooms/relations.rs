@@ -131,7 +131,6 @@ impl Rooms {
         let mut walk = Walk::new(&snapshot, bounds, asked).await?;
         let limit = asked.limit.clamp(1, MOST_EVENTS);
         let depth = asked.recurse.then_some(MOST_LEVELS);
-        let ignored = self.accounts.ignored(&snapshot, session.user).await?;
         let (mut kept, mut looked, mut next, mut last) = (Vec::new(), 0, None, None);
         while let Some((place, relation)) = walk.next().await? {
             let is_later = matches!(place.arrival, Arrival::Live(position) if position > until);
@@ -146,7 +145,7 @@ impl Rooms {
             let Some(event) = snapshot.get(&TIMELINE, &(view.room, place.arrival)).await? else { continue };
             let Between { depth, arrival } = place;
             last = Some(if asked.forward { Between::after(depth, arrival) } else { Between::before(depth, arrival) });
-            if !ignored.contains(&event.header.sender) && view.sees(&event, Some(arrival)).await? {
+            if view.sees(&event, Some(arrival)).await? {
                 kept.push(event);
             }
         }

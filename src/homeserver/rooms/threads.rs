@@ -101,7 +101,7 @@ async fn show_roots(view: &mut View<'_>, roots: &[EventNum], participated: bool)
     for (Found { mut event, place }, row) in found.into_iter().zip(rows) {
         let is_wanted = row.is_some_and(|row| row.events > 0)
             && (!participated || spoken.contains(&event.header.num))
-            && view.sees(&event, place.arrival).await?;
+            && view.may_see(&event, place.arrival).await?;
         if ignored.contains(&event.header.sender) {
             // As if the client had put the thread together itself, without what the ignored user said.
             event.json = redacted(&event.json, &view.rules)?;
