@@ -90,6 +90,13 @@ fn a_thread_is_told_with_its_root_and_listed() {
         assert!(second.get("next_batch").is_none(), "{second}");
         ann.get(&format!("/v1/rooms/{room}/threads?include=some")).await.refused(400, "M_INVALID_PARAM");
         relate(&ann, &room, &reply, "m.thread").await.refused(400, "M_UNKNOWN");
+        // What an ignored user said is in no thread; where they began one, it is told without what they said.
+        let list = json!({ "ignored_users": { (ann.id.as_str()): {} } });
+        let _ = bob.put(&format!("/v3/user/{}/account_data/m.ignored_user_list", bob.id), list).await.ok();
+        let root = threads(&bob, "").await["chunk"][0].clone();
+        let thread = &root["unsigned"]["m.relations"]["m.thread"];
+        assert_eq!((&root["event_id"], &root["content"]), (&json!(one), &json!({})), "{root}");
+        assert_eq!((&thread["latest_event"]["event_id"], &thread["count"]), (&json!(reply), &json!(1)), "{thread}");
     });
 }
 
