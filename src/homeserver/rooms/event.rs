@@ -141,10 +141,6 @@ impl Rooms {
         self.authorities.get(&num).is_some()
     }
 
-    pub(super) fn forget_authority(&self, num: EventNum) {
-        self.authorities.remove(&num);
-    }
-
     pub(super) fn remember(&self, num: EventNum, pdu: &Arc<Pdu>) {
         self.authorities.insert(num, Arc::clone(pdu));
     }
