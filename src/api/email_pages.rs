@@ -57,11 +57,11 @@ fn page(status: StatusCode, server: &str, says: &str, form: &str) -> Response {
 }
 
 fn button(path: &str, fields: &[(&str, &str)], name: &str) -> String {
-    let fields: String = fields
+    let fields: Vec<_> = fields
         .iter()
         .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
         .collect();
-    format!("<form method=\"post\" action=\"{path}\">{fields}<button>{name}</button></form>\n")
+    format!("<form method=\"post\" action=\"{path}\">{}<button>{name}</button></form>\n", fields.concat())
 }
 
 fn is_over(server: &str) -> Response {

@@ -209,13 +209,14 @@ fn written(
     if rooms.len() > MOST_ROOMS {
         lines.push(format!("and {} more rooms", rooms.len() - MOST_ROOMS));
     }
-    let items: String = lines.iter().map(|line| format!("<li>{}</li>\n", escaped(line))).collect();
+    let items: Vec<_> = lines.iter().map(|line| format!("<li>{}</li>\n", escaped(line))).collect();
     let (app_text, app_html) = app.map_or_else(Default::default, |app| {
         (format!("Read them: {app}\n\n"), format!("<p><a href=\"{}\">Read them</a></p>\n", escaped(app)))
     });
     let text = format!("{}\n\n{app_text}To get no such letters any more: {unsubscribe}\n", lines.join("\n"));
     let html = format!(
-        "<ul>\n{items}</ul>\n{app_html}<p><a href=\"{}\">Get no such letters any more</a></p>\n",
+        "<ul>\n{}</ul>\n{app_html}<p><a href=\"{}\">Get no such letters any more</a></p>\n",
+        items.concat(),
         escaped(&unsubscribe)
     );
     Letter {

@@ -18,7 +18,7 @@ const STEP_WITHIN: Duration = Duration::from_secs(20);
 /// How many letters are sent at a time.
 const AT_ONCE: usize = 4;
 /// When a letter that did not go out is tried again.
-const AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(60), Duration::from_secs(600)];
+const AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(5), Duration::from_mins(1), Duration::from_mins(10)];
 /// The longest address that SMTP has room for, in bytes.
 const LONGEST: usize = 254;
 
@@ -177,6 +177,7 @@ mod tests {
             from: "Ward Chat <chat@trust.example>".to_owned(),
             client_url: None,
             hide_addresses: true,
+            required: false,
         };
         Mailer::new(&mail, &[], "trust.example").unwrap()
     }
