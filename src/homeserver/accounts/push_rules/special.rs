@@ -39,7 +39,7 @@ impl Accounts {
         user: UserNum,
         content: &str,
     ) -> Result<()> {
-        let ruleset = read(Some(content), &*self.ids.user_id(user).await?)?;
+        let ruleset = read(Some(content), &self.ids.user_id(user).await?)?;
         if specials(&ruleset).is_empty() {
             batch.delete(&SPECIAL_RULES, &user);
         } else {
