@@ -10,6 +10,7 @@ mod door;
 mod fresh;
 mod joins;
 mod keys;
+mod media;
 mod messages;
 mod parked;
 mod send;
@@ -35,6 +36,7 @@ pub const ALL: &[Figure] = &[
     Figure { name: "joins", measure: |bench| Box::pin(joins::measure(bench)) },
     Figure { name: "keys", measure: |bench| Box::pin(keys::measure(bench)) },
     Figure { name: "to_device", measure: |bench| Box::pin(to_device::measure(bench)) },
+    Figure { name: "media", measure: |bench| Box::pin(media::measure(bench)) },
     Figure { name: "parked", measure: |bench| Box::pin(parked::measure(bench)) },
     Figure { name: "fresh", measure: |bench| Box::pin(fresh::measure(bench)) },
 ];

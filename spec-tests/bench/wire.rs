@@ -71,6 +71,21 @@ impl Wire {
         self.call("POST", path, body).await
     }
 
+    /// Uploads a file; answers its name, `server/id`.
+    pub async fn upload(&mut self, file: &[u8]) -> String {
+        let head = format!(
+            "POST /_matrix/media/v3/upload HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+             content-length: {}\r\n\r\n",
+            self.token,
+            file.len()
+        );
+        let stream = self.stream.get_mut();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(file).await.unwrap();
+        let answer = self.answer().await.json();
+        answer["content_uri"].as_str().unwrap().trim_start_matches("mxc://").to_owned()
+    }
+
     /// Says something in a room; answers the event's id.
     pub async fn say(&mut self, room: &str, text: &str) -> String {
         let path = format!("/v3/rooms/{room}/send/m.room.message/{}", self.transaction());

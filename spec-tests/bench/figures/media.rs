@@ -1,0 +1,59 @@
+//! Media of 1 MiB, up and down, and the memory that many of both take at once.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::bench::Bench;
+use crate::table::Goal;
+
+const FILE_BYTES: usize = 1 << 20;
+const AT_ONCE: usize = 200;
+
+/// A file that nobody has uploaded yet.
+fn file() -> Vec<u8> {
+    let mut file = vec![7; FILE_BYTES];
+    file[..8].copy_from_slice(&rand::random::<[u8; 8]>());
+    file
+}
+
+fn path(name: &str) -> String {
+    format!("/v1/media/download/{name}")
+}
+
+pub async fn measure(bench: &mut Bench) {
+    let running = bench.server().await;
+    let mut wire = running.wire(20).await;
+    let mut names = Vec::new();
+    let up = running.rounds(5, 40, async || names.push(wire.upload(&file()).await)).await;
+    bench.table.row("upload of 1 MiB", Goal::AtMost(1.0), "ms of CPU", &up);
+    let mut nth = 0;
+    let download = async || {
+        nth = (nth + 1) % names.len();
+        assert_eq!(wire.get(&path(&names[nth])).await.ok().len(), FILE_BYTES);
+    };
+    let down = running.rounds(5, 40, download).await;
+    bench.table.row("download of 1 MiB", Goal::AtMost(0.7), "ms of CPU", &down);
+
+    let before = running.meter.resident();
+    let mut all = JoinSet::new();
+    for person in 0..AT_ONCE {
+        let mut wire = running.wire(20 + person % 50).await;
+        all.spawn(async move {
+            for _ in 0..5 {
+                let name = wire.upload(&file()).await;
+                assert_eq!(wire.get(&path(&name)).await.ok().len(), FILE_BYTES);
+            }
+        });
+    }
+    let mut most = before;
+    while !all.is_empty() {
+        most = most.max(running.meter.resident());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        while let Some(done) = all.try_join_next() {
+            done.unwrap();
+        }
+    }
+    let what = format!("memory of {AT_ONCE} uploads and downloads at once");
+    bench.table.row(what, Goal::AtMost(80.0), "MB", &[(most - before) / 1e6]);
+}
