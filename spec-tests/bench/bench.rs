@@ -50,7 +50,7 @@ impl Bench {
         // With its first commit the store gives up the snapshot that it opened with, and what that held.
         let somebody = started.user(2);
         let path = format!("/v3/user/{}/account_data/org.example.begun", somebody.id);
-        somebody.put(&path, serde_json::json!({})).await.ok();
+        drop(somebody.put(&path, serde_json::json!({})).await.ok());
         started.meter.quiet().await;
         *running = Some(Arc::clone(&started));
         started

@@ -23,19 +23,19 @@ impl Meter {
     }
 
     /// Milliseconds of CPU that the whole process has used, threads that ended included. To the nanosecond, not in ticks.
-    pub fn cpu(&self) -> f64 {
+    pub fn cpu(self) -> f64 {
         Duration::from(self.clock.now().unwrap()).as_secs_f64() * 1000.0
     }
 
     /// Bytes of memory that the process holds.
-    pub fn resident(&self) -> f64 {
+    pub fn resident(self) -> f64 {
         let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process)).unwrap();
         let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
     }
 
     /// Waits until the process does nothing, or for ten minutes.
-    pub async fn quiet(&self) {
+    pub async fn quiet(self) {
         let begun = Instant::now();
         let mut calm = 0;
         while calm < 4 && begun.elapsed() < Duration::from_mins(10) {

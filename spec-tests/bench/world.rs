@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// To be raised by whoever changes what `fill` writes, or the form of rows that it wrote: kept stores are then made anew.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// How large it is. Everything but the smallest groups shrinks with the scale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
