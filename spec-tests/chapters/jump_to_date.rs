@@ -51,11 +51,14 @@ fn what_one_may_not_see_is_passed_over() {
         let room = ann.create_room(json!({ "preset": "public_chat", "initial_state": visibility })).await;
         let hidden = ann.say(&room, "hidden").await;
         bob.join(&room).await;
-        let found = at(&bob, &room, 1, "f").await.ok();
+        let sent = ann.get(&format!("/v3/rooms/{room}/event/{hidden}")).await.ok()["origin_server_ts"].as_u64().unwrap();
+        assert_eq!(at(&ann, &room, sent, "f").await.ok()["event_id"], hidden.as_str());
+        let found = at(&bob, &room, sent, "f").await.ok();
         let event = bob.get(&format!("/v3/rooms/{room}/event/{}", found["event_id"].as_str().unwrap())).await.ok();
         assert_eq!((&event["type"], &event["state_key"]), (&json!("m.room.member"), &json!(bob.id)));
-        let all = at(&ann, &room, 1, "f").await.ok();
-        assert_ne!(all["event_id"], found["event_id"]);
+        // What came before the visibility was narrowed is for all who joined.
+        let found = at(&bob, &room, sent, "b").await.ok();
         assert_ne!(found["event_id"], hidden.as_str());
+        assert!(found["origin_server_ts"].as_u64().unwrap() <= sent);
     });
 }
