@@ -23,8 +23,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::failure::{Failure, Result};
 use crate::health;
-use crate::upkeep::{self, Work};
 use crate::users::{self, User};
+use crate::work::{self, Tell, Work};
 
 /// The longest question.
 const MAX_QUESTION_BYTES: u64 = 64 << 10;
@@ -89,14 +89,11 @@ pub enum Answer {
     Failed(String),
 }
 
-/// Tells how far a long piece of work is.
-pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
-
 /// Does what is asked. A server without a socket, the command line itself, calls this too.
 pub async fn answer(homeserver: &Homeserver, question: Question, tell: Tell<'_>) -> Answer {
     let done = match question {
         Question::Db(work) => {
-            let done = upkeep::work(homeserver, work, tell).await;
+            let done = work::run(homeserver, work, tell).await;
             return done.map_or_else(|failure| Answer::Failed(failure.to_string()), Answer::Done);
         }
         Question::Ready => {

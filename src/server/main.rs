@@ -13,9 +13,11 @@ mod logs;
 mod manage;
 mod metrics;
 mod password;
+mod place;
 mod serve;
 mod upkeep;
 mod users;
+mod work;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -8,10 +8,11 @@ use matron_homeserver::clock::Clock;
 
 use crate::cli::User as Command;
 use crate::config::Config;
-use crate::control::{self, Answer, Question, Tell};
+use crate::control::{self, Answer, Question};
 use crate::data::{self, Data, Reached};
 use crate::failure::{Failure, Result};
 use crate::password;
+use crate::work::Tell;
 
 /// Who does what is asked.
 pub enum Server {

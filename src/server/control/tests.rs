@@ -29,9 +29,11 @@ async fn the_socket_is_its_owners_and_survives_nonsense() {
 
     let name = "alice".to_owned();
     let question = Question::Add { name, password: "correct horse".to_owned(), admin: true };
-    let Answer::Done(user_id) = ask(&path, &question).await.unwrap() else { panic!("alice is not made") };
+    let Answer::Done(user_id) = ask(&path, &question, &|_| {}).await.unwrap() else { panic!("alice is not made") };
     assert_eq!(user_id, "@alice:localhost");
-    let Answer::Users(users) = ask(&path, &Question::List { after: None }).await.unwrap() else { panic!("no list") };
+    let Answer::Users(users) = ask(&path, &Question::List { after: None }, &|_| {}).await.unwrap() else {
+        panic!("no list")
+    };
     assert_eq!(users.len(), 1);
     assert!(users[0].admin && !users[0].deactivated);
 

@@ -1,0 +1,102 @@
+//! Long work on an open store: backups, checking, compacting. The running server does it, or the command line where none runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use matron_homeserver::Homeserver;
+use matron_homeserver::backup::{self, Asked};
+use matron_homeserver::schema::rooms::ROOMS;
+use matron_storage::Family;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Result};
+use crate::place;
+
+const MIB: u64 = 1 << 20;
+
+/// Tells how far a long piece of work is.
+pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
+
+/// Work on an open store.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Work {
+    /// Take a backup.
+    Backup {
+        /// The folder.
+        place: PathBuf,
+        /// How many of the newest backups stay.
+        keep: Option<usize>,
+        /// How many bytes a second may be moved.
+        bytes_per_second: Option<u64>,
+    },
+    /// Read the whole store.
+    Check,
+    /// Write the store anew.
+    Compact,
+}
+
+/// Does work on an open store, and answers what was done.
+///
+/// # Errors
+/// It is not done; the store is not sound.
+pub async fn run(homeserver: &Homeserver, work: Work, tell: Tell<'_>) -> Result<String> {
+    match work {
+        Work::Backup { place, keep, bytes_per_second } => {
+            let asked = Asked {
+                server_name: homeserver.config.server_name.to_string(),
+                store: Arc::clone(&homeserver.store),
+                media: Some(homeserver.media.objects()),
+                now: homeserver.clock.millis(),
+                keep,
+                bytes_per_second,
+            };
+            let taken = backup::take(asked, &place::open(&place)?, tell).await?;
+            let (files, mib, copied) = (taken.files, taken.bytes / MIB, taken.copied / MIB);
+            let gone = if taken.removed == 0 { String::new() } else { format!("; {} older ones went", taken.removed) };
+            Ok(format!("backup {}: {files} files, {mib} MiB, of which {copied} MiB are new{gone}", taken.name))
+        }
+        Work::Check => check(homeserver, tell).await,
+        Work::Compact => compact(homeserver, tell).await,
+    }
+}
+
+/// Reads a whole open store and says whether it is sound.
+async fn check(homeserver: &Homeserver, tell: Tell<'_>) -> Result<String> {
+    let store = Arc::clone(&homeserver.store);
+    tell("reading all files".to_owned());
+    blocking(move || store.check_files()).await?;
+    tell("reading all rooms".to_owned());
+    let snapshot = homeserver.store.snapshot();
+    let (mut rooms, mut count, mut wrong) = (snapshot.scan(&ROOMS, ROOMS.all()), 0_u64, Vec::new());
+    while let Some((room, _)) = rooms.next().await.map_err(matron_homeserver::Error::from)? {
+        // Each by a snapshot of its own: none is held for long.
+        wrong.extend(homeserver.rooms.check(&homeserver.store.snapshot(), room).await?);
+        count += 1;
+        if count.is_multiple_of(1000) {
+            tell(format!("{count} rooms"));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(format!("the store is sound: {count} rooms"));
+    }
+    Err(Failure::new(format!("the store is not sound:\n{}", wrong.join("\n"))))
+}
+
+/// Writes an open store's files anew.
+async fn compact(homeserver: &Homeserver, tell: Tell<'_>) -> Result<String> {
+    let before = homeserver.store.usage().disk_bytes;
+    for family in Family::ALL {
+        tell(format!("compacting {}", family.name()));
+        let store = Arc::clone(&homeserver.store);
+        blocking(move || store.compact(family)).await?;
+    }
+    let after = homeserver.store.usage().disk_bytes;
+    Ok(format!("compacted: {} MiB before, {} MiB now", before / MIB, after / MIB))
+}
+
+async fn blocking(work: impl FnOnce() -> matron_storage::Result<()> + Send + 'static) -> Result<()> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::because("the work was given up", &error))?
+        .map_err(|error| Failure::new(error.to_string()))
+}
