@@ -21,14 +21,15 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// The first link in it that begins so, after the server's own address.
+    /// The first link in its body that begins so, after the server's own address.
     ///
     /// # Panics
     /// There is none.
     #[must_use]
     pub fn link(&self, path: &str) -> String {
-        let start = self.text.find(path).unwrap_or_else(|| panic!("no link to {path} in {}", self.text));
-        let rest = &self.text[start..];
+        let body = self.text.find("\n\n").map_or("", |end| &self.text[end..]);
+        let start = body.find(path).unwrap_or_else(|| panic!("no link to {path} in {}", self.text));
+        let rest = &body[start..];
         rest[..rest.find(|char: char| char.is_whitespace() || "\"<>".contains(char)).unwrap_or(rest.len())].to_owned()
     }
 }
@@ -103,8 +104,24 @@ async fn talk(stream: TcpStream, letters: &UnboundedSender<Letter>) -> std::io::
     Ok(())
 }
 
-/// Undoes the quoting of lines (quoted-printable), as far as tests look.
+/// Undoes the quoting of the parts that are quoted (quoted-printable).
 fn plain(text: &str) -> String {
+    let (mut plain, mut quoted, mut part) = (String::new(), false, String::new());
+    for line in text.lines() {
+        let ends = line.starts_with("--");
+        if ends {
+            plain.push_str(&if quoted { unquoted(&part) } else { part.clone() });
+            (quoted, part) = (false, String::new());
+        }
+        quoted |= line.eq_ignore_ascii_case("Content-Transfer-Encoding: quoted-printable");
+        part.push_str(line);
+        part.push('\n');
+    }
+    plain.push_str(&part);
+    plain
+}
+
+fn unquoted(text: &str) -> String {
     let joined = text.replace("=\n", "");
     let mut bytes = Vec::with_capacity(joined.len());
     let mut rest = joined.as_bytes();

@@ -12,6 +12,9 @@ struct Scene {
     bob: User,
     room: String,
     gateway: Gateway,
+    /// The pushkeys of the second's phone and tablet: nobody else's, since who sets one takes it from others.
+    phone: String,
+    tablet: String,
 }
 
 impl Scene {
@@ -20,8 +23,9 @@ impl Scene {
         let (ann, bob) = (server.user("ann").await, server.user("bob").await);
         let room = meet(&ann, &bob, json!({ "preset": "private_chat", "name": "Ward 7" })).await;
         let gateway = Gateway::start().await;
-        gateway.tell_of(&bob, "bobs-phone", &data).await;
-        Self { ann, bob, room, gateway }
+        let (phone, tablet) = (unique("phone"), unique("tablet"));
+        gateway.tell_of(&bob, &phone, &data).await;
+        Self { ann, bob, room, gateway, phone, tablet }
     }
 
     async fn read(&self, event: &str) {
@@ -59,7 +63,7 @@ fn a_message_is_told_with_what_a_lock_screen_shows() {
         assert_eq!(told["prio"], "high", "two in a room: it makes a noise");
         assert!(told["sender_display_name"].as_str().unwrap().starts_with("ann"));
         let device = &told["devices"][0];
-        assert_eq!((&device["app_id"], &device["pushkey"]), (&json!("org.example.app"), &json!("bobs-phone")));
+        assert_eq!((&device["app_id"], &device["pushkey"]), (&json!("org.example.app"), &json!(scene.phone)));
         assert_eq!(device["data"], json!({ "brand": "matron" }), "all but the address");
         assert_eq!(device["tweaks"], json!({ "sound": "default" }));
         assert!(device["pushkey_ts"].is_u64());
@@ -173,7 +177,7 @@ fn a_gateway_that_fails_is_called_again_and_delays_nobody_else() {
     run(async {
         let scene = Scene::new(json!({})).await;
         let other = Gateway::start().await;
-        other.tell_of(&scene.bob, "bobs-tablet", &json!({})).await;
+        other.tell_of(&scene.bob, &scene.tablet, &json!({})).await;
         scene.gateway.fail(true);
         let events = [scene.ann.say(&scene.room, "one").await, scene.ann.say(&scene.room, "two").await];
         for event in &events {
@@ -192,7 +196,7 @@ fn what_was_read_meanwhile_is_told_no_more() {
     run(async {
         let scene = Scene::new(json!({})).await;
         let other = Gateway::start().await;
-        other.tell_of(&scene.bob, "bobs-tablet", &json!({})).await;
+        other.tell_of(&scene.bob, &scene.tablet, &json!({})).await;
         scene.gateway.fail(true);
         let read = scene.ann.say(&scene.room, "read at the desk").await;
         assert_eq!(other.next().await["event_id"], read);
@@ -228,14 +232,14 @@ fn a_rejected_pushkey_is_forgotten() {
     run(async {
         let scene = Scene::new(json!({})).await;
         let other = Gateway::start().await;
-        other.tell_of(&scene.bob, "bobs-tablet", &json!({})).await;
-        scene.gateway.reject("bobs-phone");
+        other.tell_of(&scene.bob, &scene.tablet, &json!({})).await;
+        scene.gateway.reject(&scene.phone);
         scene.ann.say(&scene.room, "one").await;
         let _ = (scene.gateway.next().await, other.next().await);
-        while pushkeys(&scene.bob).await.contains(&"bobs-phone".to_owned()) {
+        while pushkeys(&scene.bob).await.contains(&scene.phone) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        assert_eq!(pushkeys(&scene.bob).await, ["bobs-tablet"]);
+        assert_eq!(pushkeys(&scene.bob).await, [scene.tablet.as_str()]);
     });
 }
 
@@ -276,7 +280,7 @@ fn pushers_come_and_go() {
 fn pushers_are_what_the_spec_says() {
     run(async {
         let (ann, gateway) = (server().await.user("ann").await, Gateway::start().await);
-        let good = gateway.pusher("key", &json!({}));
+        let good = gateway.pusher(&ann.id, &json!({}));
         for (field, errcode) in [
             ("kind", "M_MISSING_PARAM"),
             ("app_id", "M_MISSING_PARAM"),
@@ -292,7 +296,6 @@ fn pushers_are_what_the_spec_says() {
         }
         for (field, value) in [
             ("kind", json!("pigeon")),
-            ("kind", json!("email")),
             ("pushkey", json!("k".repeat(513))),
             ("pushkey", json!("")),
             ("app_id", json!("a".repeat(65))),
@@ -305,15 +308,18 @@ fn pushers_are_what_the_spec_says() {
             bad[field] = value;
             ann.post("/v3/pushers/set", bad).await.refused(400, "M_INVALID_PARAM");
         }
+        let mut letters = good.clone();
+        letters["kind"] = "email".into();
+        ann.post("/v3/pushers/set", letters).await.refused(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED");
         let mut bad = good.clone();
         bad["data"] = json!({});
         ann.post("/v3/pushers/set", bad).await.refused(400, "M_MISSING_PARAM");
         assert!(pushkeys(&ann).await.is_empty());
         for nth in 0..50 {
-            gateway.tell_of(&ann, &format!("key-{nth}"), &json!({})).await;
+            gateway.tell_of(&ann, &format!("{}{nth}", ann.id), &json!({})).await;
         }
         ann.post("/v3/pushers/set", good).await.refused(403, "M_FORBIDDEN");
-        gateway.tell_of(&ann, "key-7", &json!({})).await;
+        gateway.tell_of(&ann, &format!("{}7", ann.id), &json!({})).await;
     });
 }
 
@@ -321,11 +327,11 @@ fn pushers_are_what_the_spec_says() {
 fn a_pusher_that_is_off_is_silent() {
     run(async {
         let scene = Scene::new(json!({})).await;
-        let mut off = scene.gateway.pusher("bobs-phone", &json!({}));
+        let mut off = scene.gateway.pusher(&scene.phone, &json!({}));
         off["org.matrix.msc3881.enabled"] = false.into();
         let _ = scene.bob.post("/v3/pushers/set", off.clone()).await.ok();
         let other = Gateway::start().await;
-        other.tell_of(&scene.bob, "bobs-tablet", &json!({})).await;
+        other.tell_of(&scene.bob, &scene.tablet, &json!({})).await;
         scene.ann.say(&scene.room, "hush").await;
         let _ = other.next_event().await;
         off["org.matrix.msc3881.enabled"] = true.into();
@@ -340,18 +346,19 @@ fn pushers_go_with_their_device() {
     run(async {
         let (ann, gateway) = (server().await.user("ann").await, Gateway::start().await);
         let other = ann.log_in_again().await;
-        gateway.tell_of(&ann, "first", &json!({})).await;
-        gateway.tell_of(&other, "second", &json!({})).await;
+        let (first, second) = (unique("first"), unique("second"));
+        gateway.tell_of(&ann, &first, &json!({})).await;
+        gateway.tell_of(&other, &second, &json!({})).await;
         let _ = other.post("/v3/logout", json!({})).await.ok();
-        assert_eq!(pushkeys(&ann).await, ["first"]);
+        assert_eq!(pushkeys(&ann).await, [first.as_str()]);
         let other = ann.log_in_again().await;
-        gateway.tell_of(&other, "second", &json!({})).await;
+        gateway.tell_of(&other, &second, &json!({})).await;
         let wanted = json!({ "new_password": "another horse battery staple", "logout_devices": true });
         let asked = ann.post("/v3/account/password", wanted.clone()).await;
         let mut proven = wanted;
         proven["auth"] = ann.proof(&asked.body["session"]);
         let _ = ann.post("/v3/account/password", proven).await.ok();
-        assert_eq!(pushkeys(&ann).await, ["first"], "the device that changes the password keeps its own");
+        assert_eq!(pushkeys(&ann).await, [first.as_str()], "the device that changes the password keeps its own");
     });
 }
 
@@ -362,7 +369,7 @@ fn one_silent_gateway_keeps_nobody_waiting() {
         let silent = Gateway::start().await;
         silent.fall_silent(true);
         for nth in 0..20 {
-            silent.tell_of(&scene.bob, &format!("silent-{nth}"), &json!({})).await;
+            silent.tell_of(&scene.bob, &unique(&format!("silent-{nth}")), &json!({})).await;
         }
         for text in ["one", "two", "three"] {
             let event = scene.ann.say(&scene.room, text).await;
