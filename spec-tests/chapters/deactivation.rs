@@ -23,10 +23,10 @@ fn the_erased_are_pruned_for_whoever_comes_later() {
         }
         let id = ann.say(&room, "secret").await;
         bob.say(&room, "public").await;
-        left.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
+        let _ = left.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
         let first = ann.post("/v3/account/deactivate", json!({ "erase": true })).await;
         let proof = ann.proof(&first.body["session"]);
-        ann.post("/v3/account/deactivate", json!({ "erase": true, "auth": proof })).await.ok();
+        let _ = ann.post("/v3/account/deactivate", json!({ "erase": true, "auth": proof })).await.ok();
 
         late.join(&room).await;
         assert_eq!(reads(&cat, &room).await, ["secret", "public"]);

@@ -13,7 +13,7 @@ fn bodies(answer: &Value, room: &str) -> Vec<String> {
 async fn ignore(user: &User, ignored: &[&User]) {
     let list: serde_json::Map<_, _> = ignored.iter().map(|user| (user.id.clone(), json!({}))).collect();
     let path = format!("/v3/user/{}/account_data/m.ignored_user_list", user.id);
-    user.put(&path, json!({ "ignored_users": list })).await.ok();
+    let _ = user.put(&path, json!({ "ignored_users": list })).await.ok();
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn the_ignored_are_neither_heard_nor_counted() {
         ignore(&bob, &[&ann]).await;
         let unheard = ann.say(&room, "unheard").await;
         cat.say(&room, "heard").await;
-        ann.put(&format!("/v3/rooms/{room}/state/m.room.topic"), json!({ "topic": "seen" })).await.ok();
+        let _ = ann.put(&format!("/v3/rooms/{room}/state/m.room.topic"), json!({ "topic": "seen" })).await.ok();
         let news = bob.sync(Some(&since)).await;
         assert_eq!(bodies(&news, &room), ["heard"]);
         let joined = &news["rooms"]["join"][&room];

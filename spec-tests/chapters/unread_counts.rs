@@ -24,26 +24,26 @@ fn keywords_and_senders_single_events_out() {
         let rules = "/v3/pushrules/global";
         ann.say(&room, "too early for CAKE").await;
         let cake = json!({ "pattern": "cake", "actions": highlight });
-        bob.put(&format!("{rules}/content/cake"), cake).await.ok();
+        let _ = bob.put(&format!("{rules}/content/cake"), cake).await.ok();
         assert_eq!(counts(&bob, &room).await, (json!(1), json!(0)), "keywords work from then on");
         let last = ann.say(&room, "there is Cake, and cheesecake").await;
         ann.say(&room, "cheesecake").await;
         assert_eq!(counts(&bob, &room).await, (json!(3), json!(1)));
-        bob.post(&format!("/v3/rooms/{room}/receipt/m.read/{last}"), json!({})).await.ok();
+        let _ = bob.post(&format!("/v3/rooms/{room}/receipt/m.read/{last}"), json!({})).await.ok();
         assert_eq!(counts(&bob, &room).await, (json!(1), json!(0)));
-        bob.put(&format!("{rules}/sender/{}", ann.id), json!({ "actions": [] })).await.ok();
+        let _ = bob.put(&format!("{rules}/sender/{}", ann.id), json!({ "actions": [] })).await.ok();
         ann.say(&room, "nobody listens").await;
         assert_eq!(counts(&bob, &room).await, (json!(1), json!(0)));
         ann.say(&room, "cake!").await;
         assert_eq!(counts(&bob, &room).await, (json!(2), json!(1)), "keywords come before senders");
-        bob.call(Method::DELETE, &format!("{rules}/sender/{}", ann.id), None).await.ok();
+        let _ = bob.call(Method::DELETE, &format!("{rules}/sender/{}", ann.id), None).await.ok();
         ann.say(&room, "somebody listens").await;
         assert_eq!(counts(&bob, &room).await.1, json!(1));
         let custom = json!([{ "kind": "event_match", "key": "content.msgtype", "pattern": "m.emote" }]);
         let custom = json!({ "conditions": custom, "actions": highlight });
-        bob.put(&format!("{rules}/override/emotes"), custom).await.ok();
+        let _ = bob.put(&format!("{rules}/override/emotes"), custom).await.ok();
         let path = format!("/v3/rooms/{room}/send/m.room.message/emote");
-        ann.put(&path, json!({ "msgtype": "m.emote", "body": "waves" })).await.ok();
+        let _ = ann.put(&path, json!({ "msgtype": "m.emote", "body": "waves" })).await.ok();
         assert_eq!(counts(&bob, &room).await.1, json!(2));
     });
 }
@@ -54,8 +54,8 @@ fn what_one_does_to_a_room_is_not_news_to_oneself() {
         let server = server().await;
         let ann = server.user("ann").await;
         let room = ann.create_room(json!({ "preset": "public_chat" })).await;
-        ann.put(&format!("/v3/pushrules/global/room/{room}"), json!({ "actions": ["notify"] })).await.ok();
-        ann.put(&format!("/v3/rooms/{room}/state/m.room.topic"), json!({ "topic": "mine" })).await.ok();
+        let _ = ann.put(&format!("/v3/pushrules/global/room/{room}"), json!({ "actions": ["notify"] })).await.ok();
+        let _ = ann.put(&format!("/v3/rooms/{room}/state/m.room.topic"), json!({ "topic": "mine" })).await.ok();
         assert_eq!(counts(&ann, &room).await, (json!(0), json!(0)));
     });
 }
