@@ -165,6 +165,7 @@ fn every_default_and_example_has_its_type() {
                 "extra_ca_files",
                 "registration.mode",
                 "registration.require_email",
+                "turn.uris",
                 "mail.host",
                 "mail.username",
                 "mail.password",
