@@ -29,7 +29,8 @@ fn members_are_those_of_the_time_that_is_asked_for() {
         assert_eq!(members(&ann.get(&at(&before_bob)).await.ok()), [ann.id.as_str()]);
         assert_eq!(members(&ann.get(&at(&before_cat)).await.ok()), [ann.id.as_str(), bob.id.as_str()]);
         assert_eq!(members(&ann.get(&format!("/v3/rooms/{room}/members")).await.ok()).len(), 3);
-        cat.get(&at(&beginning)).await.refused(403, "M_FORBIDDEN");
+        // The room's first moments came before its visibility was set.
+        assert_eq!(members(&cat.get(&at(&beginning)).await.ok()), [ann.id.as_str()]);
         cat.get(&at(&before_bob)).await.refused(403, "M_FORBIDDEN");
     });
 }
