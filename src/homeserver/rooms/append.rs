@@ -71,6 +71,7 @@ impl<'a> Append<'a> {
         let place = Place { room: self.working.num, arrival: Some(arrival) };
         let depth = depth.min(MAX_DEPTH);
 
+        self.working.touched.arriving = Some((num, Arc::clone(&pdu)));
         let (state_key, state_after) = self.change_state(&pdu, num, state_before).await?;
         let end = Extremity { num, id: pdu.event_id.to_string(), depth, state: state_after };
         self.move_ends(end, &prev, received.as_ref()).await?;

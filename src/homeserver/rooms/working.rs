@@ -50,6 +50,8 @@ pub struct Working {
 /// Rows that a batch changed before it is committed: later events of the batch read them here first.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
+    /// The event that is being placed: a state may name it before it has its row.
+    pub arriving: Option<(EventNum, Arc<Pdu>)>,
     pub places: HashMap<EventNum, Option<Arrival>>,
     pub threads: HashMap<EventNum, Thread>,
     pub speakers: HashMap<(EventNum, UserNum), u64>,
@@ -176,6 +178,9 @@ impl Working {
     /// # Errors
     /// The store cannot be read.
     pub(super) async fn pdu(&self, rooms: &Rooms, num: EventNum) -> Result<Arc<Pdu>> {
+        if let Some((_, pdu)) = self.touched.arriving.as_ref().filter(|(arriving, _)| *arriving == num) {
+            return Ok(Arc::clone(pdu));
+        }
         match self.fresh.get(&num) {
             Some(event) if !rooms.remembers(num) => Ok(Arc::new(super::event::parse(event)?)),
             _ => rooms.authority(&self.snapshot, num).await,
