@@ -38,7 +38,15 @@ pub async fn close(server: Arc<Homeserver>) {
 pub async fn session(server: &Homeserver, id: &str) -> Session {
     let user_id = UserId::parse(id).unwrap();
     let user = server.ids.user(&user_id).await.unwrap();
-    Session { user, user_id, device_id: "BENCH".into(), device: DeviceNum(0), guest: false, admin: false, suspended: false }
+    Session {
+        user,
+        user_id,
+        device_id: "BENCH".into(),
+        device: DeviceNum(0),
+        guest: false,
+        admin: false,
+        suspended: false,
+    }
 }
 
 /// A room's number.

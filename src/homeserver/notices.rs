@@ -114,7 +114,15 @@ impl Notices {
                 }
                 let user = self.ids.user(&user_id).await?;
                 let device = self.ids.new_device().await?;
-                Ok(Session { user_id, user, device_id: "".into(), device, guest: false, admin: false, suspended: false })
+                Ok(Session {
+                    user_id,
+                    user,
+                    device_id: "".into(),
+                    device,
+                    guest: false,
+                    admin: false,
+                    suspended: false,
+                })
             })
             .await
     }

@@ -105,7 +105,15 @@ fn body(bytes: &[u8]) -> impl futures_util::Stream<Item = Result<Bytes, Infallib
 fn user(number: u64) -> Session {
     let user_id = format!("@user{number}:example.org").try_into().unwrap();
     let (user, device) = (UserNum(number), DeviceNum(number));
-    Session { user_id, user, device_id: owned_device_id!("DEVICE"), device, guest: false, admin: false, suspended: false }
+    Session {
+        user_id,
+        user,
+        device_id: owned_device_id!("DEVICE"),
+        device,
+        guest: false,
+        admin: false,
+        suspended: false,
+    }
 }
 
 fn administrator() -> Session {
