@@ -118,7 +118,6 @@ pub fn ready(config: &Config) -> Result<()> {
 }
 
 /// These commands are quick.
-#[expect(clippy::needless_pass_by_value, reason = "as others that tell have it")]
 fn silent(_: String) {}
 
 /// A password, and whether it must be shown.

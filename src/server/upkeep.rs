@@ -40,6 +40,7 @@ pub fn run(config: Config, command: Command) -> Result<()> {
 }
 
 /// Tells people how far it is, beside what the command answers.
+#[expect(clippy::needless_pass_by_value, reason = "as others that tell have it")]
 fn told(line: String) {
     let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{line}\n"));
 }
