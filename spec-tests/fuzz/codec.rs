@@ -2,7 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use matron_homeserver::schema::{accounts, devices, ephemeral, ids, rooms};
+use matron_homeserver::schema::{
+    accounts, devices, directory, ephemeral, ids, media, push, relations, reports, rooms, search,
+};
 use matron_storage::{Encoder, Key, Keyspace, Reader, Value};
 
 fn key_bytes(key: &impl Key) -> Vec<u8> {
@@ -46,15 +48,27 @@ macro_rules! every {
 fuzz_target!(|input: (u8, &[u8], &[u8])| {
     let (at, others, bytes) = input;
     every!(at, bytes, others;
-        ids::CEILINGS, ids::ROOM_NUMS, ids::TYPES, ids::STATE_KEY_NUMS, ids::STATE_KEYS, ids::EVENT_NUMS,
-        ids::SIGNING_KEYS, ids::SERVER_NAME, rooms::ROOMS, rooms::HEADS, rooms::TIMELINE, rooms::OUTLIERS, rooms::PLACES,
-        rooms::ROOM_ORDER, rooms::EDGES, rooms::GAPS, rooms::STREAM, rooms::TREE, rooms::STATES, rooms::MEMBERS,
-        rooms::USER_ROOMS, rooms::RELATIONS, rooms::THREADS, rooms::THREAD_ORDER, rooms::THREAD_COUNTS, rooms::MARKS,
-        rooms::VOIDED, rooms::EARLY_REDACTIONS, rooms::TRANSACTIONS, rooms::ALIASES, rooms::ROOM_ALIASES, rooms::PUBLIC,
-        rooms::SPOKEN, rooms::SERVERS, accounts::ACCOUNTS, accounts::PROFILES, accounts::TOKENS, accounts::DEVICE_TOKENS,
-        accounts::ACCOUNT_DATA, accounts::USER_STREAM, accounts::FILTERS, accounts::IGNORED_BY, devices::DEVICES,
-        devices::LAST_SEEN, devices::USER_KEYS, devices::FOREIGN_SIGNATURES, devices::ONE_TIME_KEYS,
-        devices::CLAIM_HEADS, devices::DEVICE_LISTS, devices::TO_DEVICE, devices::BACKUPS, devices::BACKUP_KEYS,
-        devices::SIGNATURE_CHANGES, ephemeral::RECEIPTS, ephemeral::RECEIPT_STREAM,
+        accounts::ACCOUNTS, accounts::ACCOUNT_DATA, accounts::DEVICE_TOKENS, accounts::EMAILS,
+        accounts::EMAIL_OWNERS, accounts::ERASED, accounts::FILTERS, accounts::IGNORED_BY,
+        accounts::NEWEST_DEVICE, accounts::OPENID_ENDS, accounts::OPENID_TOKENS, accounts::PROFILES,
+        accounts::RENAMED, accounts::SPECIAL_RULES, accounts::SPECIAL_RULES_VERSION, accounts::TOKENS,
+        accounts::TOKEN_ROUNDS, accounts::USER_STREAM, accounts::VALIDATIONS, accounts::VALIDATION_ENDS,
+        accounts::VALIDATION_OF, devices::BACKUPS, devices::BACKUP_KEYS, devices::CLAIM_HEADS,
+        devices::DEHYDRATED, devices::DEVICES, devices::DEVICE_LISTS, devices::DEVICE_LIST_OF,
+        devices::FOREIGN_SIGNATURES, devices::LAST_SEEN, devices::ONE_TIME_KEYS, devices::SIGNATURE_CHANGES,
+        devices::TO_DEVICE, devices::USER_KEYS, directory::FOLLOWED, directory::LISTED, directory::LIST_ORDER,
+        directory::NAME_WORDS, directory::OPEN_MEMBERS, directory::OPEN_ROOMS, directory::SPACE_CHILDREN,
+        ephemeral::RECEIPTS, ephemeral::RECEIPT_STREAM, ids::CEILINGS, ids::EVENT_NUMS, ids::ROOM_NUMS,
+        ids::SERVER_NAME, ids::SIGNING_KEYS, ids::STATE_KEYS, ids::STATE_KEY_NUMS, ids::TYPES, ids::TYPE_NUMS,
+        ids::USER_IDS, ids::USER_NUMS, media::AWAITED, media::FILE_MEDIA, media::MEDIA, media::MEDIA_EXPIRY,
+        media::PREVIEWS, media::PREVIEW_EXPIRY, media::THUMBNAILS, media::USAGE, media::USER_MEDIA,
+        push::MAIL_SECRET, push::PUSHED, push::PUSHERS, push::PUSHER_OWNERS, push::PUSHER_ROUNDS, push::WAITING,
+        relations::AGGREGATES, relations::ANNOTATIONS, relations::INDIRECT, relations::RELATIONS,
+        relations::SPEAKERS, reports::REPORTS, rooms::ALIASES, rooms::EARLY_REDACTIONS, rooms::EDGES,
+        rooms::EVENT_TIMES, rooms::GAPS, rooms::HEADS, rooms::MARKS, rooms::MEMBERS, rooms::MISSING,
+        rooms::NOTICE_ROOMS, rooms::OUTLIERS, rooms::PLACES, rooms::REDACTED, rooms::ROOMS, rooms::ROOM_ALIASES,
+        rooms::ROOM_ORDER, rooms::SERVERS, rooms::SPOKEN, rooms::STATES, rooms::STREAM, rooms::THREADS,
+        rooms::THREAD_COUNTS, rooms::THREAD_MOVES, rooms::THREAD_ORDER, rooms::TIMELINE, rooms::TRANSACTIONS,
+        rooms::TRANSACTIONS_SWEPT, rooms::TREE, rooms::USER_ROOMS, rooms::VOIDED, search::POSTINGS,
     );
 });

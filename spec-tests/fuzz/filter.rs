@@ -7,7 +7,6 @@ use libfuzzer_sys::fuzz_target;
 use matron_matrix::client_event::only_fields;
 use matron_matrix::filter::{Candidate, Compiled, matches};
 use ruma::api::client::filter::FilterDefinition;
-use serde_json::value::RawValue;
 
 /// Globs, letter by letter: slow, and plainly right.
 fn by_letters(pattern: &[u8], text: &[u8]) -> bool {
@@ -51,7 +50,7 @@ fuzz_target!(|input: &str| {
         assert!(!wants || (!ours.is_closed() && ours.wants_room(room_id)));
         assert!(wants || !ours.is_open());
     }
-    if let (Some(fields), Ok(event)) = (&filter.event_fields, serde_json::from_str::<&RawValue>(json)) {
-        let _ = only_fields(event, fields);
+    if let Some(fields) = &filter.event_fields {
+        let _ = only_fields(json, fields);
     }
 });

@@ -34,9 +34,12 @@ fuzz_target!(|input: (u8, &str)| {
     }
 
     let Ok(pdu) = Pdu::parse(id.clone(), &json) else { return };
-    let shown = client_event::show(&json, id.as_str(), Some("!r:x"), None).expect("what rules can read, clients can");
-    client_event::strip(&json).expect("so can those outside");
-    client_event::content(&json).expect("and its content");
+    let (mut shown, mut stripped) = (String::new(), String::new());
+    client_event::write(&mut shown, &json, id.as_str(), Some("!r:x"), None).expect("what rules can read, clients can");
+    client_event::write_stripped(&mut stripped, &json).expect("so can those outside");
+    for text in [&*shown, &*stripped, client_event::content(&json).expect("it has a content")] {
+        serde_json::from_str::<serde_json::Value>(text).expect("what is put together by its bytes is JSON");
+    }
     let _ = client_event::only_fields(&shown, &["content.body".to_owned(), "content.a\\.b".to_owned()]);
     let pruned = pruned.expect("an event can be redacted");
     Pdu::parse(id, &pruned).expect("and is one still");
