@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -96,6 +96,10 @@ impl Client {
     pub async fn call(&self, request: Request<Full<Bytes>>, limits: Limits) -> Result<Response<Bytes>, CallError> {
         let answer = async {
             let (parts, body) = self.begin(request).await?.into_parts();
+            // What says that it is too long is not read at all.
+            if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > limits.bytes) {
+                return Err(CallError::TooLarge);
+            }
             let body = Limited::new(body, limits.bytes).collect().await;
             let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
                 Some(_) => CallError::TooLarge,

@@ -93,7 +93,8 @@ fn a_wrong_value_is_named_with_its_line() {
         "extra_ca_files = [\"/does/not/exist\"]",
     ] {
         let error = parse(wrong, &[]).unwrap_err();
-        assert!(error.starts_with("matron.toml:1: `"), "{wrong}: {error}");
+        let line = wrong.lines().count();
+        assert!(error.starts_with(&format!("matron.toml:{line}: `")), "{wrong}: {error}");
     }
 }
 
