@@ -154,12 +154,7 @@ fn only_what_cannot_run_is_shown_by_browsers() {
 fn names_that_are_none_lead_nowhere() {
     run(async {
         let ann = Visitor::of(&*server().await).await;
-        for path in [
-            "localhost/nothing",
-            "localhost/..%2F..%2Fetc%2Fpasswd",
-            "localhost/a.b",
-            "other.example/abc",
-        ] {
+        for path in ["localhost/nothing", "localhost/..%2F..%2Fetc%2Fpasswd", "localhost/a.b", "other.example/abc"] {
             ann.get(&format!("/client/v1/media/download/{path}")).await.refused(404, "M_NOT_FOUND");
             let thumbnail = format!("/client/v1/media/thumbnail/{path}?width=1&height=1");
             ann.get(&thumbnail).await.refused(404, "M_NOT_FOUND");
