@@ -259,7 +259,7 @@ async fn check(acts: Vec<Act>, limits: Vec<usize>, choice: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn pages_hold_every_event_once_in_order_and_end_at_gaps(
         acts in prop::collection::vec(act(), 1..25),
