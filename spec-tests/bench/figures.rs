@@ -6,6 +6,7 @@ use crate::bench::Bench;
 
 mod create_room;
 mod delivery;
+mod directory;
 mod door;
 mod fresh;
 mod joins;
@@ -13,6 +14,7 @@ mod keys;
 mod media;
 mod messages;
 mod parked;
+mod search;
 mod send;
 mod sync;
 mod to_device;
@@ -39,6 +41,8 @@ pub const ALL: &[Figure] = &[
     Figure { name: "media", measure: |bench| Box::pin(media::measure(bench)) },
     Figure { name: "parked", measure: |bench| Box::pin(parked::measure(bench)) },
     Figure { name: "fresh", measure: |bench| Box::pin(fresh::measure(bench)) },
+    Figure { name: "search", measure: |bench| Box::pin(search::measure(bench)) },
+    Figure { name: "directory", measure: |bench| Box::pin(directory::measure(bench)) },
 ];
 
 /// A figure by its name.

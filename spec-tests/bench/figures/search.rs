@@ -1,0 +1,71 @@
+//! `/search` over one room of 100,000 messages: how long the slowest of a hundred searches takes.
+
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::bench::{Bench, Running};
+use crate::meter::quantile;
+use crate::table::{Goal, thousands};
+
+/// So many messages are searched, of all that the whole world has: 100,000.
+const SHARE: usize = 20;
+const SENDERS: usize = 16;
+const ROUNDS: usize = 5;
+const SEARCHES: usize = 200;
+/// Words are the rarer the longer they are: a few are in every other message, most in hardly any.
+const WORDS: usize = 5000;
+
+pub async fn measure(bench: &mut Bench) {
+    let running = bench.server().await;
+    let messages = bench.world.size.events / SHARE;
+    let room = running.user(0).create_room(json!({})).await;
+    fill(&running, &room, messages).await;
+    let mut wire = running.wire(0).await;
+    let mut chance = StdRng::seed_from_u64(7);
+    for order in ["recent", "rank"] {
+        let mut slowest = Vec::with_capacity(ROUNDS);
+        for round in 0..=ROUNDS {
+            let mut taken = Vec::with_capacity(SEARCHES);
+            for _ in 0..SEARCHES {
+                let term = format!("{} {}", word(&mut chance), word(&mut chance));
+                let room_events = json!({ "search_term": term, "order_by": order, "filter": { "rooms": [room] } });
+                let body = json!({ "search_categories": { "room_events": room_events } }).to_string();
+                let begun = Instant::now();
+                drop(wire.post("/v3/search", &body).await.ok());
+                taken.push(begun.elapsed().as_secs_f64() * 1000.0);
+            }
+            if round > 0 {
+                slowest.push(quantile(&taken, 0.99));
+            }
+        }
+        let what = format!("`/search` of {} messages by {order}, p99", thousands(messages as f64));
+        bench.table.row(what, Goal::AtMost(50.0), "ms", &slowest);
+    }
+}
+
+fn word(chance: &mut StdRng) -> String {
+    let share: f64 = chance.random();
+    format!("word{}", (WORDS as f64).powf(share) as usize)
+}
+
+async fn fill(running: &Running, room: &str, messages: usize) {
+    let mut senders = JoinSet::new();
+    for sender in 0..SENDERS {
+        let (mut wire, room) = (running.wire(0).await, room.to_owned());
+        let count = messages / SENDERS;
+        senders.spawn(async move {
+            let mut chance = StdRng::seed_from_u64(sender as u64);
+            for _ in 0..count {
+                let words: Vec<_> = (0..12).map(|_| word(&mut chance)).collect();
+                let body = json!({ "msgtype": "m.text", "body": words.join(" ") }).to_string();
+                let path = format!("/v3/rooms/{room}/send/m.room.message/s{sender}-{}", wire.transaction());
+                drop(wire.put(&path, &body).await.ok());
+            }
+        });
+    }
+    senders.join_all().await;
+}
