@@ -51,7 +51,8 @@ fn what_one_may_not_see_is_passed_over() {
         let room = ann.create_room(json!({ "preset": "public_chat", "initial_state": visibility })).await;
         let hidden = ann.say(&room, "hidden").await;
         bob.join(&room).await;
-        let sent = ann.get(&format!("/v3/rooms/{room}/event/{hidden}")).await.ok()["origin_server_ts"].as_u64().unwrap();
+        let sent =
+            ann.get(&format!("/v3/rooms/{room}/event/{hidden}")).await.ok()["origin_server_ts"].as_u64().unwrap();
         assert_eq!(at(&ann, &room, sent, "f").await.ok()["event_id"], hidden.as_str());
         let found = at(&bob, &room, sent, "f").await.ok();
         let event = bob.get(&format!("/v3/rooms/{room}/event/{}", found["event_id"].as_str().unwrap())).await.ok();

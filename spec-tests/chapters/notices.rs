@@ -17,11 +17,11 @@ async fn administrator(server: &Server) -> User {
     let name = unique("admin");
     let mut mac = Hmac::<Sha1>::new_from_slice(SHARED_SECRET.as_bytes()).unwrap();
     mac.update([&*nonce, &*name, "a long password", "admin"].join("\0").as_bytes());
-    let mac: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mac = mac.finalize().into_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let body = json!({ "nonce": nonce, "username": name, "password": "a long password", "admin": true, "mac": mac });
     let session = user.post(register, body).await.ok();
-    user.id = session["user_id"].as_str().unwrap().to_owned();
-    user.token = session["access_token"].as_str().unwrap().to_owned();
+    session["user_id"].as_str().unwrap().clone_into(&mut user.id);
+    session["access_token"].as_str().unwrap().clone_into(&mut user.token);
     user
 }
 

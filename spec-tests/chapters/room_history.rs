@@ -18,6 +18,7 @@ fn members_are_those_of_the_time_that_is_asked_for() {
         let (ann, bob, cat) = (server.user("ann").await, server.user("bob").await, server.user("cat").await);
         let state = json!([{ "type": "m.room.history_visibility", "content": { "history_visibility": "joined" } }]);
         let room = ann.create_room(json!({ "preset": "public_chat", "initial_state": state })).await;
+        ann.say(&room, "after the visibility was set").await;
         let first = ann.sync(None).await;
         let beginning = first["rooms"]["join"][&room]["timeline"]["prev_batch"].as_str().unwrap().to_owned();
         let before_bob = first["next_batch"].as_str().unwrap().to_owned();

@@ -85,7 +85,8 @@ fn the_list_follows_the_room() {
         // Nor is a room in the list that nobody may come into or read.
         let _ = ann.put(&format!("/v3/rooms/{room}/state/m.room.topic"), json!({ "topic": word })).await.ok();
         assert_eq!(found(&ann, &word).await.len(), 1);
-        let _ = ann.put(&format!("/v3/rooms/{room}/state/m.room.join_rules"), json!({ "join_rule": "invite" })).await.ok();
+        let _ =
+            ann.put(&format!("/v3/rooms/{room}/state/m.room.join_rules"), json!({ "join_rule": "invite" })).await.ok();
         assert!(found(&ann, &word).await.is_empty());
         for user in [&ann, &bob] {
             let _ = user.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();

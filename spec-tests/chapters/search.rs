@@ -235,7 +235,9 @@ fn filters_choose_rooms_senders_and_types() {
         ann.say(&two, &format!("{word} a2")).await;
         let with = async |filter: Value| {
             let mut found = bodies(&ask(&ann, json!({ "search_term": word, "filter": filter }), None).await);
-            found.iter_mut().for_each(|body| *body = body.split(' ').nth(1).unwrap().to_owned());
+            for body in &mut found {
+                *body = body.split(' ').nth(1).unwrap().to_owned();
+            }
             found.sort();
             found
         };

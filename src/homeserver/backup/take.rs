@@ -110,7 +110,7 @@ async fn objects(place: &Place) -> Result<HashMap<String, u64>> {
     named.try_collect().await
 }
 
-fn is_table(path: &str) -> bool {
+pub(super) fn is_table(path: &str) -> bool {
     FilePath::new(path).extension().is_some_and(|extension| extension == "sst")
 }
 
