@@ -167,6 +167,7 @@ fn every_default_and_example_has_its_type() {
                 "registration.mode",
                 "registration.require_email",
                 "turn.uris",
+                "media.storage",
                 "mail.host",
                 "mail.username",
                 "mail.password",
