@@ -54,3 +54,22 @@ fn state_after_is_known_by_both_names() {
         assert!(without["rooms"]["join"][&room]["state"].is_object());
     });
 }
+
+#[test]
+fn state_after_stands_for_itself_with_lazy_members_too() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let room = ann.create_room(json!({ "preset": "private_chat", "invite": [bob.id] })).await;
+        bob.join(&room).await;
+        let filter = json!({ "room": { "state": { "lazy_load_members": true } } });
+        // Members that the timeline tells of are in it all the same: clients take no state from the timeline then.
+        let answer = filtered(&bob, &filter, "&use_state_after=true").await;
+        let state = answer["rooms"]["join"][&room]["state_after"]["events"].as_array().unwrap().clone();
+        let membership = |user: &User| {
+            let of = |event: &&Value| event["type"] == "m.room.member" && event["state_key"] == user.id.as_str();
+            state.iter().find(of).map(|event| event["content"]["membership"].clone())
+        };
+        assert_eq!((membership(&ann), membership(&bob)), (Some(json!("join")), Some(json!("join"))), "{state:?}");
+    });
+}

@@ -7,6 +7,7 @@ use matron_matrix::client_event::only_fields;
 use matron_matrix::splice::List;
 use matron_storage::Position;
 use quick_cache::sync::Cache;
+use ruma::UserId;
 
 use super::answer::{Events, Timeline};
 use super::filter::SyncFilter;
@@ -235,7 +236,8 @@ async fn without_members(view: &View<'_>, told: Vec<(StateKeyNum, EventNum)>) ->
 
 /// Lazy-loading: of all members, those who speak in the timeline (and heroes), once each.
 ///
-/// Client-server API, "Lazy-loading room members". Members that changed since the client last asked are told too.
+/// Client-server API, "Lazy-loading room members". Members that changed since the client last asked are told too. State as of
+/// the timeline's end stands for itself: what the timeline tells of members is in it too.
 async fn lazy_members(
     view: &View<'_>,
     span: &Span<'_>,
@@ -252,11 +254,14 @@ async fn lazy_members(
     if !redundant {
         wanted = sent.unsent(span.device, view.room, wanted);
     }
-    let told: HashSet<EventNum> = events
-        .iter()
-        .map(|event| event.header.num)
-        .chain(stretch.events.iter().map(|(_, event)| event.header.num))
-        .collect();
+    let mut told: HashSet<EventNum> = events.iter().map(|event| event.header.num).collect();
+    for (_, event) in &stretch.events {
+        if !span.state_after {
+            told.insert(event.header.num);
+        } else if let Some(member) = member_in(view, event).await? {
+            wanted.insert(member);
+        }
+    }
     let mut nums = Vec::new();
     for user in wanted {
         let id = view.rooms.ids.user_id(user).await?;
@@ -268,6 +273,16 @@ async fn lazy_members(
     }
     events.extend(by_nums(&view.snapshot, &nums).await?);
     Ok(())
+}
+
+/// Whose membership an event tells.
+async fn member_in(view: &View<'_>, event: &StoredEvent) -> Result<Option<UserNum>> {
+    let Some(key) = event.header.state_key.filter(|_| event.header.kind == "m.room.member") else { return Ok(None) };
+    let name = view.rooms.ids.state_key_name(key).await?;
+    match UserId::parse(&name.key) {
+        Ok(member) => view.rooms.ids.find_user(&member).await,
+        Err(_) => Ok(None),
+    }
 }
 
 /// State under the name that the client asked for it by.
