@@ -166,6 +166,10 @@ impl Model {
             if event.ignored || event.redacted || at < read {
                 continue;
             }
+            // The default rules keep a reaction from everybody: it has no class that a rule about the room could count.
+            if event.what == What::Reaction && !event.special {
+                continue;
+            }
             let outcome = by_ruma(if event.special { ruleset } else { &plain }, &event.event, context);
             if !outcome.notify {
                 continue;
