@@ -72,13 +72,14 @@ impl<T: IncomingRequest, B: DeserializeOwned> IncomingRequest for Loose<T, B> {
 pub struct Requeried<T, Q> {
     /// The request.
     pub request: T,
-    change: PhantomData<fn() -> Q>,
+    /// What the query was like.
+    pub query: Q,
 }
 
 /// How a query is changed.
-pub trait ChangeQuery {
-    /// The query as it is to be parsed.
-    fn change(query: &str) -> String;
+pub trait ChangeQuery: Default {
+    /// The query as it is to be parsed. What else is to be known of it is noted.
+    fn change(&mut self, query: &str) -> String;
 }
 
 impl<T: Metadata, Q> Metadata for Requeried<T, Q> {
@@ -98,13 +99,14 @@ impl<T: IncomingRequest, Q: ChangeQuery> IncomingRequest for Requeried<T, Q> {
         path_args: &[&str],
     ) -> Result<Self, DeserializationError> {
         let (mut parts, body) = request.into_parts();
-        let query = Q::change(parts.uri.query().unwrap_or_default());
+        let mut change = Q::default();
+        let query = change.change(parts.uri.query().unwrap_or_default());
         // What cannot be a query any more is parsed as it came.
         if let Ok(uri) = format!("{}?{query}", parts.uri.path()).parse() {
             parts.uri = uri;
         }
         let request = T::try_from_http_request_inner(http::Request::from_parts(parts, body), path_args)?;
-        Ok(Self { request, change: PhantomData })
+        Ok(Self { request, query: change })
     }
 }
 

@@ -47,6 +47,10 @@ pub enum Subject {
     Redactions(RoomNum),
     /// A user was erased.
     Erased(UserNum),
+    /// A room's resolved state.
+    State(RoomNum),
+    /// How far a user has read, or where they last spoke.
+    Read(UserNum),
 }
 
 impl From<Subject> for Topic {
@@ -61,12 +65,27 @@ impl From<Subject> for Topic {
             Subject::Rules(user) => (10, user.0),
             Subject::Redactions(room) => (11, room.0),
             Subject::Erased(user) => (12, user.0),
+            Subject::State(room) => (13, room.0),
+            Subject::Read(user) => (14, user.0),
         };
         Self { kind, subject }
     }
 }
 
 impl Subject {
+    /// Whether anybody waits for it. What the others mean for a client is announced beside them.
+    const fn wakes(self) -> bool {
+        match self {
+            Self::Room(_) | Self::Members(_) | Self::User(_) | Self::Memberships(_) | Self::DeviceList(_) => true,
+            Self::Pushers(_)
+            | Self::Rules(_)
+            | Self::Redactions(_)
+            | Self::Erased(_)
+            | Self::State(_)
+            | Self::Read(_) => false,
+        }
+    }
+
     const fn of(topic: Topic) -> Option<Self> {
         Some(match topic.kind {
             1 => Self::Room(RoomNum(topic.subject)),
@@ -78,6 +97,8 @@ impl Subject {
             10 => Self::Rules(UserNum(topic.subject)),
             11 => Self::Redactions(RoomNum(topic.subject)),
             12 => Self::Erased(UserNum(topic.subject)),
+            13 => Self::State(RoomNum(topic.subject)),
+            14 => Self::Read(UserNum(topic.subject)),
             _ => return None,
         })
     }
@@ -100,6 +121,10 @@ struct Tables {
     device_lists: Position,
     device_list_of: HashMap<UserNum, Position>,
     redactions: HashMap<RoomNum, Position>,
+    states: HashMap<RoomNum, Position>,
+    read: HashMap<UserNum, Position>,
+    /// From here on the tables know everything; of what was before, nothing.
+    began: Position,
     erased: Arc<HashMap<UserNum, Position>>,
 }
 
@@ -158,6 +183,12 @@ impl Observer for Streams {
                 Some(Subject::Redactions(room)) => {
                     tables.redactions.insert(room, *position);
                 }
+                Some(Subject::State(room)) => {
+                    tables.states.insert(room, *position);
+                }
+                Some(Subject::Read(user)) => {
+                    tables.read.insert(user, *position);
+                }
                 Some(Subject::Erased(user)) => {
                     Arc::make_mut(&mut tables.erased).insert(user, *position);
                 }
@@ -178,7 +209,7 @@ impl Observer for Streams {
             return;
         }
         for News { position, topic } in news {
-            if let Some(subject) = Subject::of(*topic) {
+            if let Some(subject) = Subject::of(*topic).filter(|subject| subject.wakes()) {
                 self.tell(subject, *position);
             }
         }
@@ -208,6 +239,7 @@ impl Streams {
     pub async fn begin(&self, snapshot: &Snapshot) -> Result<()> {
         let erased = snapshot.scan(&ERASED, ERASED.all()).collect().await?;
         let mut tables = lock(&self.tables);
+        tables.began = snapshot.position();
         tables.recent.begin(snapshot.position());
         tables.recent_users.begin(snapshot.position());
         tables.rules.begin(snapshot.position());
@@ -306,6 +338,20 @@ impl Streams {
         lock(&self.tables).redactions.get(&room).copied().unwrap_or_default()
     }
 
+    /// Whether a room's resolved state may have changed after `since`.
+    #[must_use]
+    pub fn state_changed(&self, room: RoomNum, since: Position) -> bool {
+        let tables = lock(&self.tables);
+        since < tables.began || tables.states.get(&room).is_some_and(|position| *position > since)
+    }
+
+    /// Whether a user may have read anything, or spoken, after `since`.
+    #[must_use]
+    pub fn has_read(&self, user: UserNum, since: Position) -> bool {
+        let tables = lock(&self.tables);
+        since < tables.began || tables.read.get(&user).is_some_and(|position| *position > since)
+    }
+
     /// Who was erased, and when.
     #[must_use]
     pub fn erased(&self) -> Arc<HashMap<UserNum, Position>> {
@@ -377,8 +423,7 @@ impl Streams {
                     }
                     Subject::User(user) | Subject::Memberships(user) => self.wake(user),
                     Subject::DeviceList(_) => self.wake_everybody(),
-                    // What they mean for a client is announced beside them.
-                    Subject::Pushers(_) | Subject::Rules(_) | Subject::Redactions(_) | Subject::Erased(_) => {}
+                    _ => {}
                 }
                 next = news.try_recv().ok();
             }

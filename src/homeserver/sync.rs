@@ -27,6 +27,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use answer::StateName;
 pub use classic::Request;
 pub use filter::SyncFilter;
 

@@ -93,6 +93,8 @@ impl Sum {
 struct Tally {
     /// Up to here.
     at: Position,
+    /// The room's running counts there.
+    counts: Vec<u32>,
     main: Sum,
     threads: BTreeMap<EventNum, Sum>,
     /// What marks were judged by, if there were any.
@@ -137,44 +139,52 @@ impl Counter {
         let snapshot = view.snapshot.clone();
         let ruleset = self.accounts.ruleset(&snapshot, session.user).await?;
         let room_id = RoomId::parse(&view.room_id).map_err(Error::internal)?;
-        let read = self.read_up_to(&snapshot, session.user, view.room, own).await?;
-        let mut tally = self.counted(view, session, &ruleset, &read).await?;
+        let memo = self.memos.get(session.user, view.room).filter(|memo| memo.tally.at <= snapshot.position());
+        let read = match &memo {
+            Some(memo) if memo.read.is_still(own) && !self.rooms.streams.has_read(session.user, memo.tally.at) => {
+                memo.read.clone()
+            }
+            _ => self.read_up_to(&snapshot, session.user, view.room, own).await?,
+        };
+        let mut tally = match memo {
+            Some(memo) if self.holds(&memo, view, session, &ruleset, &read).await? => memo.tally.clone(),
+            _ => Tally::default(),
+        };
         if tally.at < view.head.last || tally.at == Position::ZERO {
             let mask = mask(&ruleset, &room_id);
-            let voided = self.voided(&snapshot, view.room, tally.start(read.all)).await?;
+            // What is remembered holds only while nothing is redacted.
+            let voided = match tally.at {
+                Position::ZERO => self.voided(&snapshot, view.room, read.all).await?,
+                _ => BTreeMap::new(),
+            };
             if !mask.is_empty() {
                 count(view, mask, &read, &voided, &mut tally).await?;
             }
             self.apply_marks(view, session, (&ruleset, mask), &read, &voided, &mut tally).await?;
         }
         tally.at = snapshot.position();
+        tally.counts.clone_from(&view.head.counts);
         let counts = shown(&snapshot, &tally).await?;
         self.memos.keep(session.user, view.room, Memo { ruleset, read, tally });
         Ok(counts)
     }
 
-    /// What is remembered of an earlier count, if it is still true up to where it went; else nothing is counted yet.
-    async fn counted(
+    /// Whether an earlier count is still true up to where it went.
+    async fn holds(
         &self,
+        memo: &Memo,
         view: &View<'_>,
         session: &Session,
         ruleset: &Arc<Ruleset>,
         read: &ReadUpTo,
-    ) -> Result<Tally> {
-        let Some(memo) = self.memos.get(session.user, view.room) else { return Ok(Tally::default()) };
-        let holds = memo.tally.at <= view.snapshot.position()
-            && Arc::ptr_eq(&memo.ruleset, ruleset)
+    ) -> Result<bool> {
+        let holds = Arc::ptr_eq(&memo.ruleset, ruleset)
             && memo.read == *read
             && self.rooms.streams.redacted_at(view.room) <= memo.tally.at;
-        if !holds {
-            return Ok(Tally::default());
+        match &memo.tally.judged_by {
+            Some(judged_by) if holds => Ok(*judged_by == self.circumstances(view, session).await?),
+            _ => Ok(holds),
         }
-        if let Some(judged_by) = &memo.tally.judged_by
-            && *judged_by != self.circumstances(view, session).await?
-        {
-            return Ok(Tally::default());
-        }
-        Ok(memo.tally.clone())
     }
 
     /// The notifying events of a room after a position that were redacted.
@@ -195,7 +205,11 @@ async fn count(
 ) -> Result<()> {
     let (snapshot, room) = (&view.snapshot, view.room);
     let start = tally.start(read.main);
-    tally.main.add(mask, &view.head.counts, &counts_at(snapshot, room, start).await?, 1);
+    let before = match start == tally.at {
+        true => std::mem::take(&mut tally.counts),
+        false => counts_at(snapshot, room, start).await?,
+    };
+    tally.main.add(mask, &view.head.counts, &before, 1);
     let moved = THREAD_MOVES.range((room, tally.start(read.all).next())..=(room, Position::MAX));
     let moved = snapshot.scan(&THREAD_MOVES, moved).collect().await?;
     let mut roots: BTreeSet<EventNum> = moved.into_iter().map(|(_, root)| root).collect();

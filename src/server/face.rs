@@ -92,7 +92,12 @@ impl Face {
         let route = response.extensions().get::<matron_api::Route>().cloned();
         let status = response.status().as_u16();
         let millis = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        tracing::info!(parent: &span, status, micros = millis, "answered");
+        // What went well is counted, and told to who asks for it.
+        if status < 400 {
+            tracing::debug!(parent: &span, status, micros = millis, "answered");
+        } else {
+            tracing::info!(parent: &span, status, micros = millis, "answered");
+        }
         self.telemetry.answered(method, route, status, took);
         if let Ok(id) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID, id);

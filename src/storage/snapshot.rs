@@ -22,7 +22,11 @@ pub struct Snapshot {
     cursors: Arc<Cursors>,
 }
 
-/// What the scans of one snapshot and its clones share: one of them after the other walks with the same cursor.
+/// How many idle cursors of a family are kept.
+const IDLE_CURSORS: usize = 2;
+
+/// What the scans of all snapshots of one commit share: one of them after the other walks with the same cursor. Those whom
+/// a commit wakes read by the same few cursors, which are gone with the next commit.
 #[derive(Debug, Default)]
 struct Cursors(Mutex<Vec<(Family, Cursor)>>);
 
@@ -35,7 +39,7 @@ impl Cursors {
 
     fn put_back(&self, family: Family, cursor: Cursor) {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !idle.iter().any(|(of, _)| *of == family) {
+        if idle.iter().filter(|(of, _)| *of == family).count() < IDLE_CURSORS {
             idle.push((family, cursor));
         }
     }
@@ -46,15 +50,16 @@ impl Cursors {
 pub(crate) struct Published {
     inner: Arc<EngineSnapshot>,
     position: Position,
+    cursors: Arc<Cursors>,
 }
 
 impl Published {
     pub fn new(inner: EngineSnapshot, position: Position) -> Self {
-        Self { inner: Arc::new(inner), position }
+        Self { inner: Arc::new(inner), position, cursors: Arc::default() }
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { inner: Arc::clone(&self.inner), position: self.position, cursors: Arc::default() }
+        Snapshot { inner: Arc::clone(&self.inner), position: self.position, cursors: Arc::clone(&self.cursors) }
     }
 }
 

@@ -42,10 +42,11 @@ fn is_lazy(filter: &RoomEventFilter) -> bool {
 }
 
 /// Older clients leave the direction out, and mean forwards.
+#[derive(Default)]
 struct Forwards;
 
 impl ChangeQuery for Forwards {
-    fn change(query: &str) -> String {
+    fn change(&mut self, query: &str) -> String {
         match query {
             "" => "dir=f".to_owned(),
             query if query.split('&').any(|pair| pair.starts_with("dir=")) => query.to_owned(),

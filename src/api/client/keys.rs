@@ -2,24 +2,31 @@
 
 use std::sync::Arc;
 
+use axum::response::Response;
 use matron_homeserver::Homeserver;
 use matron_homeserver::devices::{CrossSigningKeys, Published};
 use matron_homeserver::lifecycle::Operation;
 use matron_homeserver::streams::Token;
 use matron_matrix::Error as MatrixError;
+use ruma::api::Metadata;
 use ruma::api::client::keys::upload_signatures::v3::Failure;
 use ruma::api::client::keys::{
     claim_keys, get_key_changes, get_keys, upload_keys, upload_signatures, upload_signing_keys,
 };
+use ruma::api::path_builder::PathBuilder;
 
-use crate::error::Result;
+use crate::error::{Result, raw_json};
 use crate::request::{Ruma, token};
 use crate::router::Routes;
 
 pub fn routes(routes: &mut Routes) {
     routes.add(upload);
-    routes.add(query);
-    routes.add(claim);
+    for path in get_keys::v3::Request::PATH_BUILDER.all_paths() {
+        routes.add_answering(path, query);
+    }
+    for path in claim_keys::v3::Request::PATH_BUILDER.all_paths() {
+        routes.add_answering(path, claim);
+    }
     routes.add(changes);
     routes.add(upload_cross_signing);
     routes.add(upload_signed);
@@ -35,15 +42,12 @@ async fn upload(
     Ok(upload_keys::v3::Response::new(counts.one_time))
 }
 
-async fn query(homeserver: Arc<Homeserver>, request: Ruma<get_keys::v3::Request>) -> Result<get_keys::v3::Response> {
-    Ok(homeserver.devices.query(&request.identity, request.body.device_keys).await?)
+async fn query(homeserver: Arc<Homeserver>, request: Ruma<get_keys::v3::Request>) -> Result<Response> {
+    Ok(raw_json(homeserver.devices.query(&request.identity, request.body.device_keys).await?))
 }
 
-async fn claim(
-    homeserver: Arc<Homeserver>,
-    request: Ruma<claim_keys::v3::Request>,
-) -> Result<claim_keys::v3::Response> {
-    Ok(homeserver.devices.claim(request.body.one_time_keys).await?)
+async fn claim(homeserver: Arc<Homeserver>, request: Ruma<claim_keys::v3::Request>) -> Result<Response> {
+    Ok(raw_json(homeserver.devices.claim(request.body.one_time_keys).await?))
 }
 
 /// Whose devices changed between two syncs. What changed after the second is told, too: who changed again since would be

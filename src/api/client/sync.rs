@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::response::Response;
 use matron_homeserver::Homeserver;
 use matron_homeserver::streams::{Token, TokenError};
-use matron_homeserver::sync::{Request, SyncFilter};
+use matron_homeserver::sync::{Request, StateName, SyncFilter};
 use matron_matrix::Error as MatrixError;
 use ruma::api::Metadata;
 use ruma::api::client::filter::FilterDefinition;
@@ -24,11 +24,16 @@ pub fn routes(routes: &mut Routes) {
 }
 
 /// Parameters that clients still name as their proposals did.
-struct Unstable;
+#[derive(Default)]
+struct Unstable {
+    /// Whether state after the timeline was asked for by its proposal's name, and is to be told by that.
+    state_after: bool,
+}
 
 impl ChangeQuery for Unstable {
-    fn change(query: &str) -> String {
+    fn change(&mut self, query: &str) -> String {
         let is_there = query.split('&').any(|pair| pair.starts_with("use_state_after="));
+        self.state_after = !is_there;
         let pairs =
             query.split('&').filter_map(|pair| match pair.strip_prefix("org.matrix.msc4222.use_state_after=") {
                 Some(_) if is_there => None,
@@ -40,7 +45,7 @@ impl ChangeQuery for Unstable {
 }
 
 async fn sync(homeserver: Arc<Homeserver>, request: Ruma<Requeried<v3::Request, Unstable>>) -> Result<Response> {
-    let (session, body) = (&request.identity, &request.body.request);
+    let (session, Requeried { request: body, query }) = (&request.identity, &request.body);
     let filter = match &body.filter {
         None => SyncFilter::from(&FilterDefinition::default()),
         Some(v3::Filter::FilterDefinition(definition)) => SyncFilter::from(definition),
@@ -60,10 +65,14 @@ async fn sync(homeserver: Arc<Homeserver>, request: Ruma<Requeried<v3::Request, 
         mends,
         filter,
         full_state: body.full_state,
-        state_after: body.use_state_after,
+        state: match (body.use_state_after, query.state_after) {
+            (false, _) => StateName::State,
+            (true, false) => StateName::StateAfter,
+            (true, true) => StateName::ProposedStateAfter,
+        },
         timeout: body.timeout.unwrap_or(Duration::ZERO),
         set_presence: body.set_presence.clone(),
     };
     let answer = homeserver.sync.classic(session, &asked, homeserver.stopping()).await?;
-    Ok(raw_json(answer.to_json()))
+    Ok(raw_json(answer.to_json(asked.state)))
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use matron_matrix::Error as MatrixError;
+use matron_matrix::splice::Object;
 use matron_storage::{Batch, Snapshot};
-use ruma::api::client::keys::claim_keys::v3::Response;
-use ruma::{OneTimeKeyAlgorithm, OneTimeKeyId, OwnedDeviceId, OwnedUserId, UInt};
+use ruma::{OneTimeKeyAlgorithm, OwnedDeviceId, OwnedUserId, UInt};
+use serde_json::Value;
 
-use super::directory::raw;
+use super::query::write_failures;
 use super::{Devices, TRIES, overtaken};
 use crate::error::{Error, Result};
 use crate::schema::devices::{CLAIM_HEADS, ClaimHead, ONE_TIME_KEYS, OneTimeKey};
@@ -70,44 +71,45 @@ enum Source {
 }
 
 impl Devices {
-    /// Hands out one key for each device and algorithm asked for. Whoever does not exist or has none is left out.
+    /// Hands out one key for each device and algorithm asked for, as the JSON of the answer. Whoever does not exist or has
+    /// none is left out.
     ///
     /// # Errors
     /// `M_TOO_LARGE` for too many keys at once.
     pub async fn claim(
         &self,
         wanted: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>,
-    ) -> Result<Response> {
+    ) -> Result<String> {
         if wanted.values().map(BTreeMap::len).sum::<usize>() > MOST_CLAIMS {
             return Err(MatrixError::too_large(format!("{MOST_CLAIMS} keys may be claimed at once")).into());
         }
-        let mut answer = Response::new(BTreeMap::new());
-        let claims = self.resolve(wanted, &mut answer).await?;
+        let mut failures = BTreeMap::new();
+        let claims = self.resolve(wanted, &mut failures).await?;
         let Some(keys) = self.try_claim(&claims).await? else {
             // Somebody claims from the same device: from here on one at a time.
             let _turn = self.contended.lock().await;
             for _ in 0..TRIES {
                 if let Some(keys) = self.try_claim(&claims).await? {
-                    return fill(answer, claims, keys);
+                    return answer(&claims, &keys, &failures);
                 }
             }
             return Err(overtaken());
         };
-        fill(answer, claims, keys)
+        answer(&claims, &keys, &failures)
     }
 
     /// The claims whose device exists.
     async fn resolve(
         &self,
         wanted: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>,
-        answer: &mut Response,
+        failures: &mut BTreeMap<String, Value>,
     ) -> Result<Vec<Claim>> {
         let snapshot = self.store.snapshot();
         let mut users = Vec::with_capacity(wanted.len());
         let mut asked = Vec::with_capacity(wanted.len());
         for (user_id, devices) in wanted {
             if user_id.server_name() != self.config.server_name {
-                self.unreachable(user_id.server_name().as_str(), &mut answer.failures);
+                self.unreachable(user_id.server_name().as_str(), failures);
             } else if let Some(user) = self.ids.find_user(&user_id).await? {
                 users.push(user);
                 asked.push((user_id, devices));
@@ -189,13 +191,24 @@ fn take(batch: &mut Batch, claim: &Claim, head: &ClaimHead) -> Option<Source> {
     Some(source)
 }
 
-/// The answer with the keys in it.
-fn fill(mut answer: Response, claims: Vec<Claim>, keys: Vec<Option<OneTimeKey>>) -> Result<Response> {
-    for (claim, key) in claims.into_iter().zip(keys) {
-        let Some(OneTimeKey { id, json }) = key else { continue };
-        let id = OneTimeKeyId::parse(id.as_str()).map_err(Error::internal)?;
-        let devices = answer.one_time_keys.entry(claim.user_id).or_default();
-        devices.entry(claim.device_id).or_default().insert(id, raw(json)?);
+/// The answer with the keys in it. Claims of one user stand together.
+fn answer(claims: &[Claim], keys: &[Option<OneTimeKey>], failures: &BTreeMap<String, Value>) -> Result<String> {
+    let mut out = String::with_capacity(256 + 256 * claims.len());
+    let mut whole = Object::begin(&mut out);
+    write_failures(failures, &mut whole)?;
+    let mut users = Object::begin(whole.member("one_time_keys"));
+    let claimed: Vec<_> = claims.iter().zip(keys).filter_map(|(claim, key)| Some((claim, key.as_ref()?))).collect();
+    for of_user in claimed.chunk_by(|(one, _), (other, _)| one.user == other.user) {
+        let Some((first, _)) = of_user.first() else { continue };
+        let mut devices = Object::begin(users.named(first.user_id.as_str()));
+        for (claim, key) in of_user {
+            let mut keys = Object::begin(devices.named(claim.device_id.as_str()));
+            keys.named(&key.id).push_str(&key.json);
+            keys.end();
+        }
+        devices.end();
     }
-    Ok(answer)
+    users.end();
+    whole.end();
+    Ok(out)
 }

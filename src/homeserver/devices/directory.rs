@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use matron_matrix::splice::push_text;
 use matron_storage::{Position, Snapshot};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use ruma::encryption::{CrossSigningKey, DeviceKeys};
-use ruma::serde::Raw;
 use ruma::{CanonicalJsonObject, OwnedDeviceId};
 
 use super::Devices;
@@ -27,19 +26,19 @@ const CACHE_BYTES: u64 = 32 << 20;
 pub(super) struct ListedDevice {
     pub id: OwnedDeviceId,
     pub num: DeviceNum,
-    pub keys: Option<Raw<DeviceKeys>>,
+    pub keys: Option<String>,
 }
 
 /// A master key, whole, and cut open where another user's signature goes in.
 #[derive(Debug)]
 pub(super) struct Master {
-    pub key: Raw<CrossSigningKey>,
+    pub json: String,
     pub public: String,
     open: String,
     close: String,
 }
 
-/// What is known of a user.
+/// What is known of a user: keys as JSON.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     /// Whether there is an account.
@@ -47,13 +46,18 @@ pub(super) struct Listed {
     /// In the order of their ids.
     pub devices: Vec<ListedDevice>,
     pub master: Option<Master>,
-    pub self_signing: Option<Raw<CrossSigningKey>>,
-    pub user_signing: Option<Raw<CrossSigningKey>>,
+    pub self_signing: Option<String>,
+    pub user_signing: Option<String>,
     as_of: Position,
     weight: u64,
 }
 
 impl Listed {
+    /// Bytes in memory, about.
+    pub fn bytes(&self) -> usize {
+        usize::try_from(self.weight).unwrap_or_default()
+    }
+
     /// A device by its id.
     pub fn device(&self, id: &str) -> Option<&ListedDevice> {
         let at = self.devices.binary_search_by(|device| device.id.as_str().cmp(id)).ok()?;
@@ -62,11 +66,16 @@ impl Listed {
 }
 
 impl Master {
-    /// The key with `signer`'s own signatures (a JSON object) on it.
-    pub fn with_signatures(&self, signer: &str, signatures: &str) -> Result<Raw<CrossSigningKey>> {
-        let comma = if self.open.ends_with('{') { "" } else { "," };
-        let signer = quoted(signer)?;
-        raw(format!("{}{comma}{signer}:{signatures}{}", self.open, self.close))
+    /// Appends the key with `signer`'s own signatures (a JSON object) on it.
+    pub fn write_with_signatures(&self, signer: &str, signatures: &str, out: &mut String) {
+        out.push_str(&self.open);
+        if !self.open.ends_with('{') {
+            out.push(',');
+        }
+        push_text(out, signer);
+        out.push(':');
+        out.push_str(signatures);
+        out.push_str(&self.close);
     }
 
     fn new(json: &str) -> Result<Self> {
@@ -78,7 +87,7 @@ impl Master {
         let rest = matron_matrix::signed::to_json(&rest)?;
         let open = format!("{{\"signatures\":{}", signatures.strip_suffix('}').unwrap_or("{"));
         let close = format!("}},{}", rest.strip_prefix('{').unwrap_or("}"));
-        Ok(Self { key: raw(json.to_owned())?, public, open, close })
+        Ok(Self { json: json.to_owned(), public, open, close })
     }
 }
 
@@ -160,7 +169,7 @@ async fn read_listed(snapshot: &Snapshot, user: UserNum, keys: UserKeys, exists:
             Some(json) => Some(named(json, device.display_name.as_deref())?),
             None => None,
         };
-        weight += 128 + keys.as_ref().map_or(0, |keys| keys.json().get().len() as u64);
+        weight += 128 + keys.as_ref().map_or(0, |keys| keys.len() as u64);
         devices.push(ListedDevice { id: id.into(), num: device.num, keys });
     }
     let cross_signing = [&keys.master, &keys.self_signing, &keys.user_signing];
@@ -169,28 +178,23 @@ async fn read_listed(snapshot: &Snapshot, user: UserNum, keys: UserKeys, exists:
         exists,
         devices,
         master: keys.master.as_deref().map(Master::new).transpose()?,
-        self_signing: keys.self_signing.map(raw).transpose()?,
-        user_signing: keys.user_signing.map(raw).transpose()?,
+        self_signing: keys.self_signing,
+        user_signing: keys.user_signing,
         as_of: snapshot.position(),
         weight,
     })
 }
 
 /// A device's keys with its display name in `unsigned`. What is stored has no `unsigned` and is never empty.
-fn named(json: String, display_name: Option<&str>) -> Result<Raw<DeviceKeys>> {
-    let Some(name) = display_name else { return raw(json) };
+fn named(json: String, display_name: Option<&str>) -> Result<String> {
+    let Some(name) = display_name else { return Ok(json) };
     let open = json.strip_suffix('}').ok_or_else(|| Error::internal("stored device keys are no object"))?;
-    raw(format!("{open},\"unsigned\":{{\"device_display_name\":{}}}}}", quoted(name)?))
+    Ok(format!("{open},\"unsigned\":{{\"device_display_name\":{}}}}}", quoted(name)?))
 }
 
 /// Text as a JSON string.
 pub(super) fn quoted(text: &str) -> Result<String> {
     serde_json::to_string(text).map_err(Error::internal)
-}
-
-/// Stored JSON as it is handed out.
-pub(super) fn raw<T>(json: String) -> Result<Raw<T>> {
-    Raw::from_json_string(json).map_err(Error::internal)
 }
 
 /// Stored JSON as an object.

@@ -159,6 +159,7 @@ impl Ephemeral {
             batch.announce(Subject::Room(room).into());
             // Their counts change, on all of their devices.
             batch.announce(Subject::User(user).into());
+            batch.announce(Subject::Read(user).into());
             batch.unsynced();
             match self.store.commit(batch).await {
                 Ok(_) => return Ok(()),

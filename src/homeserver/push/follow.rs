@@ -86,6 +86,10 @@ impl Follower {
         if now <= self.at {
             return Ok(false);
         }
+        if self.nobody_listens() {
+            self.at = now;
+            return Ok(false);
+        }
         let range = STREAM.range((Bound::Excluded(self.at), Bound::Included(now)));
         let page = snapshot.scan(&STREAM, range).take(PAGE).await?;
         let more = page.len() == PAGE;
@@ -105,6 +109,13 @@ impl Follower {
         self.recount(&snapshot).await?;
         self.at = until;
         Ok(more)
+    }
+
+    /// Whether nobody has a pusher, nor got one lately.
+    fn nobody_listens(&self) -> bool {
+        let news = || self.push.streams.users_since(self.at.max(self.loaded));
+        let is_pusher = |news: &(Position, Subject)| matches!(news.1, Subject::Pushers(_));
+        self.audience.users.is_empty() && news().is_some_and(|news| !news.iter().any(is_pusher))
     }
 
     /// Learns who has pushers, who is where, and who has read something.

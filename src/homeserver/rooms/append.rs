@@ -210,6 +210,7 @@ impl<'a> Append<'a> {
         self.working.head.state = new;
         let extremities = ends.iter().map(|end| end.num).collect();
         self.batch.put(&STATES, &(self.working.num, position), &StateAt { state: new, extremities });
+        self.batch.announce(Subject::State(self.working.num).into());
         Ok(changes)
     }
 

@@ -391,7 +391,7 @@ pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]
     }
     let mut shown = List::default();
     for event in super::event::by_nums(&view.snapshot, &nums).await? {
-        view.write(event, true, None, shown.element()).await?;
+        view.write_state(event, true, shown.element()).await?;
     }
     Ok(shown)
 }
@@ -410,7 +410,7 @@ pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Re
     }
     let mut shown = List::default();
     for event in super::event::by_nums(&view.snapshot, &nums).await? {
-        view.write(event, true, None, shown.element()).await?;
+        view.write_state(event, true, shown.element()).await?;
     }
     Ok(shown)
 }

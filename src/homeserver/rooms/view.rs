@@ -394,7 +394,6 @@ impl View<'_> {
     ) -> Result<()> {
         let membership = self.standing(&event).await?.membership;
         let mut unsigned = Unsigned {
-            now: Some(self.rooms.clock.millis()),
             membership: Some(membership_name(membership.unwrap_or(Membership::Leave))),
             relations,
             ..Unsigned::default()
@@ -405,14 +404,6 @@ impl View<'_> {
         {
             unsigned.transaction_id = Some(id.clone());
         }
-        if let Some(redaction) = header.redacted_by {
-            let redaction = by_num(&self.snapshot, redaction).await?.event;
-            let id = redaction.header.event_id();
-            let redaction = self.readable(redaction).await?;
-            let mut because = String::new();
-            client_event::write(&mut because, &redaction, &id, Some(&self.room_id), None)?;
-            unsigned.redacted_because = Some(because);
-        }
         if let Some(key) = header.state_key
             && header.state_after != header.state_before
             && let Some(replaced) = self.states.get(header.state_before, key).await?
@@ -421,6 +412,45 @@ impl View<'_> {
             unsigned.replaces_state = Some(replaced.header.event_id());
             unsigned.prev_sender = Some(self.rooms.ids.user_id(replaced.header.sender).await?.to_string());
             unsigned.prev_content = Some(content(&self.readable(replaced).await?)?.into());
+        }
+        self.write_with(event, with_room, unsigned, out).await
+    }
+
+    /// An event of a state, appended to what is written already: what the room is like, not how it came to be so. So it
+    /// says nothing of what was before, nor of the reader, which would cost more than all else of it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn write_state(&mut self, event: StoredEvent, with_room: bool, out: &mut String) -> Result<()> {
+        self.write_with(event, with_room, Unsigned::default(), out).await
+    }
+
+    /// As [`Self::write_state`], for who writes with serde.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn show_state(&mut self, event: StoredEvent, with_room: bool) -> Result<Box<RawValue>> {
+        let mut out = String::new();
+        self.write_state(event, with_room, &mut out).await?;
+        Ok(client_event::raw(out)?)
+    }
+
+    async fn write_with(
+        &mut self,
+        event: StoredEvent,
+        with_room: bool,
+        mut unsigned: Unsigned,
+        out: &mut String,
+    ) -> Result<()> {
+        unsigned.now = Some(self.rooms.clock.millis());
+        let header = &event.header;
+        if let Some(redaction) = header.redacted_by {
+            let redaction = by_num(&self.snapshot, redaction).await?.event;
+            let id = redaction.header.event_id();
+            let redaction = self.readable(redaction).await?;
+            let mut because = String::new();
+            client_event::write(&mut because, &redaction, &id, Some(&self.room_id), None)?;
+            unsigned.redacted_because = Some(because);
         }
         let id = header.event_id();
         let json = self.readable(event).await?;

@@ -1,12 +1,13 @@
 //! The index: the words of each event that can be searched, as long as it is not redacted.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use matron_matrix::digest;
+use matron_matrix::splice::{member, text};
 use matron_matrix::text::words;
 use matron_storage::{Batch, Position, Word};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Search;
 use crate::error::{Error, Result};
@@ -19,26 +20,22 @@ use crate::schema::search::POSTINGS;
 /// The most different words of one event that it is found by.
 const MOST_WORDS: usize = 2000;
 
-#[derive(Deserialize)]
-struct Event {
-    content: Map<String, Value>,
-}
-
 /// What of an event can be searched: client-server API, "Search Categories".
 pub(super) fn searched(event: &StoredEvent) -> Option<String> {
     let kind = event.header.kind.as_str();
     if !matches!(kind, "m.room.message" | "m.room.name" | "m.room.topic") || event.header.redacted_by.is_some() {
         return None;
     }
-    let content = serde_json::from_str::<Event>(&event.json).ok()?.content;
-    let field = |name: &str| content.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+    let content = member(&event.json, "content")?;
+    let field = |name: &str| member(content, name).and_then(text).map(Cow::into_owned);
     match kind {
         "m.room.message" => field("body"),
         "m.room.name" => field("name"),
         _ => {
-            let blocks = content.get("m.topic").and_then(|topic| topic.get("m.text")).and_then(Value::as_array);
+            let blocks = member(content, "m.topic").and_then(|topic| member(topic, "m.text")).unwrap_or("[]");
+            let blocks: Vec<Value> = serde_json::from_str(blocks).unwrap_or_default();
             let plain = |block: &&Value| block.get("mimetype").is_none_or(|kind| kind.as_str() == Some("text/plain"));
-            let plain = blocks.and_then(|blocks| blocks.iter().find(plain)?.get("body")?.as_str());
+            let plain = blocks.iter().find(plain).and_then(|block| block.get("body")?.as_str());
             let topic = field("topic").unwrap_or_default();
             Some(plain.filter(|plain| *plain != topic).map_or(topic.clone(), |plain| format!("{topic}\n{plain}")))
         }

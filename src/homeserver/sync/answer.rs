@@ -41,15 +41,30 @@ fn write_texts(texts: &[String], out: &mut String) {
     list.write(out);
 }
 
-/// State under the name that the client asked for it by; what is as of the timeline's end also under the name that clients
-/// of before know.
-fn write_state(state: Option<&Events>, state_after: Option<&Events>, object: &mut Object<'_>) {
-    if let Some(state) = state {
-        state.write(object.member("state"));
+/// Which state of a room is told, and by which name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateName {
+    /// `state`: as of the timeline's beginning.
+    State,
+    /// `state_after`: as of its end.
+    StateAfter,
+    /// The same by the name that its proposal had, MSC4222.
+    ProposedStateAfter,
+}
+
+impl StateName {
+    /// Whether it is the state as of the timeline's end.
+    #[must_use]
+    pub fn is_after(self) -> bool {
+        self != Self::State
     }
-    if let Some(state) = state_after {
-        state.write(object.member("state_after"));
-        state.write(object.member("org.matrix.msc4222.state_after"));
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::StateAfter => "state_after",
+            Self::ProposedStateAfter => "org.matrix.msc4222.state_after",
+        }
     }
 }
 
@@ -119,10 +134,8 @@ fn write_unread(unread: Unread, out: &mut String) {
 pub struct Joined {
     /// Who is in it.
     pub summary: Summary,
-    /// State up to the beginning of the timeline.
-    pub state: Option<Events>,
-    /// State up to the end of the timeline.
-    pub state_after: Option<Events>,
+    /// State up to the beginning of the timeline, or to its end: see [`StateName`].
+    pub state: Events,
     /// What happened.
     pub timeline: Timeline,
     /// Typing and receipts.
@@ -136,12 +149,12 @@ pub struct Joined {
 }
 
 impl Joined {
-    fn write(&self, out: &mut String) {
+    fn write(&self, state: StateName, out: &mut String) {
         let mut object = Object::begin(out);
         if !self.summary.is_empty() {
             self.summary.write(object.member("summary"));
         }
-        write_state(self.state.as_ref(), self.state_after.as_ref(), &mut object);
+        self.state.write(object.member(state.name()));
         self.timeline.write(object.member("timeline"));
         self.ephemeral.write_unless_empty("ephemeral", &mut object);
         self.account_data.write_unless_empty("account_data", &mut object);
@@ -170,10 +183,8 @@ fn write_map<V>(map: &BTreeMap<String, V>, name: &str, object: &mut Object<'_>, 
 /// A room that the user has left.
 #[derive(Debug, Default)]
 pub struct Left {
-    /// State up to the beginning of the timeline.
-    pub state: Option<Events>,
-    /// State up to the end of the timeline.
-    pub state_after: Option<Events>,
+    /// State up to the beginning of the timeline, or to its end: see [`StateName`].
+    pub state: Events,
     /// What happened until they left.
     pub timeline: Timeline,
     /// The user's own data of the room.
@@ -181,9 +192,9 @@ pub struct Left {
 }
 
 impl Left {
-    fn write(&self, out: &mut String) {
+    fn write(&self, state: StateName, out: &mut String) {
         let mut object = Object::begin(out);
-        write_state(self.state.as_ref(), self.state_after.as_ref(), &mut object);
+        self.state.write(object.member(state.name()));
         self.timeline.write(object.member("timeline"));
         self.account_data.write_unless_empty("account_data", &mut object);
         object.end();
@@ -222,17 +233,17 @@ impl Rooms {
         self.join.is_empty() && self.invite.is_empty() && self.knock.is_empty() && self.leave.is_empty()
     }
 
-    fn write(&self, out: &mut String) {
+    fn write(&self, state: StateName, out: &mut String) {
         let stripped = |name: &str, state: &Events, out: &mut String| {
             let mut object = Object::begin(out);
             state.write(object.member(name));
             object.end();
         };
         let mut object = Object::begin(out);
-        write_map(&self.join, "join", &mut object, Joined::write);
+        write_map(&self.join, "join", &mut object, |room, out| room.write(state, out));
         write_map(&self.invite, "invite", &mut object, |room, out| stripped("invite_state", &room.invite_state, out));
         write_map(&self.knock, "knock", &mut object, |room, out| stripped("knock_state", &room.knock_state, out));
-        write_map(&self.leave, "leave", &mut object, Left::write);
+        write_map(&self.leave, "leave", &mut object, |room, out| room.write(state, out));
         object.end();
     }
 }
@@ -296,12 +307,12 @@ impl Answer {
 
     /// The answer as JSON.
     #[must_use]
-    pub fn to_json(&self) -> String {
+    pub fn to_json(&self, state: StateName) -> String {
         let mut out = String::with_capacity(1024);
         let mut object = Object::begin(&mut out);
         object.text("next_batch", &self.next_batch);
         if !self.rooms.is_empty() {
-            self.rooms.write(object.member("rooms"));
+            self.rooms.write(state, object.member("rooms"));
         }
         self.account_data.write_unless_empty("account_data", &mut object);
         self.presence.write_unless_empty("presence", &mut object);

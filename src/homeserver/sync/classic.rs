@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::tell::shown_data;
 use super::Sync;
-use super::answer::{Answer, DeviceLists, Events, Rooms};
+use super::answer::{Answer, DeviceLists, Events, Rooms, StateName};
 use super::filter::SyncFilter;
 use crate::accounts::{Piece, Session};
 use crate::devices::{delete_up_to, key_counts, waiting};
@@ -43,8 +43,8 @@ pub struct Request {
     pub filter: SyncFilter,
     /// Whether it wants all state anew.
     pub full_state: bool,
-    /// Whether state is told as of the timeline's end.
-    pub state_after: bool,
+    /// Which state is told, by which name.
+    pub state: StateName,
     /// How long it waits for news.
     pub timeout: Duration,
     /// How the user is while the client syncs.

@@ -9,7 +9,7 @@ use matron_storage::Position;
 use quick_cache::sync::Cache;
 use ruma::UserId;
 
-use super::answer::{Events, Timeline};
+use super::answer::Timeline;
 use super::filter::SyncFilter;
 use crate::error::Result;
 use crate::rooms::event::by_nums;
@@ -90,7 +90,10 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
     let stretch = timeline(view, span).await?;
     let now = if span.until >= view.snapshot.position() { view.head.state } else { view.state_at(span.until).await? };
     let known = match span.since {
-        Some(since) if !span.full_state => view.state_at(since).await?,
+        Some(since) if !span.full_state => match view.rooms.streams.state_changed(view.room, since) {
+            true => view.state_at(since).await?,
+            false => now,
+        },
         _ => EMPTY,
     };
     let changes = diff(view.states(), known, now).await?;
@@ -114,11 +117,11 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
     Ok(News { timeline: Timeline { events, limited, prev_batch }, state, changes })
 }
 
-/// Adds an event to a list, with the fields that the client wants.
+/// Adds an event of the state to a list, with the fields that the client wants.
 async fn show(view: &mut View<'_>, event: StoredEvent, span: &Span<'_>, list: &mut List) -> Result<()> {
-    let Some(fields) = &span.filter.event_fields else { return view.write(event, false, None, list.element()).await };
+    let Some(fields) = &span.filter.event_fields else { return view.write_state(event, false, list.element()).await };
     let mut whole = String::new();
-    view.write(event, false, None, &mut whole).await?;
+    view.write_state(event, false, &mut whole).await?;
     list.push(&only_fields(&whole, fields)?);
     Ok(())
 }
@@ -283,10 +286,4 @@ async fn member_in(view: &View<'_>, event: &StoredEvent) -> Result<Option<UserNu
         Ok(member) => view.rooms.ids.find_user(&member).await,
         Err(_) => Ok(None),
     }
-}
-
-/// State under the name that the client asked for it by.
-pub(super) fn named_state(span: &Span<'_>, state: List) -> (Option<Events>, Option<Events>) {
-    let events = Events { events: state };
-    if span.state_after { (None, Some(events)) } else { (Some(events), None) }
 }

@@ -23,7 +23,7 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, UInt, UserId};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Request, SyncFilter};
+use super::{Request, StateName, SyncFilter};
 use crate::Homeserver;
 use crate::accounts::{IGNORED_USER_LIST, Session};
 use crate::clock::Clock;
@@ -285,7 +285,7 @@ impl House {
             mends: false,
             filter: SyncFilter::from(&filter),
             full_state: false,
-            state_after: false,
+            state: StateName::State,
             timeout: Duration::ZERO,
             set_presence: ruma::presence::PresenceState::Offline,
         };

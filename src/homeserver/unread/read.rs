@@ -6,7 +6,7 @@ use matron_storage::{Position, Snapshot};
 
 use super::Counter;
 use crate::error::Result;
-use crate::schema::ephemeral::{RECEIPTS, ReceiptKind};
+use crate::schema::ephemeral::RECEIPTS;
 use crate::schema::rooms::{SPOKEN, UserRoom};
 use crate::schema::{EventNum, RoomNum, UserNum};
 
@@ -21,6 +21,11 @@ pub struct ReadUpTo {
 }
 
 impl ReadUpTo {
+    /// Whether it is of the user's present stay in the room.
+    pub(super) fn is_still(&self, own: &UserRoom) -> bool {
+        own.since <= self.all
+    }
+
     /// Up to where they have read a thread, or what is in none.
     #[must_use]
     pub fn of(&self, thread: Option<EventNum>) -> Position {
@@ -46,19 +51,17 @@ impl Counter {
         let mut all = own.since;
         let mut main = Position::ZERO;
         let mut threads: BTreeMap<EventNum, Position> = BTreeMap::new();
-        for kind in [ReceiptKind::Public, ReceiptKind::Private] {
-            let rows = snapshot.scan(&RECEIPTS, RECEIPTS.under(&(room, user, kind))).collect().await?;
-            for ((.., thread), receipt) in rows {
-                let Some(read) = receipt.read else { continue };
-                match thread.as_str() {
-                    "" => all = all.max(read),
-                    "main" => main = main.max(read),
-                    root => {
-                        let digest = matron_matrix::digest::of_event_id(root);
-                        if let Some(root) = self.ids.event(snapshot, &digest).await? {
-                            let entry = threads.entry(root).or_default();
-                            *entry = (*entry).max(read);
-                        }
+        // Public and private ones.
+        for ((.., thread), receipt) in snapshot.scan(&RECEIPTS, RECEIPTS.under(&(room, user))).collect().await? {
+            let Some(read) = receipt.read else { continue };
+            match thread.as_str() {
+                "" => all = all.max(read),
+                "main" => main = main.max(read),
+                root => {
+                    let digest = matron_matrix::digest::of_event_id(root);
+                    if let Some(root) = self.ids.event(snapshot, &digest).await? {
+                        let entry = threads.entry(root).or_default();
+                        *entry = (*entry).max(read);
                     }
                 }
             }

@@ -10,6 +10,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait; what comes when they all do is counted and lost.
 const WAITING_LINES: usize = 8192;
+/// After it has written, the thread rests: lines that come meanwhile are written together, and wake nobody.
+const REST: Duration = Duration::from_millis(20);
 
 enum Message {
     Line(Vec<u8>),
@@ -87,5 +89,6 @@ fn run(messages: &Receiver<Message>, lost: &AtomicU64) {
             lost => drop(writeln!(out, "{lost} log lines were lost: they came faster than they are read")),
         }
         let _ = out.flush();
+        std::thread::sleep(REST);
     }
 }

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::rooms::power;
 use crate::schema::rooms::{CountsAt, MARKS, Mark, Membership, SPOKEN, THREAD_COUNTS, THREAD_MOVES};
 use crate::schema::{EventNum, UserNum};
+use crate::streams::Subject;
 
 impl Append<'_> {
     /// Counts an event in its class, if plain members are notified by it, and marks those for whom it may differ.
@@ -47,6 +48,7 @@ impl Append<'_> {
         if pdu.state_key.is_none() && self.is_ours(&pdu.sender) {
             let thread = thread.unwrap_or(EventNum(0));
             self.batch.put(&SPOKEN, &(self.working.num, sender, thread), &position);
+            self.batch.announce(Subject::Read(sender).into());
         }
         Ok(class)
     }

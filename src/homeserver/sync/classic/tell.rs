@@ -18,7 +18,7 @@ use crate::schema::rooms::{Membership, UserRoom};
 use crate::sync::Sync;
 use crate::sync::answer::{Events, Invited, Joined, Knocked, Left, Rooms, Summary};
 use crate::sync::ephemeral::Known;
-use crate::sync::room::{Span, named_state, news};
+use crate::sync::room::{Span, news};
 use crate::sync::summary::summary;
 
 /// What invited users may know of a room: client-server API, "Stripped state".
@@ -97,7 +97,7 @@ impl Sync {
             since: known.map(|since| since.position),
             until: snapshot.position(),
             filter: &request.filter,
-            state_after: request.state_after,
+            state_after: request.state.is_after(),
             full_state: request.full_state,
             device: session.device,
             heroes,
@@ -118,13 +118,11 @@ impl Sync {
             told_summary = summary(view).await?.0;
         }
         let counts = self.unread.unread(view, session, own).await?;
-        let (state, state_after) = named_state(&span, news.state);
         let (main, threads) =
             if request.filter.threads { (counts.main, counts.threads) } else { (counts.whole(), BTreeMap::new()) };
         Ok(Some(Joined {
             summary: told_summary,
-            state,
-            state_after,
+            state: Events { events: news.state },
             timeline: news.timeline,
             ephemeral: passing.events,
             account_data,
@@ -155,7 +153,7 @@ impl Sync {
             since: since.map(|since| since.position),
             until: own.news,
             filter: &request.filter,
-            state_after: request.state_after,
+            state_after: request.state.is_after(),
             full_state: request.full_state,
             device: session.device,
             heroes: Vec::new(),
@@ -163,8 +161,7 @@ impl Sync {
         let news = news(view, &span, &self.sent).await?;
         // Who never was in the room sees that their invite is gone, and nothing of its state.
         let state = if own.left.is_some() { news.state } else { List::default() };
-        let (state, state_after) = named_state(&span, state);
-        Ok(Left { state, state_after, timeline: news.timeline, account_data })
+        Ok(Left { state: Events { events: state }, timeline: news.timeline, account_data })
     }
 
     /// Whether an invite comes from somebody whom the user ignores, or takes no invites from.
