@@ -8,6 +8,7 @@ mod create_room;
 mod delivery;
 mod directory;
 mod door;
+mod floor;
 mod fresh;
 mod joins;
 mod keys;
@@ -29,6 +30,7 @@ pub struct Figure {
 
 /// All of them, in the order of the table.
 pub const ALL: &[Figure] = &[
+    Figure { name: "floor", measure: |bench| Box::pin(floor::measure(bench)) },
     Figure { name: "door", measure: |bench| Box::pin(door::measure(bench)) },
     Figure { name: "send", measure: |bench| Box::pin(send::measure(bench)) },
     Figure { name: "delivery", measure: |bench| Box::pin(delivery::measure(bench)) },

@@ -66,6 +66,8 @@ pub struct Rooms {
     constants: Cache<RoomNum, Arc<view::Constants>>,
     /// State events that authorized others lately.
     authorities: Cache<EventNum, Arc<Pdu>>,
+    /// State events that were shown lately.
+    shown: event::ShownEvents,
     writers: writer::Writers,
     tasks: TaskTracker,
 }
@@ -92,6 +94,7 @@ impl Rooms {
             nodes: Arc::new(tree::NodeCache::new(50_000)),
             constants: Cache::new(50_000),
             authorities: Cache::new(20_000),
+            shown: event::shown_events(),
             writers: writer::Writers::default(),
             tasks,
         }

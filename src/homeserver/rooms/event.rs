@@ -4,14 +4,46 @@ use std::sync::Arc;
 
 use matron_matrix::digest;
 use matron_matrix::event::{Pdu, redacted};
-use matron_storage::Snapshot;
+use matron_storage::{Position, Snapshot};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use ruma::room_version_rules::RoomVersionRules;
 use ruma::{EventId, OwnedEventId};
 
 use super::Rooms;
 use crate::error::{Error, Result};
-use crate::schema::EventNum;
 use crate::schema::rooms::{Arrival, EventHeader, OUTLIERS, PLACES, Place, Standing, StoredEvent, TIMELINE};
+use crate::schema::{EventNum, RoomNum};
+
+/// Bytes of state events that are kept in memory, about.
+const SHOWN_BYTES: u64 = 16 << 20;
+/// Who asks for more than this is shown all members of a large room: they would drive all others out.
+const MOST_SHOWN_AT_ONCE: usize = 128;
+
+/// A state event that was shown lately, as it lay in the store as of a position.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    as_of: Position,
+    event: Arc<StoredEvent>,
+}
+
+/// What a state event weighs in memory, about.
+#[derive(Debug, Clone)]
+pub(super) struct Weigh;
+
+impl Weighter<EventNum, Shown> for Weigh {
+    fn weight(&self, _: &EventNum, shown: &Shown) -> u64 {
+        shown.event.json.len() as u64 + 256
+    }
+}
+
+/// State events that were shown lately.
+pub(super) type ShownEvents = Cache<EventNum, Shown, Weigh>;
+
+/// No events yet.
+pub(super) fn shown_events() -> ShownEvents {
+    Cache::with_weighter(20_000, SHOWN_BYTES, Weigh)
+}
 
 /// An event and where it lies.
 #[derive(Debug, Clone)]
@@ -132,9 +164,41 @@ impl Rooms {
         Ok(pdu)
     }
 
+    /// Events of a room's state, in the order of their numbers, from memory where they were shown lately: whoever begins to
+    /// sync is shown the same ones.
+    ///
+    /// # Errors
+    /// The store cannot be read, or an event's row is missing.
+    pub async fn state_events(
+        &self,
+        snapshot: &Snapshot,
+        room: RoomNum,
+        nums: &[EventNum],
+    ) -> Result<Vec<Arc<StoredEvent>>> {
+        if nums.len() > MOST_SHOWN_AT_ONCE {
+            return Ok(by_nums(snapshot, nums).await?.into_iter().map(Arc::new).collect());
+        }
+        // An event's row changes only where it is redacted.
+        let redacted_at = self.streams.redacted_at(room);
+        let known = |num: &EventNum| Some(self.shown.get(num).filter(|shown| shown.as_of >= redacted_at)?.event);
+        let mut events: Vec<Option<Arc<StoredEvent>>> = nums.iter().map(known).collect();
+        let missing: Vec<_> =
+            nums.iter().zip(&events).filter(|(_, event)| event.is_none()).map(|(num, _)| *num).collect();
+        let mut read = by_nums(snapshot, &missing).await?.into_iter().map(Arc::new);
+        for event in events.iter_mut().filter(|event| event.is_none()) {
+            if let Some(fresh) = read.next() {
+                let shown = Shown { as_of: snapshot.position(), event: Arc::clone(&fresh) };
+                self.shown.insert(fresh.header.num, shown);
+                *event = Some(fresh);
+            }
+        }
+        Ok(events.into_iter().flatten().collect())
+    }
+
     /// The event lies in the store in another form now.
     pub(super) fn forget_authority(&self, num: EventNum) {
         self.authorities.remove(&num);
+        self.shown.remove(&num);
     }
 
     pub(super) fn remembers(&self, num: EventNum) -> bool {

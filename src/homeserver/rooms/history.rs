@@ -390,8 +390,8 @@ pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]
         nums.push(num);
     }
     let mut shown = List::default();
-    for event in super::event::by_nums(&view.snapshot, &nums).await? {
-        view.write_state(event, true, shown.element()).await?;
+    for event in view.rooms.state_events(&view.snapshot, view.room, &nums).await? {
+        view.write_state(&event, true, shown.element()).await?;
     }
     Ok(shown)
 }
@@ -409,8 +409,8 @@ pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Re
         }
     }
     let mut shown = List::default();
-    for event in super::event::by_nums(&view.snapshot, &nums).await? {
-        view.write_state(event, true, shown.element()).await?;
+    for event in view.rooms.state_events(&view.snapshot, view.room, &nums).await? {
+        view.write_state(&event, true, shown.element()).await?;
     }
     Ok(shown)
 }

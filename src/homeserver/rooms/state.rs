@@ -39,8 +39,8 @@ impl Rooms {
         let root = view.state().await?;
         let nums: Vec<_> = view.states().entries(root).await?.into_iter().map(|(_, num)| num).collect();
         let mut shown = Vec::with_capacity(nums.len());
-        for event in by_nums(&snapshot, &nums).await? {
-            shown.push(view.show_state(event, true).await?);
+        for event in self.state_events(&snapshot, view.room, &nums).await? {
+            shown.push(view.show_state(&event, true).await?);
         }
         Ok(shown)
     }
@@ -64,7 +64,7 @@ impl Rooms {
         let num = view.state_event(root, kind, key).await?.ok_or_else(missing)?;
         let event = super::event::by_num(&snapshot, num).await?.event;
         if whole {
-            return view.show_state(event, true).await;
+            return view.show_state(&event, true).await;
         }
         Ok(raw(content(&view.readable(event).await?)?.to_owned())?)
     }
@@ -94,7 +94,7 @@ impl Rooms {
             {
                 continue;
             }
-            shown.push(view.show_state(event, true).await?);
+            shown.push(view.show_state(&event, true).await?);
         }
         Ok(shown)
     }

@@ -2,6 +2,7 @@
 //!
 //! Client-server API, "Room history visibility". Every reading endpoint goes through a [`View`].
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Rooms;
-use super::event::{Found, by_num, readable};
+use super::event::{Found, by_num};
 use super::roots::root_at;
 use super::tree::{EMPTY, NodeNum, Reader};
 use crate::accounts::Session;
@@ -326,10 +327,18 @@ impl View<'_> {
     /// # Errors
     /// The store cannot be read.
     pub async fn readable(&mut self, event: StoredEvent) -> Result<Box<str>> {
-        if self.is_erased(&event).await? {
-            return Ok(redacted(&event.json, &self.rules)?);
+        match self.read(&event).await? {
+            Cow::Owned(pruned) => Ok(pruned.into()),
+            Cow::Borrowed(_) => Ok(event.json),
         }
-        readable(event, &self.rules)
+    }
+
+    /// As [`Self::readable`], of an event that others read too.
+    async fn read<'e>(&mut self, event: &'e StoredEvent) -> Result<Cow<'e, str>> {
+        if event.header.redacted_by.is_some() || self.is_erased(event).await? {
+            return Ok(Cow::Owned(redacted(&event.json, &self.rules)?.into()));
+        }
+        Ok(Cow::Borrowed(&event.json))
     }
 
     /// Whether an event is to be hidden from this user since its sender's account was erased. Who was joined when it was
@@ -413,7 +422,7 @@ impl View<'_> {
             unsigned.prev_sender = Some(self.rooms.ids.user_id(replaced.header.sender).await?.to_string());
             unsigned.prev_content = Some(content(&self.readable(replaced).await?)?.into());
         }
-        self.write_with(event, with_room, unsigned, out).await
+        self.write_with(&event, with_room, unsigned, out).await
     }
 
     /// An event of a state, appended to what is written already: what the room is like, not how it came to be so. So it
@@ -421,7 +430,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn write_state(&mut self, event: StoredEvent, with_room: bool, out: &mut String) -> Result<()> {
+    pub async fn write_state(&mut self, event: &StoredEvent, with_room: bool, out: &mut String) -> Result<()> {
         self.write_with(event, with_room, Unsigned::default(), out).await
     }
 
@@ -429,7 +438,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn show_state(&mut self, event: StoredEvent, with_room: bool) -> Result<Box<RawValue>> {
+    pub async fn show_state(&mut self, event: &StoredEvent, with_room: bool) -> Result<Box<RawValue>> {
         let mut out = String::new();
         self.write_state(event, with_room, &mut out).await?;
         Ok(client_event::raw(out)?)
@@ -437,7 +446,7 @@ impl View<'_> {
 
     async fn write_with(
         &mut self,
-        event: StoredEvent,
+        event: &StoredEvent,
         with_room: bool,
         mut unsigned: Unsigned,
         out: &mut String,
@@ -453,7 +462,7 @@ impl View<'_> {
             unsigned.redacted_because = Some(because);
         }
         let id = header.event_id();
-        let json = self.readable(event).await?;
+        let json = self.read(event).await?;
         if self.whole_events {
             return Ok(client_event::write_whole(out, &json, &id, &unsigned)?);
         }

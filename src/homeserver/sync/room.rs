@@ -12,7 +12,6 @@ use ruma::UserId;
 use super::answer::Timeline;
 use super::filter::SyncFilter;
 use crate::error::Result;
-use crate::rooms::event::by_nums;
 use crate::rooms::history::{Between, wanted};
 use crate::rooms::tree::{Change, EMPTY, diff};
 use crate::rooms::view::View;
@@ -118,7 +117,7 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
 }
 
 /// Adds an event of the state to a list, with the fields that the client wants.
-async fn show(view: &mut View<'_>, event: StoredEvent, span: &Span<'_>, list: &mut List) -> Result<()> {
+async fn show(view: &mut View<'_>, event: &StoredEvent, span: &Span<'_>, list: &mut List) -> Result<()> {
     let Some(fields) = &span.filter.event_fields else { return view.write_state(event, false, list.element()).await };
     let mut whole = String::new();
     view.write_state(event, false, &mut whole).await?;
@@ -214,13 +213,13 @@ async fn show_state(
         told = without_members(view, told).await?;
     }
     let nums: Vec<_> = told.into_iter().map(|(_, event)| event).collect();
-    let mut events = by_nums(&view.snapshot, &nums).await?;
+    let mut events = view.rooms.state_events(&view.snapshot, view.room, &nums).await?;
     if let Some(redundant) = span.filter.lazy {
         lazy_members(view, span, stretch, &mut events, (now, redundant), sent).await?;
     }
     for event in events {
         if wanted(view, filter, &event).await? {
-            show(view, event, span, &mut shown).await?;
+            show(view, &event, span, &mut shown).await?;
         }
     }
     Ok(shown)
@@ -245,7 +244,7 @@ async fn lazy_members(
     view: &View<'_>,
     span: &Span<'_>,
     stretch: &Stretch,
-    events: &mut Vec<StoredEvent>,
+    events: &mut Vec<Arc<StoredEvent>>,
     (now, redundant): (u32, bool),
     sent: &SentMembers,
 ) -> Result<()> {
@@ -274,7 +273,7 @@ async fn lazy_members(
             nums.push(num);
         }
     }
-    events.extend(by_nums(&view.snapshot, &nums).await?);
+    events.extend(view.rooms.state_events(&view.snapshot, view.room, &nums).await?);
     Ok(())
 }
 
