@@ -10,7 +10,7 @@ use super::source::Source;
 const MOST: u32 = 1_000_000;
 
 #[derive(Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { burst = 100, per_minute = 600 }")]
 struct Told {
     burst: u32,
     per_minute: u32,
