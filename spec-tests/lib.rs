@@ -11,4 +11,4 @@ mod user;
 pub use gateway::Gateway;
 pub use mail::{Letter, MailServer};
 pub use server::{SHARED_SECRET, Server};
-pub use user::{Answer, User, unique};
+pub use user::{Answer, PASSWORD, User, unique};

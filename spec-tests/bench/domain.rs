@@ -6,7 +6,7 @@ use std::sync::Arc;
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
 use matron_homeserver::clock::Clock;
-use matron_homeserver::config::{Config, PasswordHashing, Registration};
+use matron_homeserver::config::{Config, PasswordHashing, RateLimits, Registration};
 use matron_homeserver::rooms::writer::Intent;
 use matron_homeserver::schema::{DeviceNum, RoomNum};
 use matron_matrix::event::Template;
@@ -23,7 +23,7 @@ pub async fn open(folder: &Path, sync: bool) -> Arc<Homeserver> {
     let mut config = Config::named(ruma::server_name!("localhost").to_owned());
     config.password_hashing = PasswordHashing { memory_kib: 8, iterations: 1 };
     config.registration = Registration::Open;
-    config.rate_limits = false;
+    config.rate_limits.set(RateLimits::off());
     let options = Options { sync, ..Options::rocks(store(folder), CACHE_MIB << 20) };
     Homeserver::start(config, &options, Clock::system()).await.unwrap()
 }
@@ -46,6 +46,7 @@ pub async fn session(server: &Homeserver, id: &str) -> Session {
         guest: false,
         admin: false,
         suspended: false,
+        rate_limit: None,
     }
 }
 

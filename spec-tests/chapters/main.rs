@@ -22,6 +22,7 @@ mod openid;
 mod presence;
 mod profiles;
 mod pushing;
+mod rate_limiting;
 mod relating;
 mod reporting;
 mod room_history;

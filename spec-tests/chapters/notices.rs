@@ -10,7 +10,7 @@ use crate::run;
 const PATH: &str = "/_synapse/admin/v1/send_server_notice";
 
 /// An account that may call the admin API.
-async fn administrator(server: &Server) -> User {
+pub async fn administrator(server: &Server) -> User {
     let register = "/_synapse/admin/v1/register";
     let mut user = User::stranger(&server.url);
     let nonce = user.get(register).await.ok()["nonce"].as_str().unwrap().to_owned();

@@ -1,5 +1,6 @@
 //! Who may what: every endpoint that asks for a token, as a stranger, with a token that is none, as somebody whose account
-//! is closed, and every endpoint of a room as somebody who never was in it and as somebody who is banned.
+//! is closed; every endpoint of a room as somebody who never was in it and as somebody who is banned; every endpoint for
+//! administrators as somebody who is none.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +9,7 @@ use spec_tests::User;
 use crate::{run, server};
 
 /// Endpoints of one's own account: `{me}` is the caller, `{them}` somebody else.
-const OWN: [(&str, &str); 98] = [
+const OWN: [(&str, &str); 101] = [
     ("GET", "/v3/account/whoami"),
     ("GET", "/v3/account/3pid"),
     ("POST", "/v3/account/3pid/add"),
@@ -107,6 +108,9 @@ const OWN: [(&str, &str); 98] = [
     ("POST", "/unstable/org.matrix.msc3814.v1/dehydrated_device/X/events"),
     ("POST", "/_synapse/admin/v1/send_server_notice"),
     ("PUT", "/_synapse/admin/v1/send_server_notice/1"),
+    ("GET", "/_synapse/admin/v1/users/{them}/override_ratelimit"),
+    ("POST", "/_synapse/admin/v1/users/{them}/override_ratelimit"),
+    ("DELETE", "/_synapse/admin/v1/users/{them}/override_ratelimit"),
 ];
 
 /// Endpoints of a room, with a body that is right.
@@ -271,6 +275,21 @@ fn what_is_one_users_own_is_no_other_users() {
             };
             let answer = place.call(&ann, method, &path, body).await;
             assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
+        }
+    });
+}
+
+#[test]
+fn what_is_for_administrators_is_for_nobody_else() {
+    run(async {
+        let place = Place::new().await;
+        let ann = server().await.user("ann").await;
+        for (method, path) in OWN.into_iter().filter(|(_, path)| path.starts_with("/_synapse/admin/")) {
+            // About others, and about oneself.
+            for path in [path.to_owned(), path.replace("{them}", &ann.id)] {
+                let answer = place.call(&ann, method, &path, "{}").await;
+                assert_eq!((answer.status, &answer.body["errcode"]), (403, &json!("M_FORBIDDEN")), "{method} {path}");
+            }
         }
     });
 }

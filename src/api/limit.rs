@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::Method;
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
+use matron_homeserver::config::RateLimits;
 use matron_homeserver::limiter::{Budget, Limiter, network};
 use matron_homeserver::schema::UserNum;
 use matron_matrix::Error as MatrixError;
@@ -16,7 +17,7 @@ use crate::request::Client;
 /// How many users and addresses are remembered per class.
 const REMEMBERED: usize = 20_000;
 
-/// A sort of request that the spec marks as limited.
+/// A sort of request that is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Logging in, and refreshing tokens.
@@ -27,40 +28,60 @@ pub enum Class {
     Join,
     /// Sending into rooms.
     Send,
+    /// Moving bytes: uploads, downloads, thumbnails, previews of pages.
+    Media,
     /// All others.
     Other,
 }
 
 impl Class {
-    /// The class of an endpoint at a path of its own; none where the spec does not limit it.
+    /// The class of an endpoint at a path of its own; none where it is not limited.
+    ///
+    /// The spec marks which endpoints are. It leaves out sending, making rooms and the old downloads, which cost a server
+    /// most: those are limited as well ("Rate limiting": a server should, lest it be overloaded).
     pub fn of<T: Metadata>(path: &str) -> Option<Self> {
-        T::RATE_LIMITED.then(|| Self::by_path(&T::METHOD, path))
+        let class = Self::by_path(&T::METHOD, path);
+        (T::RATE_LIMITED || matches!(class, Self::Join | Self::Send | Self::Media)).then_some(class)
     }
 
     fn by_path(method: &Method, path: &str) -> Self {
-        if *method == Method::GET {
-            return Self::Other;
-        }
-        let mut parts = path.split('/').skip(4);
-        let (first, third) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
-        match (first, third) {
-            ("login" | "refresh", _) => Self::LogIn,
-            ("register", _) => Self::Register,
-            ("join" | "knock" | "createRoom", _) | ("rooms", "join" | "invite" | "knock" | "upgrade") => Self::Join,
-            ("rooms", _) => Self::Send,
+        let parts: Vec<_> = path.split('/').skip(2).collect();
+        match (method.as_str(), parts.as_slice()) {
+            (_, ["client", _, "media", "config"] | ["media", _, "config"]) => Self::Other,
+            (_, ["client", _, "media", ..] | ["media", ..]) => Self::Media,
+            ("GET", _) => Self::Other,
+            (_, ["client", _, "login" | "refresh", ..]) => Self::LogIn,
+            (_, ["client", _, "register", ..]) => Self::Register,
+            (
+                _,
+                ["client", _, "join" | "knock" | "createRoom", ..]
+                | ["client", _, "rooms", _, "join" | "invite" | "knock" | "upgrade", ..],
+            ) => Self::Join,
+            (_, ["client", _, "rooms", ..]) => Self::Send,
             _ => Self::Other,
         }
     }
 
-    /// Whole wards stand behind one address at the change of shift, so that log-ins per address are many; wrong ones are
-    /// counted apart, by account.
-    const fn budget(self) -> Budget {
+    const fn budget(self, limits: &RateLimits) -> Budget {
         match self {
-            Self::LogIn => Budget { burst: 200, per_minute: 300 },
-            Self::Register => Budget { burst: 20, per_minute: 20 },
-            Self::Join => Budget { burst: 50, per_minute: 60 },
-            Self::Send => Budget { burst: 100, per_minute: 600 },
-            Self::Other => Budget { burst: 300, per_minute: 1800 },
+            Self::LogIn => limits.log_in,
+            Self::Register => limits.register,
+            Self::Join => limits.join,
+            Self::Send => limits.send,
+            Self::Media => limits.media,
+            Self::Other => limits.other,
+        }
+    }
+
+    /// The budget for a request of this class; none where the caller has no limits. An administrator's word for a user
+    /// replaces what is configured for sending, as in Synapse, or lifts all limits.
+    fn budget_for(self, session: Option<&Session>, limits: &RateLimits) -> Option<Budget> {
+        match session.and_then(|session| session.rate_limit) {
+            None => Some(self.budget(limits)),
+            Some(own) => {
+                let sending = own.budget()?;
+                Some(if self == Self::Send { sending } else { self.budget(limits) })
+            }
         }
     }
 }
@@ -78,18 +99,20 @@ pub struct Limits {
     register: Limiter<Who>,
     join: Limiter<Who>,
     send: Limiter<Who>,
+    media: Limiter<Who>,
     other: Limiter<Who>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let limiter = |class: Class| Limiter::new(class.budget(), REMEMBERED);
+        let limiter = || Limiter::new(REMEMBERED);
         Self {
-            log_in: limiter(Class::LogIn),
-            register: limiter(Class::Register),
-            join: limiter(Class::Join),
-            send: limiter(Class::Send),
-            other: limiter(Class::Other),
+            log_in: limiter(),
+            register: limiter(),
+            join: limiter(),
+            send: limiter(),
+            media: limiter(),
+            other: limiter(),
         }
     }
 }
@@ -103,24 +126,31 @@ impl Limits {
         session: Option<&Session>,
         client: &Client,
     ) -> Result<()> {
-        if !homeserver.config.rate_limits {
+        let limits = homeserver.config.rate_limits.get();
+        if !limits.enabled {
             return Ok(());
         }
+        let Some(budget) = class.budget_for(session, &limits) else { return Ok(()) };
         let who = session.map_or_else(|| Who::Address(client.address.map(network)), |session| Who::User(session.user));
         let limiter = match class {
             Class::LogIn => &self.log_in,
             Class::Register => &self.register,
             Class::Join => &self.join,
             Class::Send => &self.send,
+            Class::Media => &self.media,
             Class::Other => &self.other,
         };
-        Ok(limiter.take(&who, homeserver.clock.millis()).map_err(MatrixError::limit_exceeded)?)
+        Ok(limiter.take(&who, budget, homeserver.clock.millis()).map_err(MatrixError::limit_exceeded)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http::Method;
+    use ruma::api::client::account::whoami;
+    use ruma::api::client::media::get_content;
+    use ruma::api::client::membership::joined_rooms;
+    use ruma::api::client::message::send_message_event;
 
     use super::Class;
 
@@ -131,15 +161,41 @@ mod tests {
             ("/_matrix/client/v1/login/get_token", Class::LogIn),
             ("/_matrix/client/v3/refresh", Class::LogIn),
             ("/_matrix/client/v3/register", Class::Register),
+            ("/_matrix/client/v3/createRoom", Class::Join),
             ("/_matrix/client/v3/join/{room_id_or_alias}", Class::Join),
             ("/_matrix/client/v3/rooms/{room_id}/join", Class::Join),
             ("/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}", Class::Send),
+            ("/_matrix/client/v3/rooms/{room_id}/leave", Class::Send),
+            ("/_matrix/media/v3/upload", Class::Media),
+            ("/_matrix/media/v3/upload/{server_name}/{media_id}", Class::Media),
+            ("/_matrix/media/v1/create", Class::Media),
             ("/_matrix/client/v3/account/password", Class::Other),
             ("/", Class::Other),
         ];
         for (path, class) in classes {
             assert_eq!(Class::by_path(&Method::POST, path), class, "{path}");
         }
-        assert_eq!(Class::by_path(&Method::GET, "/_matrix/client/v3/login"), Class::Other);
+        for (path, class) in [
+            ("/_matrix/client/v3/login", Class::Other),
+            ("/_matrix/client/v3/rooms/{room_id}/messages", Class::Other),
+            ("/_matrix/client/v1/media/download/{server_name}/{media_id}", Class::Media),
+            ("/_matrix/client/v1/media/preview_url", Class::Media),
+            ("/_matrix/media/v3/thumbnail/{server_name}/{media_id}", Class::Media),
+            ("/_matrix/client/v1/media/config", Class::Other),
+            ("/_matrix/media/v3/config", Class::Other),
+        ] {
+            assert_eq!(Class::by_path(&Method::GET, path), class, "{path}");
+        }
+    }
+
+    #[test]
+    #[allow(deprecated, reason = "the old downloads are the point")]
+    fn what_costs_is_limited_whether_or_not_the_spec_marks_it() {
+        let send = "/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}";
+        assert_eq!(Class::of::<send_message_event::v3::Request>(send), Some(Class::Send));
+        let download = "/_matrix/media/v3/download/{server_name}/{media_id}";
+        assert_eq!(Class::of::<get_content::v3::Request>(download), Some(Class::Media));
+        assert_eq!(Class::of::<whoami::v3::Request>("/_matrix/client/v3/account/whoami"), Some(Class::Other));
+        assert_eq!(Class::of::<joined_rooms::v3::Request>("/_matrix/client/v3/joined_rooms"), None);
     }
 }

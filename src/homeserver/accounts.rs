@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Result;
 use crate::ids::Ids;
+use crate::schema::accounts::RateLimitOverride;
 use crate::schema::{DeviceNum, UserNum};
 use crate::streams::Streams;
 
@@ -42,6 +43,7 @@ mod attempts;
 mod devices;
 mod names;
 mod password;
+mod rate_limits;
 mod rows;
 mod sessions;
 mod tokens;
@@ -72,6 +74,8 @@ pub struct Session {
     pub admin: bool,
     /// Whether it may read, but not act towards others.
     pub suspended: bool,
+    /// The user's own limit on requests, if an administrator set one.
+    pub rate_limit: Option<RateLimitOverride>,
 }
 
 impl Session {
@@ -114,7 +118,7 @@ impl Accounts {
             ids,
             sessions: sessions::Sessions::new(),
             passwords: password::Passwords::new(config.password_hashing),
-            attempts: attempts::Attempts::new(config.rate_limits, clock.clone()),
+            attempts: attempts::Attempts::new(Arc::clone(&config), clock.clone()),
             touched: Cache::new(50_000),
             clock,
             config,

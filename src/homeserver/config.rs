@@ -1,10 +1,13 @@
 //! What the domain needs to be told: the part of the configuration that concerns it.
 
+mod rate_limits;
+
 use std::path::PathBuf;
 
 use ruma::{OwnedServerName, RoomVersionId};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
+pub use self::rate_limits::{Live, RateLimits};
 use crate::remote::addresses::Addresses;
 
 /// Who may make an account.
@@ -236,8 +239,8 @@ pub struct Config {
     pub access_token_lifetime: u64,
     /// Milliseconds for which the content of a redacted event is kept, hidden, before it is overwritten.
     pub redacted_lifetime: u64,
-    /// Whether the limits on requests are on.
-    pub rate_limits: bool,
+    /// The limits on requests.
+    pub rate_limits: Live<RateLimits>,
     /// How this server calls others.
     pub outgoing: Outgoing,
     /// Media.
@@ -272,7 +275,7 @@ impl Config {
             password_hashing: PasswordHashing { memory_kib: 19_456, iterations: 2 },
             access_token_lifetime: 60 * 60 * 1000,
             redacted_lifetime: 7 * 24 * 60 * 60 * 1000,
-            rate_limits: true,
+            rate_limits: Live::new(RateLimits::default()),
             outgoing: Outgoing::default(),
             media: Media {
                 storage: MediaStorage::Temporary,

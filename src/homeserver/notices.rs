@@ -122,6 +122,7 @@ impl Notices {
                     guest: false,
                     admin: false,
                     suspended: false,
+                    rate_limit: None,
                 })
             })
             .await

@@ -3,6 +3,7 @@
 mod document;
 mod keys;
 mod media;
+mod rate_limits;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -14,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use matron_homeserver::config::{
-    Config as Domain, Findable, Finding, Mail, MailSecurity, Notices, Outgoing, PasswordHashing, Publication, Push,
-    Registration, Turn, TurnAccess,
+    Config as Domain, Findable, Finding, Live, Mail, MailSecurity, Notices, Outgoing, PasswordHashing, Publication,
+    Push, Registration, Turn, TurnAccess,
 };
 use matron_homeserver::remote::addresses::Addresses;
 use matron_homeserver::remote::mail::is_mailbox;
@@ -173,7 +174,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let guests = source.get("guests.enabled");
     let presence = source.get("presence.enabled");
     let finding = finding(source);
-    let rate_limits = source.get("rate_limits.enabled");
+    let rate_limits = rate_limits::read(source);
     let turn = turn(source);
     let notices = notices(source);
     let memory_kib = within(source, "password_hashing.memory_kib", 8, 4 << 20);
@@ -199,7 +200,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         default_room_version: room_version?,
         password_hashing: PasswordHashing { memory_kib: memory_kib?, iterations: iterations? },
         redacted_lifetime: u64::from(keep_days?) * 24 * 60 * 60 * 1000,
-        rate_limits: rate_limits?,
+        rate_limits: Live::new(rate_limits?),
         outgoing: outgoing?,
         media: media?,
         push: Push {

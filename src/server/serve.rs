@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use matron_homeserver::Homeserver;
 use matron_homeserver::clock::Clock;
+use matron_homeserver::config::Config as Domain;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +42,7 @@ struct Running {
     config: Config,
     file: Option<PathBuf>,
     logs: Logs,
+    domain: Arc<Domain>,
     face: Arc<Face>,
     certificates: Vec<Box<dyn Fn() -> Result<()> + Send + Sync>>,
 }
@@ -163,7 +165,8 @@ fn accept(
     if let Some(control) = sockets.control {
         connections.spawn(control.serve(Arc::clone(homeserver), stop.clone()));
     }
-    Running { config, file, logs, face, certificates }
+    let domain = Arc::clone(&homeserver.config);
+    Running { config, file, logs, domain, face, certificates }
 }
 
 impl Running {
@@ -176,6 +179,7 @@ impl Running {
             Err(problems) => tracing::error!("not reloaded:\n{problems}"),
             Ok(config) => {
                 self.face.trust(config.trusted_proxies.clone());
+                self.domain.rate_limits.set(config.domain.rate_limits.get());
                 let certificates = self.certificates.iter().map(|reload| reload());
                 for failed in certificates.chain([self.logs.set_filter(&config.log_filter)]) {
                     if let Err(error) = failed {

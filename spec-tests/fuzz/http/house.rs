@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use http::{Method, Request, header};
 use matron_homeserver::Homeserver;
 use matron_homeserver::clock::Clock;
-use matron_homeserver::config::{Config, PasswordHashing, Registration};
+use matron_homeserver::config::{Config, PasswordHashing, RateLimits, Registration};
 use matron_storage::Options;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -53,7 +53,7 @@ impl House {
         config.registration = Registration::Open;
         config.registration_shared_secret = Some("secret".to_owned());
         config.guests = true;
-        config.rate_limits = false;
+        config.rate_limits.set(RateLimits::off());
         let now = AtomicU64::new(1_700_000_000_000);
         let clock = Clock::by(move || now.fetch_add(1, Ordering::Relaxed));
         let server = Homeserver::start(config, &Options::memory(), clock).await.expect("a homeserver");

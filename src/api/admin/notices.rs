@@ -5,17 +5,15 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::{Method, StatusCode};
 use matron_homeserver::Homeserver;
-use matron_homeserver::accounts::Session;
 use matron_homeserver::notices::Notice;
 use matron_homeserver::rooms::writer::TransactionKey;
 use matron_matrix::{Error as MatrixError, canonical};
 use ruma::OwnedUserId;
-use ruma::api::auth_scheme::AccessToken;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::authenticate::Authenticate;
+use super::administrator;
 use crate::error::{self, Result};
 use crate::request;
 use crate::router::{Raw, Routes, read_body};
@@ -44,10 +42,7 @@ fn message() -> String {
 }
 
 async fn send(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
-    let session: Session = AccessToken::authenticate(&homeserver, &raw.parts, &raw.client).await?;
-    if !session.admin {
-        return Err(MatrixError::forbidden("this is for administrators").into());
-    }
+    let session = administrator(&homeserver, &raw.parts, &raw.client).await?;
     let transaction = raw.path_args.first().map(|id| {
         if id.len() > MAX_TXN_ID_BYTES {
             return Err(MatrixError::invalid_param("a transaction id has 255 bytes at most"));

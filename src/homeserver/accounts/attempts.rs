@@ -1,23 +1,21 @@
 //! Guessing: how many wrong passwords an account and an address may bring.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use matron_matrix::Error as MatrixError;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::error::Result;
 use crate::limiter::{Budget, Limiter, network};
 
-/// A person mistypes some times; a program that guesses gets nowhere with twelve a minute.
-const PER_ACCOUNT: Budget = Budget { burst: 10, per_minute: 12 };
-/// A whole building may stand behind one address.
-const PER_ADDRESS: Budget = Budget { burst: 60, per_minute: 60 };
 /// How many accounts and addresses are remembered.
 const REMEMBERED: usize = 50_000;
 
 #[derive(Debug)]
 pub(super) struct Attempts {
-    on: bool,
+    config: Arc<Config>,
     clock: Clock,
     accounts: Limiter<String>,
     addresses: Limiter<IpAddr>,
@@ -28,38 +26,34 @@ pub(super) struct Attempts {
 #[must_use]
 pub(crate) struct Attempt<'a> {
     attempts: &'a Attempts,
-    account: Option<String>,
-    address: Option<IpAddr>,
+    account: Option<(String, Budget)>,
+    address: Option<(IpAddr, Budget)>,
 }
 
 impl Attempts {
-    pub(super) fn new(on: bool, clock: Clock) -> Self {
-        Self {
-            on,
-            clock,
-            accounts: Limiter::new(PER_ACCOUNT, REMEMBERED),
-            addresses: Limiter::new(PER_ADDRESS, REMEMBERED),
-        }
+    pub(super) fn new(config: Arc<Config>, clock: Clock) -> Self {
+        Self { config, clock, accounts: Limiter::new(REMEMBERED), addresses: Limiter::new(REMEMBERED) }
     }
 
     /// Begins an attempt on an account (by whatever name the client calls it) from an address.
     pub(super) fn begin(&self, account: Option<&str>, address: Option<IpAddr>) -> Result<Attempt<'_>> {
         let mut attempt = Attempt { attempts: self, account: None, address: None };
-        if !self.on {
+        let limits = self.config.rate_limits.get();
+        if !limits.enabled {
             return Ok(attempt);
         }
         let now = self.clock.millis();
         if let Some(account) = account {
             let account: String = account.chars().take(255).collect::<String>().to_lowercase();
-            self.accounts.take(&account, now).map_err(MatrixError::limit_exceeded)?;
-            attempt.account = Some(account);
+            self.accounts.take(&account, limits.failed_per_account, now).map_err(MatrixError::limit_exceeded)?;
+            attempt.account = Some((account, limits.failed_per_account));
         }
         if let Some(address) = address.map(network) {
-            if let Err(wait) = self.addresses.take(&address, now) {
+            if let Err(wait) = self.addresses.take(&address, limits.failed_per_address, now) {
                 attempt.right();
                 return Err(MatrixError::limit_exceeded(wait).into());
             }
-            attempt.address = Some(address);
+            attempt.address = Some((address, limits.failed_per_address));
         }
         Ok(attempt)
     }
@@ -68,23 +62,33 @@ impl Attempts {
 impl Attempt<'_> {
     /// It was right: it does not count.
     pub(crate) fn right(self) {
-        if let Some(account) = &self.account {
-            self.attempts.accounts.give_back(account);
+        if let Some((account, budget)) = &self.account {
+            self.attempts.accounts.give_back(account, *budget);
         }
-        if let Some(address) = &self.address {
-            self.attempts.addresses.give_back(address);
+        if let Some((address, budget)) = &self.address {
+            self.attempts.addresses.give_back(address, *budget);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::Attempts;
     use crate::clock::Clock;
+    use crate::config::{Config, RateLimits};
+    use crate::limiter::Budget;
+
+    fn attempts(limits: RateLimits) -> Attempts {
+        let config = Config::named(ruma::server_name!("localhost").to_owned());
+        config.rate_limits.set(limits);
+        Attempts::new(Arc::new(config), Clock::by(|| 1_000_000))
+    }
 
     #[test]
     fn wrong_ones_run_out_and_right_ones_do_not() {
-        let attempts = Attempts::new(true, Clock::by(|| 1_000_000));
+        let attempts = attempts(RateLimits::default());
         for _ in 0..100 {
             attempts.begin(Some("ann"), None).unwrap().right();
         }
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn addresses_run_out_by_network() {
-        let attempts = Attempts::new(true, Clock::by(|| 1_000_000));
+        let attempts = attempts(RateLimits::default());
         for n in 0..60 {
             let _ = attempts.begin(None, format!("2001:db8::{n:x}").parse().ok()).unwrap();
         }
@@ -108,8 +112,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_right_costs_an_address_nothing_and_neither_does_what_its_account_refuses() {
+        let attempts = attempts(RateLimits {
+            failed_per_account: Budget { burst: 1, per_minute: 1 },
+            failed_per_address: Budget { burst: 2, per_minute: 1 },
+            ..RateLimits::default()
+        });
+        let address = "10.0.0.1".parse().ok();
+        for _ in 0..10 {
+            attempts.begin(Some("ann"), address).unwrap().right();
+        }
+        let _ = attempts.begin(Some("ann"), address).unwrap();
+        assert!(attempts.begin(Some("ann"), address).is_err());
+        let _ = attempts.begin(Some("bob"), address).unwrap();
+        assert!(attempts.begin(Some("cat"), address).is_err());
+        assert!(attempts.begin(Some("cat"), "10.0.0.2".parse().ok()).is_ok());
+    }
+
+    #[test]
+    fn a_change_of_the_limits_is_heeded_at_once() {
+        let attempts = attempts(RateLimits::default());
+        for _ in 0..10 {
+            let _ = attempts.begin(Some("ann"), None).unwrap();
+        }
+        assert!(attempts.begin(Some("ann"), None).is_err());
+        let more = Budget { burst: 20, per_minute: 20 };
+        attempts.config.rate_limits.set(RateLimits { failed_per_account: more, ..RateLimits::default() });
+        assert!(attempts.begin(Some("ann"), None).is_ok());
+    }
+
+    #[test]
     fn off_is_off() {
-        let attempts = Attempts::new(false, Clock::by(|| 1_000_000));
+        let attempts = attempts(RateLimits::off());
         for _ in 0..1000 {
             let _ = attempts.begin(Some("ann"), "10.0.0.1".parse().ok()).unwrap();
         }

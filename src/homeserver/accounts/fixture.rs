@@ -51,7 +51,7 @@ impl Fixture {
         batch.put(&ACCOUNTS, &user, &account);
         self.0.store.commit(batch).await.unwrap();
         let (device_id, device) = (owned_device_id!("DEVICE"), DeviceNum(user.0));
-        Session { user_id, user, device_id, device, guest: false, admin: false, suspended: false }
+        Session { user_id, user, device_id, device, guest: false, admin: false, suspended: false, rate_limit: None }
     }
 
     pub async fn room(&self, room_id: &RoomId) -> RoomNum {

@@ -84,6 +84,7 @@ mod tests {
             guest: false,
             admin: false,
             suspended: false,
+            rate_limit: None,
         };
         Access { session, expires: None, locked: false }
     }

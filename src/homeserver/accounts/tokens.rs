@@ -9,7 +9,9 @@ use ruma::OwnedDeviceId;
 use super::sessions::Access;
 use super::{Accounts, Session};
 use crate::error::{Error, Result};
-use crate::schema::accounts::{AccountKind, DEVICE_TOKENS, TOKEN_ROUNDS, TOKENS, Token, TokenKind};
+use crate::schema::accounts::{
+    AccountKind, DEVICE_TOKENS, RATE_LIMIT_OVERRIDES, TOKEN_ROUNDS, TOKENS, Token, TokenKind,
+};
 use crate::schema::{DeviceNum, Digest, UserNum};
 
 mod login;
@@ -127,6 +129,7 @@ impl Accounts {
                 guest: account.kind == AccountKind::Guest,
                 admin: account.admin,
                 suspended: account.suspended,
+                rate_limit: snapshot.get(&RATE_LIMIT_OVERRIDES, &token.user).await?,
             };
             let access = Access { session, expires: token.expires, locked: account.locked };
             self.sessions.remember(round, *digest, access.clone());

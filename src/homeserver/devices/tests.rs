@@ -105,7 +105,16 @@ impl World {
         batch.put(&DEVICES, &(user, device_id.to_owned()), &row);
         self.devices.note_change(&mut batch, &self.snapshot(), user).await.unwrap();
         self.store.commit(batch).await.unwrap();
-        Session { user_id, user, device_id: device_id.into(), device, guest: false, admin: false, suspended: false }
+        Session {
+            user_id,
+            user,
+            device_id: device_id.into(),
+            device,
+            guest: false,
+            admin: false,
+            suspended: false,
+            rate_limit: None,
+        }
     }
 
     pub async fn upload(&self, session: &Session, keys: Option<&Value>, one_time: &Value) -> Result<KeyCounts> {

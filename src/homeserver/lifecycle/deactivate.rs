@@ -14,7 +14,9 @@ use super::authorize::Operation;
 use super::devices::TRIES_AT_LOG_INS;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::accounts::{ACCOUNT_DATA, ACCOUNTS, Account, ERASED, FILTERS, IGNORED_BY, PROFILES, SPECIAL_RULES};
+use crate::schema::accounts::{
+    ACCOUNT_DATA, ACCOUNTS, Account, ERASED, FILTERS, IGNORED_BY, PROFILES, RATE_LIMIT_OVERRIDES, SPECIAL_RULES,
+};
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
@@ -75,13 +77,14 @@ impl Lifecycle {
         Err(Error::internal("an account changes all the time"))
     }
 
-    /// Deletes addresses, profile, account data and filters, by `batch`.
+    /// Deletes addresses, profile, account data, filters and limits of the user's own, by `batch`.
     async fn forget_belongings(&self, batch: &mut Batch, snapshot: &Snapshot, user: UserNum) -> Result<()> {
         for ignored in self.ignored(snapshot, user).await? {
             batch.delete(&IGNORED_BY, &(ignored, user));
         }
         self.accounts.forget_name(batch, snapshot, user).await?;
         self.accounts.forget_emails(batch, snapshot, user).await?;
+        batch.delete(&RATE_LIMIT_OVERRIDES, &user);
         batch.delete(&SPECIAL_RULES, &user);
         batch.announce(Subject::Rules(user).into());
         batch.delete_range(&PROFILES, &PROFILES.under(&(user,)));

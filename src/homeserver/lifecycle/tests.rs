@@ -43,7 +43,7 @@ impl House {
         let mut config = Config::named(server_name!("localhost").to_owned());
         config.password_hashing = PasswordHashing { memory_kib: 8, iterations: 1 };
         config.registration = config::Registration::Open;
-        config.rate_limits = false;
+        config.rate_limits.set(config::RateLimits::off());
         change(&mut config);
         let now = Arc::new(AtomicU64::new(1_700_000_000_000));
         let told = Arc::clone(&now);

@@ -84,7 +84,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { addresses: Limiter::new(PER_ADDRESS, REMEMBERED), clients: Limiter::new(PER_CLIENT, REMEMBERED) }
+        Self { addresses: Limiter::new(REMEMBERED), clients: Limiter::new(REMEMBERED) }
     }
 }
 
@@ -211,12 +211,13 @@ impl Lifecycle {
     }
 
     fn limit(&self, address: &str, client: Option<IpAddr>, now: u64) -> Result<()> {
-        if !self.config.rate_limits {
+        if !self.config.rate_limits.get().enabled {
             return Ok(());
         }
         let client = client.map(network);
-        self.letter_limits.clients.take(&client, now).map_err(MatrixError::limit_exceeded)?;
-        self.letter_limits.addresses.take(&address.to_owned(), now).map_err(MatrixError::limit_exceeded)?;
+        let limits = &self.letter_limits;
+        limits.clients.take(&client, PER_CLIENT, now).map_err(MatrixError::limit_exceeded)?;
+        limits.addresses.take(&address.to_owned(), PER_ADDRESS, now).map_err(MatrixError::limit_exceeded)?;
         Ok(())
     }
 

@@ -113,6 +113,7 @@ fn user(number: u64) -> Session {
         guest: false,
         admin: false,
         suspended: false,
+        rate_limit: None,
     }
 }
 

@@ -74,13 +74,14 @@ impl Media {
     /// Takes an upload in and answers its name, when it is on disk.
     ///
     /// # Errors
-    /// `M_TOO_LARGE`, `M_FORBIDDEN` where the user's quota is used up, `M_INVALID_PARAM`.
+    /// `M_TOO_LARGE`, `M_FORBIDDEN` where the user's quota is used up, `M_INVALID_PARAM`, `M_USER_SUSPENDED`.
     pub async fn upload<E: Display>(
         self: &Arc<Self>,
         session: &Session,
         told: Told,
         body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
     ) -> Result<Name> {
+        session.may_act()?;
         let whole = self.receive(session.user, &told, body).await?;
         let content = told.content(&whole);
         let name = Name::random(&self.config.server_name);
@@ -91,8 +92,9 @@ impl Media {
     /// Gives a name whose bytes are to come, and says until when (milliseconds since 1970).
     ///
     /// # Errors
-    /// `M_LIMIT_EXCEEDED` where too many of the user's names await their bytes.
+    /// `M_LIMIT_EXCEEDED` where too many of the user's names await their bytes, `M_USER_SUSPENDED`.
     pub async fn reserve(&self, session: &Session) -> Result<(Name, u64)> {
+        session.may_act()?;
         let user = session.user;
         let _turn = self.user_turns.take(&user).await;
         let now = self.clock.millis();
@@ -124,6 +126,7 @@ impl Media {
         told: Told,
         body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
     ) -> Result<()> {
+        session.may_act()?;
         let old = self.awaited(session, name).await?;
         let whole = self.receive(session.user, &told, body).await?;
         let content = told.content(&whole);

@@ -160,6 +160,7 @@ impl Audience {
             guest: false,
             admin: false,
             suspended: false,
+            rate_limit: None,
         };
         self.users.insert(user, Recipient { session, pushers, badge: None, compiled: None });
         for room in joined_rooms(snapshot, user).await? {

@@ -17,6 +17,7 @@ async fn session(server: &Homeserver, user_id: &UserId) -> Session {
         guest: false,
         admin: false,
         suspended: false,
+        rate_limit: None,
     }
 }
 

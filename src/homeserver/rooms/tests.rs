@@ -67,6 +67,7 @@ pub(super) async fn session(server: &Homeserver, name: &str) -> Session {
         guest: false,
         admin: false,
         suspended: false,
+        rate_limit: None,
     }
 }
 

@@ -37,6 +37,17 @@ matron_storage::record! {
     }
 }
 
+matron_storage::record! {
+    /// A limit on one user's requests, in place of the configured one. Named as in Synapse's admin API.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct RateLimitOverride {
+        /// How many a second, for long; with 0 the user has no limits at all.
+        pub messages_per_second: u32,
+        /// How many at once, after a rest.
+        pub burst_count: u32,
+    }
+}
+
 labels! {
     /// What a token is for.
     pub enum TokenKind {
@@ -164,6 +175,9 @@ pub type ValidationKey = [u8; 16];
 
 /// Local users' accounts.
 pub const ACCOUNTS: Keyspace<UserNum, Account> = Keyspace::new(0x0301, "accounts", Family::Point);
+/// Users with a limit of their own on requests: few.
+pub const RATE_LIMIT_OVERRIDES: Keyspace<UserNum, RateLimitOverride> =
+    Keyspace::new(0x0330, "rate limit overrides", Family::Point);
 /// Profile fields, as JSON. Under the empty name: how many bytes all of them have together.
 pub const PROFILES: Keyspace<(UserNum, String), String> = Keyspace::new(0x0302, "profiles", Family::Point);
 /// Users whose new name or avatar is not said in all of their rooms yet, and the position of the change.

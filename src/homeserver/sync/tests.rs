@@ -221,6 +221,7 @@ async fn session(server: &Homeserver, name: &str) -> Session {
         guest: false,
         admin: false,
         suspended: false,
+        rate_limit: None,
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a configuration answers to right and wrong keys.
 
+use matron_homeserver::config::RateLimits;
+use matron_homeserver::limiter::Budget;
+
 use super::*;
 
 fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
@@ -17,7 +20,7 @@ fn nothing_is_a_whole_configuration() {
     assert_eq!(config.domain.default_room_version, RoomVersionId::V12);
     assert_eq!(config.cache_bytes, 256 << 20);
     assert_eq!(config.metrics.unwrap().port(), 9090);
-    assert!(config.domain.rate_limits);
+    assert_eq!(config.domain.rate_limits.get(), RateLimits::default());
 }
 
 #[test]
@@ -35,7 +38,7 @@ fn a_file_is_read_whole() {
     assert_eq!(config.domain.registration_shared_secret.as_deref(), Some("complement"));
     assert_eq!(config.trusted_proxies.len(), 2);
     assert_eq!(config.domain.password_hashing, PasswordHashing { memory_kib: 8, iterations: 1 });
-    assert!(config.domain.guests && !config.domain.rate_limits);
+    assert!(config.domain.guests && !config.domain.rate_limits.get().enabled);
     assert_eq!(config.shown["registration.shared_secret"], "\"(hidden)\"");
 }
 
@@ -90,6 +93,12 @@ fn a_wrong_value_is_named_with_its_line() {
         "metrics.bind = \"9090\"",
         "log.filter = \"matron=loud\"",
         "data_dir = \"\"",
+        "rate_limits.send = { burst = 0, per_minute = 1 }",
+        "rate_limits.send = { burst = 1, per_minute = -1 }",
+        "rate_limits.send = { burst = 1, per_minute = 1000001 }",
+        "rate_limits.send = { burst = 1 }",
+        "rate_limits.send = { burst = 1, per_minute = 1, per_hour = 1 }",
+        "rate_limits.send = 5",
         "extra_ca_files = [\"/does/not/exist\"]",
     ] {
         let error = parse(wrong, &[]).unwrap_err();
@@ -139,7 +148,7 @@ fn the_environment_wins_and_is_as_strict() {
     assert_eq!(config.domain.password_hashing.memory_kib, 64);
     assert_eq!(config.listeners.len(), 2);
     assert_eq!(config.metrics, None);
-    assert!(!config.domain.rate_limits);
+    assert!(!config.domain.rate_limits.get().enabled);
 
     let error = parse("", &[("MATRON_REGISTRATION_MODE", "open")]).unwrap_err();
     assert_eq!(error, "MATRON_REGISTRATION_MODE: unknown key; did you mean `MATRON_REGISTRATION__MODE`?");
@@ -147,6 +156,22 @@ fn the_environment_wins_and_is_as_strict() {
     assert!(error.starts_with("MATRON_RATE_LIMITS__ENABLED: "), "{error}");
     let error = parse("", &[("MATRON_LISTENERS", "[{bid=\"127.0.0.1:1\"}]")]).unwrap_err();
     assert!(error.starts_with("MATRON_LISTENERS: unknown key `listeners[].bid`; did you mean"), "{error}");
+}
+
+#[test]
+fn limits_are_set_one_by_one() {
+    let file = "[rate_limits]\nsend = { burst = 5, per_minute = 6 }\n[rate_limits.media]\nburst = 7\nper_minute = 8\n";
+    let variables = [("MATRON_RATE_LIMITS__OTHER", "{ burst = 9, per_minute = 10 }")];
+    let config = parse(file, &variables).unwrap();
+    let expected = RateLimits {
+        send: Budget { burst: 5, per_minute: 6 },
+        media: Budget { burst: 7, per_minute: 8 },
+        other: Budget { burst: 9, per_minute: 10 },
+        ..RateLimits::default()
+    };
+    assert_eq!(config.domain.rate_limits.get(), expected);
+    assert_eq!(config.shown["rate_limits.send"], "{ burst = 5, per_minute = 6 }");
+    assert_eq!(parse("", &[]).unwrap().needs_restart(&config), [""; 0]);
 }
 
 #[test]

@@ -15,6 +15,8 @@ async fn the_suspended_read_and_leave_but_do_not_act() {
     let invited = house.room(&ann, invited).await;
     house.post(&format!("/join/{room}"), &bob, json!({})).await.done();
     let (own, others) = (house.say(&bob, &room, "mine").await, house.say(&ann, &room, "theirs").await);
+    let given = house.call_raw(Method::POST, "/_matrix/media/v1/create", &bob, "").await.done();
+    let given = given["content_uri"].as_str().unwrap().replace("mxc://", "/_matrix/media/v3/upload/");
     let user = house.server.accounts.authenticate(&bob).await.unwrap().user;
     house.server.accounts.set_suspended(user, true).await.unwrap();
 
@@ -46,6 +48,12 @@ async fn the_suspended_read_and_leave_but_do_not_act() {
     let gone = format!("{CLIENT}/profile/@bob:localhost/displayname");
     house.call(Method::DELETE, &gone, &bob, &json!({})).await.refused(403, "M_USER_SUSPENDED");
 
+    for (method, path) in
+        [(Method::POST, "/_matrix/media/v3/upload"), (Method::POST, "/_matrix/media/v1/create"), (Method::PUT, &*given)]
+    {
+        house.call_raw(method, path, &bob, "bytes").await.refused(403, "M_USER_SUSPENDED");
+    }
+
     assert_eq!(house.heard(&bob, &room).await, ["theirs", "mine"]);
     house.get("/sync?timeout=0", &bob).await.done();
     house.put(&at(&format!("redact/{own}/3")), &bob, json!({})).await.done();
@@ -54,5 +62,6 @@ async fn the_suspended_read_and_leave_but_do_not_act() {
     house.post(&at("leave"), &bob, json!({})).await.done();
     house.server.accounts.set_suspended(user, false).await.unwrap();
     house.post(&format!("/join/{open}"), &bob, json!({})).await.done();
+    house.call_raw(Method::PUT, &given, &bob, "bytes").await.done();
     house.post("/logout", &bob, json!({})).await.done();
 }

@@ -68,7 +68,7 @@ async fn registration_tokens() {
     let tokens = vec!["open sesame".to_owned(), String::new()];
     let house = House::with(|config| {
         config.registration = config::Registration::Token(tokens);
-        config.rate_limits = true;
+        config.rate_limits.set(config::RateLimits::default());
     })
     .await;
     let by = |token: &str| AuthData::RegistrationToken(RegistrationToken::new(token.to_owned()));

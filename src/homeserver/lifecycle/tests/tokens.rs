@@ -148,7 +148,7 @@ async fn futures_of<F: Future + Unpin>(futures: &mut [F]) -> Vec<F::Output> {
 
 #[tokio::test]
 async fn wrong_passwords_run_out_but_not_right_ones() {
-    let house = House::with(|config| config.rate_limits = true).await;
+    let house = House::with(|config| config.rate_limits.set(config::RateLimits::default())).await;
     house.lifecycle.create_account("ann", PASSWORD, false).await.unwrap();
     house.lifecycle.create_account("bob", PASSWORD, false).await.unwrap();
     let device = NewDevice { address: "192.0.2.1".parse().ok(), ..NewDevice::default() };

@@ -40,6 +40,7 @@ impl House {
             guest: false,
             admin: false,
             suspended: false,
+            rate_limit: None,
         };
         let mut request = NewRoom::new();
         request.preset = Some(RoomPreset::PublicChat);

@@ -103,6 +103,26 @@ fn a_reload_takes_the_new_log_filter() {
 }
 
 #[test]
+fn a_reload_takes_new_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("matron.toml");
+    fs::write(&file, "rate_limits.other = { burst = 1, per_minute = 1 }\n").unwrap();
+    let mut program = Program::start(folder.path(), &[("MATRON_CONFIG", file.to_str().unwrap())]);
+    let answers = |status: &str| program.get("/_matrix/client/v3/login").starts_with(&format!("HTTP/1.1 {status} "));
+    assert!(answers("200") && answers("429"));
+    fs::write(&file, "rate_limits.other = { burst = 2, per_minute = 1 }\n").unwrap();
+    program.signal(Signal::HUP);
+    program.wait_until("the new limit holds", || answers("200"));
+    assert!(answers("200") && answers("429"));
+    fs::write(&file, "rate_limits.enabled = false\n").unwrap();
+    program.signal(Signal::HUP);
+    program.wait_until("there is no limit", || answers("200"));
+    assert!((0..10).all(|_| answers("200")));
+    assert!(!program.log().contains("need a new start"));
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+}
+
+#[test]
 fn both_versions_are_told_by_their_first_bytes() {
     use std::io::{Read as _, Write as _};
     let folder = tempfile::tempdir().unwrap();

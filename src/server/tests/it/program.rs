@@ -67,7 +67,8 @@ impl Program {
         program
     }
 
-    fn wait_until(&self, what: &str, done: impl Fn() -> bool) {
+    /// Waits until something is so.
+    pub fn wait_until(&self, what: &str, done: impl Fn() -> bool) {
         for _ in 0..300 {
             if done() {
                 return;
