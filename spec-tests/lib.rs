@@ -5,10 +5,12 @@
 
 mod gateway;
 mod mail;
+mod object_store;
 mod server;
 mod user;
 
 pub use gateway::Gateway;
 pub use mail::{Letter, MailServer};
+pub use object_store::ObjectStore;
 pub use server::{SHARED_SECRET, Server};
 pub use user::{Answer, PASSWORD, User, unique};

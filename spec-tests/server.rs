@@ -62,6 +62,16 @@ impl Server {
     fn spawn(folder: &Path, settings: &[(String, String)]) -> (Child, String) {
         let port = free_port();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("test.log")).unwrap();
+        let child = Self::command(folder, port, settings)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the program does not start");
+        (child, format!("http://127.0.0.1:{port}"))
+    }
+
+    fn command(folder: &Path, port: u16, settings: &[(String, String)]) -> Command {
         let mut command = Command::new(program());
         command
             .env("MATRON_SERVER_NAME", "localhost")
@@ -80,13 +90,17 @@ impl Server {
         for (name, value) in settings {
             command.env(name, value);
         }
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("the program does not start");
-        (child, format!("http://127.0.0.1:{port}"))
+        command
+    }
+
+    /// Runs a command of the program over a data folder, to its end: whether it succeeded, and all that it said.
+    pub async fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
+        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut command = Self::command(folder, 0, &settings);
+        command.args(arguments).stdin(Stdio::null());
+        let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
     }
 
     async fn wait_ready(&mut self) {

@@ -5,6 +5,7 @@ mod rate_limits;
 use std::path::PathBuf;
 
 use ruma::{OwnedServerName, RoomVersionId};
+use serde::{Deserialize, Serialize};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 pub use self::rate_limits::{Live, RateLimits};
@@ -76,25 +77,32 @@ pub struct Outgoing {
     pub addresses: Addresses,
 }
 
-/// A bucket of an object store that speaks S3.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A bucket of an object store that speaks S3, and what is kept in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bucket {
     /// Its name.
     pub name: String,
+    /// What the names of all objects begin with.
+    pub prefix: String,
+    /// The way to it.
+    pub access: BucketAccess,
+}
+
+/// How a bucket is reached and opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketAccess {
     /// Its region.
     pub region: String,
     /// Where the object store is, if not at Amazon.
     pub endpoint: Option<String>,
-    /// What the names of all objects begin with.
-    pub prefix: String,
     /// Whether the bucket's name stands in the path, not in the host's name.
     pub path_style: bool,
     /// The key that opens it.
     pub access_key_id: String,
     /// The secret that goes with the key.
     pub secret_access_key: String,
-    /// A folder of this machine where files are gathered before they are sent.
-    pub incoming: PathBuf,
 }
 
 /// Where the bytes of media lie.
@@ -103,7 +111,12 @@ pub enum MediaStorage {
     /// In this folder, which is made if it does not exist.
     Folder(PathBuf),
     /// In a bucket.
-    Bucket(Bucket),
+    Bucket {
+        /// Which.
+        bucket: Bucket,
+        /// A folder of this machine where files are gathered before they are sent.
+        incoming: PathBuf,
+    },
     /// In a folder of the system's that goes with the server, for tests.
     Temporary,
 }

@@ -77,13 +77,14 @@ pub enum User {
     },
 }
 
-/// What to do with the store. Backups lie in a folder; `backup.place` of the configuration names it where none is given.
+/// What to do with the store. Backups lie in a folder or in a bucket (`s3://BUCKET/PREFIX`, opened by the keys `backup.s3.…` of the
+/// configuration); `backup.place` names it where none is given.
 #[derive(Debug, Subcommand)]
 pub enum Db {
     /// Take a backup, whether the server runs or not; only what changed is copied
     Backup {
-        /// The folder
-        #[arg(long, value_name = "FOLDER")]
+        /// The folder, or `s3://BUCKET/PREFIX`
+        #[arg(long, value_name = "PLACE")]
         to: Option<String>,
         /// How many of the newest backups stay there; all, where nothing is said
         #[arg(long, value_name = "COUNT")]
@@ -94,22 +95,22 @@ pub enum Db {
     },
     /// List the backups
     Backups {
-        /// The folder
-        #[arg(long, value_name = "FOLDER")]
+        /// The folder, or `s3://BUCKET/PREFIX`
+        #[arg(long, value_name = "PLACE")]
         from: Option<String>,
     },
     /// Read a backup as a whole and say whether every file is as it was
     Verify {
-        /// The folder
-        #[arg(long, value_name = "FOLDER")]
+        /// The folder, or `s3://BUCKET/PREFIX`
+        #[arg(long, value_name = "PLACE")]
         from: Option<String>,
         /// The backup's name; the newest, where nothing is said
         name: Option<String>,
     },
     /// Bring a backup back into an empty data folder
     Restore {
-        /// The folder
-        #[arg(long, value_name = "FOLDER")]
+        /// The folder, or `s3://BUCKET/PREFIX`
+        #[arg(long, value_name = "PLACE")]
         from: Option<String>,
         /// The backup's name; the newest, where nothing is said
         name: Option<String>,

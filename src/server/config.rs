@@ -1,5 +1,7 @@
 //! What the program is told: one TOML file, every key also by environment; a key that is unknown or wrong stops the start.
 
+mod backup;
+mod bucket;
 mod document;
 mod keys;
 mod media;
@@ -23,6 +25,7 @@ use matron_homeserver::remote::mail::is_mailbox;
 use ruma::{OwnedServerName, RoomVersionId};
 use serde::Deserialize;
 
+pub use backup::{Backup, Location};
 pub use document::page as document;
 pub use source::Problem;
 use source::{File, Source};
@@ -92,8 +95,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Bytes for the store's cache.
     pub cache_bytes: usize,
-    /// The folder of backups.
-    pub backup_place: Option<PathBuf>,
+    /// What is said of backups.
+    pub backup: Backup,
     /// Every value in force, in TOML, without secrets.
     pub shown: BTreeMap<&'static str, String>,
 }
@@ -184,7 +187,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let log_filter = log_filter(source);
     let metrics = metrics(source);
     let cache_mib = within(source, "store.cache_mib", 16, 1 << 20);
-    let backup_place = text(source, "backup.place").map(PathBuf::from);
+    let backup = backup::read(source);
     let support_email = text(source, "support.email");
     let support_page = url(source, "support.page");
 
@@ -223,7 +226,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         log_filter: log_filter?,
         metrics,
         cache_bytes: usize::try_from(cache_mib?).ok()?.checked_mul(1 << 20)?,
-        backup_place,
+        backup: backup?,
         shown: source.shown(),
     })
 }

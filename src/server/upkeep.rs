@@ -26,7 +26,7 @@ pub fn run(config: Config, command: Command) -> Result<()> {
     runtime.block_on(async {
         match command {
             Command::Backup { to, keep, pace } => {
-                let place = place::absolute(&config, to)?;
+                let place = place::named(&config, to)?;
                 let bytes_per_second = pace.map(|pace| pace.saturating_mul(MIB));
                 ask(config, Work::Backup { place, keep, bytes_per_second }).await
             }
@@ -46,7 +46,7 @@ fn told(line: String) {
 }
 
 async fn backups(config: &Config, from: Option<String>) -> Result<()> {
-    let place = place::open(&place::absolute(config, from)?)?;
+    let place = place::open(&place::named(config, from)?, &config.domain)?;
     for name in place.names().await? {
         let (name, manifest) = place.manifest(Some(&name)).await?;
         let (files, mib) = (manifest.files.len(), manifest.bytes() / MIB);
@@ -56,7 +56,7 @@ async fn backups(config: &Config, from: Option<String>) -> Result<()> {
 }
 
 async fn verify(config: &Config, from: Option<String>, name: Option<&str>) -> Result<()> {
-    let place = place::open(&place::absolute(config, from)?)?;
+    let place = place::open(&place::named(config, from)?, &config.domain)?;
     let verified = backup::verify(&place, name, &told).await?;
     if verified.wrong.is_empty() {
         return crate::print(&format!("{} is sound: {} files\n", verified.name, verified.files));
@@ -66,13 +66,13 @@ async fn verify(config: &Config, from: Option<String>, name: Option<&str>) -> Re
 }
 
 async fn restore(config: &Config, from: Option<String>, name: Option<&str>) -> Result<()> {
-    let place = place::open(&place::absolute(config, from)?)?;
+    let place = place::open(&place::named(config, from)?, &config.domain)?;
     let folder = config.data_dir.display();
     let Reached::Held(_held) = Data::reach(&config.data_dir)? else {
         return Err(Failure::new(format!("a server runs over {folder}: stop it, and restore into another folder")));
     };
     let server_name = config.domain.server_name.as_str();
-    let media = place::media(config)?;
+    let media = place::media(&config.domain)?;
     let name = backup::restore(&place, name, (server_name, &config.store_dir()), &*media, &told).await?;
     crate::print(&format!("{name} is restored in {folder}; start the server\n"))
 }

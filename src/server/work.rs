@@ -1,6 +1,5 @@
 //! Long work on an open store: backups, checking, compacting. The running server does it, or the command line where none runs.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use matron_homeserver::Homeserver;
@@ -9,6 +8,7 @@ use matron_homeserver::schema::rooms::ROOMS;
 use matron_storage::Family;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Location;
 use crate::failure::{Failure, Result};
 use crate::place;
 
@@ -23,8 +23,8 @@ pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
 pub enum Work {
     /// Take a backup.
     Backup {
-        /// The folder.
-        place: PathBuf,
+        /// The place, with the keys to it.
+        place: Location,
         /// How many of the newest backups stay.
         keep: Option<usize>,
         /// How many bytes a second may be moved.
@@ -51,10 +51,16 @@ pub async fn run(homeserver: &Homeserver, work: Work, tell: Tell<'_>) -> Result<
                 keep,
                 bytes_per_second,
             };
-            let taken = backup::take(asked, &place::open(&place)?, tell).await?;
+            let taken = backup::take(asked, &place::open(&place, &homeserver.config)?, tell).await?;
             let (files, mib, copied) = (taken.files, taken.bytes / MIB, taken.copied / MIB);
             let gone = if taken.removed == 0 { String::new() } else { format!("; {} older ones went", taken.removed) };
-            Ok(format!("backup {}: {files} files, {mib} MiB, of which {copied} MiB are new{gone}", taken.name))
+            let said = format!("backup {}: {files} files, {mib} MiB, of which {copied} MiB are new{gone}", taken.name);
+            if taken.damaged.is_empty() {
+                return Ok(said);
+            }
+            // It is whole but for what was lost before: yet nobody may miss that.
+            let damaged = taken.damaged.join("\n");
+            Err(Failure::new(format!("{said}; but these media are damaged and could not be taken:\n{damaged}")))
         }
         Work::Check => check(homeserver, tell).await,
         Work::Compact => compact(homeserver, tell).await,

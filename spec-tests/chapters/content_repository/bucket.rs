@@ -1,69 +1,22 @@
 //! Media in a bucket: against an S3 server of this process.
 
-use std::path::Path;
-
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
-use s3s_fs::FileSystem;
-use spec_tests::Server;
-use tokio::net::TcpListener;
+use spec_tests::{ObjectStore, Server};
 
 use super::Visitor;
 use crate::run;
 
-const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-
-/// An object store with one bucket, in a folder.
-async fn object_store(folder: &Path) -> String {
-    std::fs::create_dir_all(folder.join("wards")).unwrap();
-    let mut builder = S3ServiceBuilder::new(FileSystem::new(folder).unwrap());
-    builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
-    let service = builder.build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = service.clone();
-            tokio::spawn(async move {
-                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
-    format!("http://127.0.0.1:{port}")
-}
-
-fn objects(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            if path.is_dir() {
-                folders.push(path);
-            } else if name.len() == 64 || name.contains("-crop") {
-                found.push(path.to_str().unwrap().to_owned());
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn media_lie_in_a_bucket() {
     run(async {
-        let (folder, store) = (tempfile::TempDir::new().unwrap(), tempfile::TempDir::new().unwrap());
-        let endpoint = object_store(store.path()).await;
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = ObjectStore::start(&["wards"]).await;
         let settings = [
             ("MATRON_MEDIA__STORAGE", "s3"),
             ("MATRON_MEDIA__S3__BUCKET", "wards"),
-            ("MATRON_MEDIA__S3__ENDPOINT", &endpoint),
+            ("MATRON_MEDIA__S3__ENDPOINT", &store.url),
             ("MATRON_MEDIA__S3__PREFIX", "matron"),
-            ("MATRON_MEDIA__S3__ACCESS_KEY_ID", KEY),
-            ("MATRON_MEDIA__S3__SECRET_ACCESS_KEY", SECRET),
+            ("MATRON_MEDIA__S3__ACCESS_KEY_ID", ObjectStore::KEY),
+            ("MATRON_MEDIA__S3__SECRET_ACCESS_KEY", ObjectStore::SECRET),
         ];
         let mut server = Server::start_in(folder.path(), &settings).await;
         let mut ann = Visitor::of(&server).await;
@@ -75,9 +28,9 @@ fn media_lie_in_a_bucket() {
             assert_eq!(ann.upload("", "text/plain", &bytes).await.len(), medium.len());
             media.push((medium, bytes));
         }
-        let stored = objects(store.path());
+        let stored = store.objects("");
         assert_eq!(stored.len(), 3, "the same bytes are kept once: {stored:?}");
-        assert!(stored.iter().all(|path| path.contains("wards/matron/")), "{stored:?}");
+        assert_eq!(stored, store.objects("wards/matron/"));
         server.restart().await;
         ann.url.clone_from(&server.url);
         for (medium, bytes) in &media {
@@ -107,8 +60,8 @@ fn a_bucket_that_is_away_refuses_uploads_and_loses_none() {
             ("MATRON_MEDIA__STORAGE", "s3"),
             ("MATRON_MEDIA__S3__BUCKET", "wards"),
             ("MATRON_MEDIA__S3__ENDPOINT", "http://127.0.0.1:1"),
-            ("MATRON_MEDIA__S3__ACCESS_KEY_ID", KEY),
-            ("MATRON_MEDIA__S3__SECRET_ACCESS_KEY", SECRET),
+            ("MATRON_MEDIA__S3__ACCESS_KEY_ID", ObjectStore::KEY),
+            ("MATRON_MEDIA__S3__SECRET_ACCESS_KEY", ObjectStore::SECRET),
         ];
         let server = Server::start_in(folder.path(), &settings).await;
         let ann = Visitor::of(&server).await;

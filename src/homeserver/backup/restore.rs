@@ -4,12 +4,13 @@
 
 use std::path::{Path as FilePath, PathBuf};
 
+use futures_util::{TryStreamExt as _, stream};
 use matron_storage::{Options, Store};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
 
-use super::copy::hash_stream;
+use super::copy::{AT_ONCE, Pace, Reading, put_object};
 use super::{Entry, Manifest, Place, Progress, failed, object_path};
 use crate::devices;
 use crate::error::{Error, Result};
@@ -54,43 +55,33 @@ async fn files(place: &Place, manifest: &Manifest, building: &FilePath, media: &
         _ => {}
     }
     tokio::fs::create_dir_all(building).await.map_err(unwritable(building))?;
-    for entry in &manifest.files {
-        let restored = match entry.path.split_once('/') {
-            Some(("store", file)) => to_file(place, entry, &building.join(file)).await,
-            Some(("media", path)) => to_object(place, entry, media, &Path::from(path)).await,
-            _ => Err(Error::backup("it is neither of the store nor of the media")),
-        };
-        restored.map_err(|error| Error::backup(format!("{}: {error}", entry.path)))?;
-    }
-    Ok(())
+    let entries = stream::iter(manifest.files.iter().map(Ok));
+    entries
+        .try_for_each_concurrent(AT_ONCE, async |entry| {
+            let restored = match entry.path.split_once('/') {
+                Some(("store", file)) => to_file(place, entry, &building.join(file)).await,
+                Some(("media", path)) => to_object(place, entry, media, &Path::from(path)).await,
+                _ => Err(Error::backup("it is neither of the store nor of the media")),
+            };
+            restored.map_err(|error| Error::backup(format!("{}: {error}", entry.path)))
+        })
+        .await
 }
 
 async fn to_file(place: &Place, entry: &Entry, to: &FilePath) -> Result<()> {
     let mut file = tokio::fs::File::create_new(to).await.map_err(unwritable(to))?;
-    let found = place.0.get(&object_path(&entry.sha256)).await.map_err(failed)?;
-    let hashed =
-        hash_stream(found.into_stream(), async |piece| file.write_all(piece).await.map_err(unwritable(to))).await?;
-    entry.compare(&hashed).map_err(Error::backup)?;
+    let mut reading = Reading::new(place.0.get(&object_path(&entry.sha256)).await.map_err(failed)?);
+    while let Some(piece) = reading.next().await? {
+        file.write_all(&piece).await.map_err(unwritable(to))?;
+    }
+    entry.compare(&reading.end()).map_err(Error::backup)?;
     file.sync_all().await.map_err(unwritable(to))
 }
 
+/// A damaged file must not become a medium.
 async fn to_object(place: &Place, entry: &Entry, media: &dyn ObjectStore, to: &Path) -> Result<()> {
-    let found = place.0.get(&object_path(&entry.sha256)).await.map_err(failed)?;
-    let mut upload = WriteMultipart::new(media.put_multipart(to).await.map_err(failed)?);
-    let hashed = hash_stream(found.into_stream(), async |piece| {
-        upload.wait_for_capacity(2).await.map_err(failed)?;
-        upload.put(piece.clone());
-        Ok(())
-    });
-    let compared = hashed.await.and_then(|hashed| entry.compare(&hashed).map_err(Error::backup));
-    match compared {
-        Ok(()) => upload.finish().await.map(drop).map_err(failed),
-        Err(error) => {
-            // A damaged file must not become a medium; that it cannot be taken back is told by the error too.
-            let _ = upload.abort().await;
-            Err(error)
-        }
-    }
+    let from = (&*place.0, &object_path(&entry.sha256));
+    put_object(from, (media, to), entry, &Pace::new(None)).await?.map_err(Error::backup)
 }
 
 async fn renew(store: &FilePath) -> Result<()> {

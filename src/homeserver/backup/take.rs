@@ -4,16 +4,22 @@ use std::collections::HashMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
+use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use matron_storage::Store;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
+use tokio::sync::Mutex;
 
-use super::copy::{Pace, hash_file, put_file, put_object};
+use super::copy::{AT_ONCE, Pace, hash_file, put_bytes, put_file, put_object};
 use super::manifest::{Entry, Manifest};
 use super::tidy::tidy;
 use super::{Place, Progress, failed, manifest_path, object_path};
 use crate::error::{Error, Result};
+
+/// Held by whoever takes a backup: tidying up would take from another one what that has only just copied, and has no
+/// manifest yet. Whoever holds the store takes all its backups, so one process knows of all.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// What is to be backed up, and how.
 #[derive(Debug)]
@@ -45,14 +51,22 @@ pub struct Taken {
     pub copied: u64,
     /// How many older backups went.
     pub removed: usize,
+    /// The media that are not what their names say, and why. They are left out.
+    pub damaged: Vec<String>,
 }
 
-/// Takes a backup.
+/// Takes a backup, once those that are being taken are done.
 ///
 /// # Errors
 /// The place belongs to another server, or it or the store cannot be read or written. What was copied until then stays and
 /// is not copied again next time.
 pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result<Taken> {
+    let _turn = if let Ok(turn) = TURN.try_lock() {
+        turn
+    } else {
+        progress("another backup is being taken: this one waits".to_owned());
+        TURN.lock().await
+    };
     let before = previous(place, &asked.server_name).await?;
     let mut known = objects(place).await?;
     progress(format!("{} files are there from before", known.len()));
@@ -61,7 +75,8 @@ pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result
     let mut manifest = Manifest::new(asked.server_name.clone(), asked.store.epoch(), position, asked.now);
     let store = Arc::clone(&asked.store);
     let checkpoint = tokio::task::spawn_blocking(move || store.checkpoint()).await.map_err(Error::internal)??;
-    let mut run = Run { place, known: &mut known, pace: Pace::new(asked.bytes_per_second), copied: 0 };
+    let pace = Pace::new(asked.bytes_per_second);
+    let mut run = Run { place, known: &mut known, pace: &pace, copied: 0, damaged: Vec::new() };
     // Sorted tables never change, and within an epoch no name is given twice.
     let unchanged: HashMap<_, _> = before
         .iter()
@@ -79,16 +94,16 @@ pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result
     if let Some(media) = &asked.media {
         run.media(&**media, &mut manifest.files, progress).await?;
     }
-    let copied = run.copied;
+    let (copied, damaged) = (run.copied, run.damaged);
 
     let name = name_of(asked.now);
     let json = serde_json::to_vec(&manifest).map_err(Error::internal)?;
-    place.0.put(&manifest_path(&name), PutPayload::from(json)).await.map_err(failed)?;
+    put_bytes(&*place.0, &manifest_path(&name), json.into()).await?;
     let removed = match asked.keep {
         Some(keep) => tidy(place, keep.max(1)).await?,
         None => 0,
     };
-    Ok(Taken { name, files: manifest.files.len(), bytes: manifest.bytes(), copied, removed })
+    Ok(Taken { name, files: manifest.files.len(), bytes: manifest.bytes(), copied, removed, damaged })
 }
 
 /// The newest backup that is there; the place must be this server's.
@@ -134,8 +149,19 @@ fn name_of(millis: u64) -> String {
 struct Run<'a> {
     place: &'a Place,
     known: &'a mut HashMap<String, u64>,
-    pace: Pace,
+    pace: &'a Pace,
     copied: u64,
+    damaged: Vec<String>,
+}
+
+/// What became of a medium.
+enum Medium {
+    /// It is in the place.
+    Copied(Entry),
+    /// It was deleted before it was copied.
+    Gone,
+    /// It is not what its name says.
+    Damaged(String),
 }
 
 impl Run<'_> {
@@ -149,48 +175,76 @@ impl Run<'_> {
         {
             return Ok(Entry::clone(entry));
         }
-        let (bytes, sha256) = hash_file(file, &mut self.pace).await?;
+        let (bytes, sha256) = hash_file(file, self.pace).await?;
         if self.is_new(&sha256, bytes) {
-            put_file(&*self.place.0, &object_path(&sha256), file, &mut self.pace).await?;
+            put_file(&*self.place.0, &object_path(&sha256), file, self.pace).await?;
+            self.copied += bytes;
         }
         Ok(Entry { path, bytes, sha256 })
     }
 
-    /// Adds all media. They are named by their hash and never change; one that is deleted meanwhile is left out.
+    /// Adds all media, some at once. They are named by their hash and never change; one that is deleted meanwhile is left
+    /// out.
     async fn media(&mut self, media: &dyn ObjectStore, files: &mut Vec<Entry>, progress: Progress<'_>) -> Result<()> {
         let mut listed = media.list(None);
-        let mut count = 0_usize;
+        let (place, pace) = (self.place, self.pace);
+        let (mut copying, mut count) = (FuturesUnordered::new(), 0_usize);
         while let Some(object) = listed.next().await {
-            let object = object.map_err(failed)?;
-            let sha256 = object.location.filename().unwrap_or_default().to_owned();
-            if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                continue;
-            }
-            if self.is_new(&sha256, object.size) {
-                let to = (&*self.place.0, &object_path(&sha256));
-                match put_object((media, &object.location), to, &mut self.pace).await {
-                    Ok(()) => {}
-                    Err(_) if is_gone(media, &object.location).await => continue,
-                    Err(error) => return Err(error),
+            let Some((entry, location)) = entry_of(object.map_err(failed)?) else { continue };
+            if self.is_new(&entry.sha256, entry.bytes) {
+                if copying.len() == AT_ONCE
+                    && let Some(copied) = copying.next().await
+                {
+                    self.copied(copied?, files);
                 }
+                copying.push(copy(place, pace, (media, location), entry));
+            } else {
+                files.push(entry);
             }
-            files.push(Entry { path: format!("media/{}", object.location), bytes: object.size, sha256 });
             count += 1;
             if count.is_multiple_of(10_000) {
                 progress(format!("{count} media"));
             }
         }
+        while let Some(copied) = copying.next().await {
+            self.copied(copied?, files);
+        }
         progress(format!("{count} media are copied"));
         Ok(())
     }
 
+    fn copied(&mut self, medium: Medium, files: &mut Vec<Entry>) {
+        match medium {
+            Medium::Copied(entry) => {
+                self.copied += entry.bytes;
+                files.push(entry);
+            }
+            Medium::Gone => {}
+            Medium::Damaged(why) => self.damaged.push(why),
+        }
+    }
+
     /// Whether a file must be copied; it counts as there from now on.
     fn is_new(&mut self, sha256: &str, bytes: u64) -> bool {
-        let is_new = self.known.insert(sha256.to_owned(), bytes) != Some(bytes);
-        if is_new {
-            self.copied += bytes;
-        }
-        is_new
+        self.known.insert(sha256.to_owned(), bytes) != Some(bytes)
+    }
+}
+
+/// A medium, and where it lies; nothing for what is none, such as thumbnails, which can be made again.
+fn entry_of(object: ObjectMeta) -> Option<(Entry, Path)> {
+    let sha256 = object.location.filename()?.to_owned();
+    let is_medium = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let path = format!("media/{}", object.location);
+    is_medium.then_some((Entry { path, bytes: object.size, sha256 }, object.location))
+}
+
+async fn copy(place: &Place, pace: &Pace, (media, location): (&dyn ObjectStore, Path), entry: Entry) -> Result<Medium> {
+    let to = (&*place.0, &object_path(&entry.sha256));
+    match put_object((media, &location), to, &entry, pace).await {
+        Ok(Ok(())) => Ok(Medium::Copied(entry)),
+        Ok(Err(why)) => Ok(Medium::Damaged(format!("{}: {why}", entry.path))),
+        Err(_) if is_gone(media, &location).await => Ok(Medium::Gone),
+        Err(error) => Err(error),
     }
 }
 

@@ -8,6 +8,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use ruma::server_name;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{Asked, Manifest, Place, Taken, object_path, restore, take, verify};
@@ -170,6 +171,43 @@ async fn what_is_damaged_or_missing_is_found_and_never_restored() {
     assert!(!drill.new_store().exists());
     // The next backup brings back what the place lost.
     drill.take(None).await;
+    assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_of_all_sizes_are_taken_and_a_damaged_one_is_told() {
+    let drill = Drill::new().await;
+    // One request, and several parts, on both ways.
+    let large: Vec<u8> = (0..20_000_000_u32).map(|nth| (nth % 251) as u8).collect();
+    let mut media = Vec::new();
+    for bytes in [Vec::new(), MEDIUM.to_vec(), large] {
+        let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let path = Path::from(format!("{}/{sha256}", &sha256[..2]));
+        drill.media.put(&path, bytes.clone().into()).await.unwrap();
+        media.push((path, bytes));
+    }
+    let false_name = Path::from(format!("00/{}", "0".repeat(64)));
+    drill.media.put(&false_name, PutPayload::from_static(b"rotten")).await.unwrap();
+    let taken = drill.take(None).await;
+    assert!(taken.damaged.len() == 1 && taken.damaged[0].starts_with("media/00/"), "{:?}", taken.damaged);
+    assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
+    drill.server.stop().await;
+    let (_, restored) = drill.restore(None).await.unwrap();
+    for (path, bytes) in media {
+        assert!(restored.get(&path).await.unwrap().bytes().await.unwrap() == bytes);
+    }
+    assert!(restored.get(&false_name).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_that_are_asked_for_at_once_are_taken_one_after_the_other() {
+    let drill = Drill::new().await;
+    drill.server.lifecycle.create_account("alice", "correct horse", false).await.unwrap();
+    drill.take(None).await;
+    drill.server.lifecycle.create_account("bob", "correct horse", false).await.unwrap();
+    let (_, last) = tokio::join!(drill.take(Some(1)), drill.take(Some(1)));
+    assert_eq!(drill.place.names().await.unwrap(), [last.name]);
     assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
     drill.server.stop().await;
 }

@@ -6,6 +6,7 @@ use futures_util::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 
+use super::copy::AT_ONCE;
 use super::{Place, failed, manifest_path};
 use crate::error::Result;
 
@@ -26,7 +27,7 @@ pub async fn tidy(place: &Place, keep: usize) -> Result<usize> {
     }
     let objects = place.0.list(Some(&Path::from("objects"))).map_err(failed);
     objects
-        .try_for_each(async |object| {
+        .try_for_each_concurrent(AT_ONCE, async |object| {
             let is_used = object.location.filename().is_some_and(|name| used.contains(name));
             if is_used { Ok(()) } else { place.0.delete(&object.location).await.map_err(failed) }
         })

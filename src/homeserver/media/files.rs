@@ -112,7 +112,7 @@ pub fn objects(storage: &MediaStorage, client: &Client) -> Result<Arc<dyn Object
             Folder::open(folder.clone())?;
             folder::objects(folder)
         }
-        MediaStorage::Bucket(settings) => Ok(Bucket::open(settings, client)?.objects()),
+        MediaStorage::Bucket { bucket, .. } => Ok(Bucket::open(bucket, client)?.objects()),
         MediaStorage::Temporary => Err(Error::internal("a folder of a running server")),
     }
 }
@@ -139,10 +139,10 @@ impl Files {
                 let folder = temporary.insert(made).path().to_owned();
                 (Place::Folder(Folder::open(folder.clone())?), folder::objects(&folder)?, folder)
             }
-            MediaStorage::Bucket(settings) => {
-                let bucket = Bucket::open(settings, client)?;
+            MediaStorage::Bucket { bucket, incoming } => {
+                let bucket = Bucket::open(bucket, client)?;
                 let objects = bucket.objects();
-                (Place::Bucket(bucket), objects, settings.incoming.clone())
+                (Place::Bucket(bucket), objects, incoming.clone())
             }
         };
         let incoming = folder.join(INCOMING);

@@ -388,8 +388,36 @@ pub const KEYS: &[Key] = &[
         "backup.place",
         None,
         "\"/var/backups/matron\"",
-        "The folder in which `matron db backup` keeps backups, and from which the other commands of `matron db` read. It \
-         belongs on other disks than `data_dir`.",
+        "The place in which `matron db backup` keeps backups, and from which the other commands of `matron db` read: a folder, \
+         which belongs on other disks than `data_dir`, or `s3://BUCKET/PREFIX`, a part of a bucket of an object store that \
+         speaks S3. It holds nothing else.",
+    ),
+    Key::text("backup.s3.region", Some("\"us-east-1\""), "\"eu-west-2\"", "The region of the bucket for backups."),
+    Key::text("backup.s3.endpoint", None, "\"https://s3.example.org\"", "Where the object store is, if not at Amazon."),
+    Key::toml(
+        "backup.s3.path_style",
+        Some("true"),
+        "false",
+        "Whether the bucket's name stands in the path of an address, or in the name of the host.",
+    ),
+    Key::text(
+        "backup.s3.access_key_id",
+        None,
+        "\"AKIA…\"",
+        "The key that opens the bucket. Needed with `s3://…`, like its secret; it should be another one than that of media.",
+    ),
+    Key::text(
+        "backup.s3.secret_access_key",
+        None,
+        "\"…\"",
+        "The secret that goes with the key. `backup.s3.secret_access_key_file` may stand instead.",
+    )
+    .secret(),
+    Key::text(
+        "backup.s3.secret_access_key_file",
+        None,
+        "\"/run/secrets/matron-backup\"",
+        "A file that holds the secret alone.",
     ),
     Key::text(
         "media.storage",
@@ -431,7 +459,7 @@ pub const KEYS: &[Key] = &[
          `/_matrix/media`, as clients and servers from before Matrix 1.11 do. What was uploaded meanwhile stays so when this \
          is turned off.",
     ),
-    Key::text("media.s3.bucket", None, "\"matron-media\"", "The bucket's name. Needed with `s3`, like both keys."),
+    Key::text("media.s3.bucket", None, "\"matron-media\"", "The bucket's name. Needed with `s3`, like the key and its secret."),
     Key::text("media.s3.region", Some("\"us-east-1\""), "\"eu-west-2\"", "The bucket's region."),
     Key::text("media.s3.endpoint", None, "\"https://s3.example.org\"", "Where the object store is, if not at Amazon."),
     Key::text("media.s3.prefix", None, "\"matron/\"", "What the names of all objects in the bucket begin with."),
@@ -443,7 +471,19 @@ pub const KEYS: &[Key] = &[
          name of the host.",
     ),
     Key::text("media.s3.access_key_id", None, "\"AKIA…\"", "The key that opens the bucket."),
-    Key::text("media.s3.secret_access_key", None, "\"…\"", "The secret that goes with the key.").secret(),
+    Key::text(
+        "media.s3.secret_access_key",
+        None,
+        "\"…\"",
+        "The secret that goes with the key. `media.s3.secret_access_key_file` may stand instead.",
+    )
+    .secret(),
+    Key::text(
+        "media.s3.secret_access_key_file",
+        None,
+        "\"/run/secrets/matron-media\"",
+        "A file that holds the secret alone.",
+    ),
     Key::toml(
         "url_previews.enabled",
         Some("false"),

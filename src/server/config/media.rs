@@ -1,12 +1,12 @@
 //! The keys of media.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use matron_homeserver::config::{Bucket, Media, MediaStorage};
 use serde::Deserialize;
 
 use super::source::Source;
-use super::{text, url, within};
+use super::{bucket, text, within};
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -22,7 +22,7 @@ pub fn read(source: &mut Source<'_>, data_dir: Option<&Path>) -> Option<Media> {
         .map_or_else(|| data_dir.map(|folder| folder.join("media")), |folder| Some(folder.into()));
     let storage = match place? {
         Place::Folder => folder.map(MediaStorage::Folder),
-        Place::S3 => bucket(source, folder?).map(MediaStorage::Bucket),
+        Place::S3 => storage(source, folder?),
     };
     let upload = within(source, "media.max_upload_mib", 1, 1 << 20);
     let megapixels = within(source, "media.max_megapixels", 1, 1000);
@@ -42,28 +42,12 @@ pub fn read(source: &mut Source<'_>, data_dir: Option<&Path>) -> Option<Media> {
     })
 }
 
-fn bucket(source: &mut Source<'_>, incoming: std::path::PathBuf) -> Option<Bucket> {
-    let mut needed = |name: &'static str| {
-        let value = text(source, name);
-        if value.is_none() {
-            source.wrong("media.storage", format_args!("`s3` needs `{name}`"));
-        }
-        value
-    };
-    let name = needed("media.s3.bucket");
-    let access_key_id = needed("media.s3.access_key_id");
-    let secret_access_key = needed("media.s3.secret_access_key");
-    let region = source.get("media.s3.region");
-    let path_style = source.get("media.s3.path_style");
-    let endpoint = url(source, "media.s3.endpoint");
-    Some(Bucket {
-        name: name?,
-        region: region?,
-        endpoint,
-        prefix: text(source, "media.s3.prefix").unwrap_or_default(),
-        path_style: path_style?,
-        access_key_id: access_key_id?,
-        secret_access_key: secret_access_key?,
-        incoming,
-    })
+fn storage(source: &mut Source<'_>, incoming: PathBuf) -> Option<MediaStorage> {
+    let name = text(source, "media.s3.bucket");
+    if name.is_none() {
+        source.wrong("media.storage", "`s3` needs `media.s3.bucket`");
+    }
+    let access = bucket::access(source, &bucket::MEDIA, "media.storage");
+    let prefix = text(source, "media.s3.prefix").unwrap_or_default();
+    Some(MediaStorage::Bucket { bucket: Bucket { name: name?, prefix, access: access? }, incoming })
 }

@@ -99,12 +99,32 @@ fn a_wrong_value_is_named_with_its_line() {
         "rate_limits.send = { burst = 1 }",
         "rate_limits.send = { burst = 1, per_minute = 1, per_hour = 1 }",
         "rate_limits.send = 5",
+        "backup.place = \"s3://\"",
+        "backup.place = \"s3://wards/matron\"",
+        "backup.s3.access_key_id = \"key\"",
+        "backup.s3 = { access_key_id = \"key\", secret_access_key_file = \"/does/not/exist\" }",
+        "backup.s3 = { access_key_id = \"key\", secret_access_key = \"a\", secret_access_key_file = \"/b\" }",
+        "media.storage = \"s3\"",
         "extra_ca_files = [\"/does/not/exist\"]",
     ] {
         let error = parse(wrong, &[]).unwrap_err();
         let line = wrong.lines().count();
         assert!(error.starts_with(&format!("matron.toml:{line}: `")), "{wrong}: {error}");
     }
+}
+
+#[test]
+fn a_buckets_secret_may_lie_in_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "hush\n").unwrap();
+    let path = file.path().display();
+    let keys = format!("{{ access_key_id = \"key\", secret_access_key_file = \"{path}\" }}");
+    let text = format!("backup.place = \"s3://wards/night\"\nbackup.s3 = {keys}\n");
+    let config = parse(&text, &[]).unwrap();
+    let Ok(Location::Bucket(bucket)) = config.backup.location(None) else { panic!("it is a bucket") };
+    assert_eq!((&*bucket.name, &*bucket.prefix, &*bucket.access.secret_access_key), ("wards", "night", "hush"));
+    std::fs::write(&file, "\n").unwrap();
+    assert!(parse(&text, &[]).unwrap_err().contains("there is no secret in it"));
 }
 
 #[test]
@@ -193,6 +213,9 @@ fn every_default_and_example_has_its_type() {
                 "registration.require_email",
                 "turn.uris",
                 "media.storage",
+                "backup.s3.access_key_id",
+                "backup.s3.secret_access_key",
+                "backup.s3.secret_access_key_file",
                 "mail.host",
                 "mail.username",
                 "mail.password",

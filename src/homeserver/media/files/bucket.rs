@@ -2,20 +2,11 @@
 
 use std::io::{self, Read as _, Seek as _};
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use http_body_util::BodyExt as _;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::client::{
-    ClientOptions, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
-    HttpService,
-};
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
-use object_store::{GetOptions, GetRange, MultipartUpload as _, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{GetOptions, GetRange, MultipartUpload as _, ObjectStore, ObjectStoreExt as _};
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 
@@ -23,51 +14,19 @@ use super::{Pieces, unavailable};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::media::incoming::Whole;
-use crate::remote::http::{CallError, Client};
+use crate::remote::bucket::{self, Care};
+use crate::remote::http::Client;
 
 /// What is sent at once: S3 takes parts of 5 MiB and more, and a single request up to that is the cheapest.
 const PART_BYTES: u64 = 8 << 20;
 /// How many files are sent at once: each holds one part in memory.
 const SENDING: usize = 8;
 
-/// How long the bucket may take until it begins to answer.
-const ANSWERED_WITHIN: Duration = Duration::from_mins(1);
-
-/// A client waits meanwhile: what does not go by then is refused.
-const RETRIED_WITHIN: Duration = Duration::from_secs(20);
-
 /// A bucket.
 #[derive(Debug)]
 pub struct Bucket {
-    objects: Arc<PrefixStore<AmazonS3>>,
+    objects: Arc<dyn ObjectStore>,
     sending: Semaphore,
-}
-
-/// Requests to the bucket go by the server's own client: its TLS, its authorities.
-#[derive(Debug, Clone)]
-struct Connector(Client);
-
-impl HttpConnector for Connector {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.clone()))
-    }
-}
-
-#[async_trait]
-impl HttpService for Connector {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let (parts, body) = request.into_parts();
-        // What is sent is one piece: a part of a file, or a few lines.
-        let body = body.collect().await?.to_bytes();
-        let begun = tokio::time::timeout(ANSWERED_WITHIN, self.0.begin(http::Request::from_parts(parts, body.into())));
-        let begun = begun.await.map_err(|error| HttpError::new(HttpErrorKind::Timeout, error))?;
-        let answer = begun.map_err(|error| {
-            let kind = if error == CallError::TimedOut { HttpErrorKind::Timeout } else { HttpErrorKind::Connect };
-            HttpError::new(kind, error)
-        })?;
-        let interrupted = |error| HttpError::new(HttpErrorKind::Interrupted, error);
-        Ok(answer.map(|body| HttpResponseBody::new(body.map_err(interrupted))))
-    }
 }
 
 impl Bucket {
@@ -76,25 +35,14 @@ impl Bucket {
     /// # Errors
     /// The settings are wrong.
     pub fn open(settings: &config::Bucket, client: &Client) -> Result<Self> {
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(&settings.name)
-            .with_region(&settings.region)
-            .with_access_key_id(&settings.access_key_id)
-            .with_secret_access_key(&settings.secret_access_key)
-            .with_virtual_hosted_style_request(!settings.path_style)
-            .with_retry(RetryConfig { max_retries: 3, retry_timeout: RETRIED_WITHIN, ..RetryConfig::default() })
-            .with_http_connector(Connector(client.clone()));
-        if let Some(endpoint) = &settings.endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
-        }
         let wrong = |error: object_store::Error| matron_storage::Error::Refused(format!("the media bucket: {error}"));
-        let objects = PrefixStore::new(builder.build().map_err(wrong)?, settings.prefix.as_str());
-        Ok(Self { objects: Arc::new(objects), sending: Semaphore::new(SENDING) })
+        let objects = bucket::open(settings, client, Care::SERVING).map_err(wrong)?;
+        Ok(Self { objects, sending: Semaphore::new(SENDING) })
     }
 
     /// The bucket as the sweeper lists it.
     pub fn objects(&self) -> Arc<dyn ObjectStore> {
-        Arc::<PrefixStore<AmazonS3>>::clone(&self.objects)
+        Arc::clone(&self.objects)
     }
 
     /// Sends a whole file, unless it is there.
