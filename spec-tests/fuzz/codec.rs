@@ -66,8 +66,8 @@ fuzz_target!(|input: (u8, &[u8], &[u8])| {
         relations::AGGREGATES, relations::ANNOTATIONS, relations::INDIRECT, relations::RELATIONS,
         relations::SPEAKERS, reports::REPORTS, rooms::ALIASES, rooms::EARLY_REDACTIONS, rooms::EDGES,
         rooms::EVENT_TIMES, rooms::GAPS, rooms::HEADS, rooms::MARKS, rooms::MEMBERS, rooms::MISSING,
-        rooms::NOTICE_ROOMS, rooms::OUTLIERS, rooms::PLACES, rooms::REDACTED, rooms::ROOMS, rooms::ROOM_ALIASES,
-        rooms::ROOM_ORDER, rooms::SERVERS, rooms::SPOKEN, rooms::STATES, rooms::STREAM, rooms::THREADS,
+        rooms::MOVING, rooms::NOTICE_ROOMS, rooms::OUTLIERS, rooms::PLACES, rooms::REDACTED, rooms::ROOMS,
+        rooms::ROOM_ALIASES, rooms::ROOM_ORDER, rooms::SERVERS, rooms::SPOKEN, rooms::STATES, rooms::STREAM, rooms::THREADS,
         rooms::THREAD_COUNTS, rooms::THREAD_MOVES, rooms::THREAD_ORDER, rooms::TIMELINE, rooms::TRANSACTIONS,
         rooms::TRANSACTIONS_SWEPT, rooms::TREE, rooms::USER_ROOMS, rooms::VOIDED, search::POSTINGS,
     );

@@ -48,6 +48,6 @@ impl Directory {
 
     /// Follows who is in which open room, until it is dropped.
     pub async fn follow(self: Arc<Self>) {
-        self.follower.run(&*self).await;
+        self.follower.run(&mut &*self).await;
     }
 }

@@ -1,5 +1,6 @@
 //! What the domain answers when it cannot do what was asked.
 
+use matron_storage::Error as StorageError;
 use ruma::api::client::uiaa::UiaaInfo;
 
 /// The result of a domain function.
@@ -22,7 +23,7 @@ pub enum Error {
     Upstream(matron_matrix::Error),
     /// The store could not read or write.
     #[error("{0}")]
-    Storage(#[from] matron_storage::Error),
+    Storage(#[from] StorageError),
     /// The client must prove who it is first ("User-Interactive Authentication").
     #[error("more authentication is needed")]
     Interactive(Box<UiaaInfo>),
@@ -38,6 +39,12 @@ impl Error {
     /// Something that cannot happen did: a row is missing that another one promises, say.
     pub fn internal(what: impl std::fmt::Display) -> Self {
         Self::Internal(what.to_string())
+    }
+
+    /// Whether the store takes no writes for now: what failed may be done a while later.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Storage(StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_)))
     }
 
     /// A backup cannot be taken, read or brought back.

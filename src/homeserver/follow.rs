@@ -4,10 +4,11 @@
 //! whatever power takes of it is made again from the events, which are on disk before.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use matron_storage::{Batch, Position, Snapshot, Store};
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::schema::RoomNum;
@@ -24,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(1);
 /// A batch that has grown to this is written before the chunk is done.
 const FULL_BATCH_BYTES: usize = 512 << 10;
-/// After how many events without any output the position is written all the same.
-const SILENT_EVENTS: usize = 16 * CHUNK;
+/// How often the position is written where no output takes it along.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
 
-/// Events that a follower takes at once.
+/// What a follower takes at once: events, or other news alone.
 #[derive(Debug)]
 pub struct Chunk {
     /// The store as of now: at or after `to`.
@@ -47,7 +48,11 @@ pub struct Output<'a> {
     batch: Batch,
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    fn new(store: &'a Store) -> Self {
+        Self { store, batch: Batch::new() }
+    }
+
     /// The batch to write into.
     pub const fn batch(&mut self) -> &mut Batch {
         &mut self.batch
@@ -58,24 +63,49 @@ impl Output<'_> {
     /// # Errors
     /// The store cannot be written.
     pub async fn relieve(&mut self) -> Result<()> {
-        if self.batch.size() >= FULL_BATCH_BYTES {
-            let mut batch = std::mem::take(&mut self.batch);
-            batch.unsynced();
-            self.store.commit(batch).await?;
-        }
+        if self.batch.size() >= FULL_BATCH_BYTES { self.write().await } else { Ok(()) }
+    }
+
+    /// Writes what there is; the position comes later.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn write(&mut self) -> Result<()> {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.unsynced();
+        self.store.commit(batch).await?;
         Ok(())
     }
 }
 
 /// What a follower does.
-pub trait Follow: Send + Sync {
-    /// Writes what has to be there before the first event is taken: once in the life of a store.
-    fn begin(&self, _: &mut Output<'_>) -> impl Future<Output = Result<()>> + Send {
+pub trait Follow: Send {
+    /// Once in the life of a store: writes what has to be there before the first event is taken, and says after which
+    /// position that one is.
+    fn begin(&mut self, _: &mut Output<'_>) -> impl Future<Output = Result<Position>> + Send {
+        async { Ok(Position::ZERO) }
+    }
+
+    /// Whether what comes after a position may concern it; where not, nothing is read.
+    fn listens(&self, _after: Position) -> bool {
+        true
+    }
+
+    /// Does what follows from a chunk, and writes it; or keeps some of it for [`Self::put_down`].
+    fn digest(&mut self, chunk: &Chunk, output: &mut Output<'_>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes what of the chunks so far is in memory alone: the position goes to disk with it.
+    fn put_down(&mut self, _: &mut Output<'_>) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 
-    /// Writes what follows from a chunk of events.
-    fn digest(&self, chunk: &Chunk, output: &mut Output<'_>) -> impl Future<Output = Result<()>> + Send;
+    /// What [`Self::put_down`] left to write is on disk, or could not be written.
+    fn was_put_down(&mut self, _on_disk: bool) {}
+
+    /// The server stops: ends what was begun. What is left is put down once more.
+    fn end(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
 
 /// How far a follower has come, and the way to wake it.
@@ -85,13 +115,28 @@ pub struct Follower {
     store: Arc<Store>,
     passed: watch::Sender<Position>,
     asked: Notify,
+    /// What wakes it with every commit, if anything does.
+    grown: Option<watch::Receiver<Position>>,
+}
+
+/// The position on disk, and when it was looked at last.
+struct Saved {
+    position: Position,
+    looked: Instant,
 }
 
 impl Follower {
-    /// A follower of this name, which is part of the format on disk.
+    /// A follower of this name, which is part of the format on disk. It looks for news now and then, and when it is asked.
     #[must_use]
     pub fn new(name: &str, store: Arc<Store>) -> Self {
-        Self { name: name.to_owned(), store, passed: watch::Sender::new(Position::ZERO), asked: Notify::new() }
+        let passed = watch::Sender::new(Position::ZERO);
+        Self { name: name.to_owned(), store, passed, asked: Notify::new(), grown: None }
+    }
+
+    /// One that takes news at once: `grown` changes when there is some.
+    #[must_use]
+    pub fn prompt(name: &str, store: Arc<Store>, grown: watch::Receiver<Position>) -> Self {
+        Self { grown: Some(grown), ..Self::new(name, store) }
     }
 
     /// Waits until the follower has passed all that is published now; at most for some seconds.
@@ -108,42 +153,71 @@ impl Follower {
     }
 
     /// Follows until it is dropped.
-    pub async fn run(&self, work: &impl Follow) {
-        let mut silent = None;
-        loop {
-            let step = match silent.as_mut() {
-                Some(silent) => self.step(work, silent).await,
-                None => self.resume(work).await.map(|()| {
-                    silent = Some(0);
+    pub async fn run(&self, work: &mut impl Follow) {
+        self.run_until(work, &CancellationToken::new()).await;
+    }
+
+    /// Follows until it is to stop; then ends what was begun.
+    pub async fn run_until(&self, work: &mut impl Follow, stop: &CancellationToken) {
+        let mut grown = self.grown.clone();
+        let mut saved = None;
+        while !stop.is_cancelled() {
+            let step = match &mut saved {
+                Some(saved) => self.step(work, saved).await,
+                None => self.resume(work).await.map(|position| {
+                    saved = Some(Saved { position, looked: Instant::now() });
                     true
                 }),
             };
-            match step {
-                Ok(true) => {}
-                Ok(false) => {
-                    let _ = tokio::time::timeout(PAUSE, self.asked.notified()).await;
-                }
+            let rest = match step {
+                Ok(true) => continue,
+                Ok(false) => None,
                 Err(error) => {
                     tracing::error!(%error, follower = self.name, "a follower cannot go on");
-                    tokio::time::sleep(REST).await;
+                    Some(REST)
                 }
+            };
+            tokio::select! {
+                () = self.wait(rest, grown.as_mut()) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        work.end().await;
+        if let Some(mut saved) = saved
+            && let Err(error) = self.save(work, &mut saved).await
+        {
+            tracing::warn!(%error, follower = self.name, "how far a follower is could not be written");
+        }
+    }
+
+    /// Waits for news, or for the next time to write; after a failure as long as that says.
+    async fn wait(&self, rest: Option<Duration>, grown: Option<&mut watch::Receiver<Position>>) {
+        match (rest, grown) {
+            (Some(rest), _) => tokio::time::sleep(rest).await,
+            (None, Some(grown)) => tokio::select! {
+                _ = grown.changed() => {}
+                () = self.asked.notified() => {}
+                () = tokio::time::sleep(SAVE_EVERY) => {}
+            },
+            (None, None) => {
+                let _ = tokio::time::timeout(PAUSE, self.asked.notified()).await;
             }
         }
     }
 
     /// Goes back to where it stopped.
-    async fn resume(&self, work: &impl Follow) -> Result<()> {
+    async fn resume(&self, work: &mut impl Follow) -> Result<Position> {
         let stored = self.store.snapshot().get(&FOLLOWED, &self.name).await?;
         let position = if let Some(position) = stored {
             position
         } else {
-            let mut output = Output { store: &self.store, batch: Batch::new() };
-            work.begin(&mut output).await?;
-            self.write(output, Position::ZERO).await?;
-            Position::ZERO
+            let mut output = Output::new(&self.store);
+            let position = work.begin(&mut output).await?;
+            self.write(output, position).await?;
+            position
         };
         self.passed.send_replace(position);
-        Ok(())
+        Ok(position)
     }
 
     async fn write(&self, output: Output<'_>, position: Position) -> Result<()> {
@@ -155,29 +229,57 @@ impl Follower {
     }
 
     /// Takes the next chunk. Says whether there may be another one.
-    async fn step(&self, work: &impl Follow, silent: &mut usize) -> Result<bool> {
+    async fn step(&self, work: &mut impl Follow, saved: &mut Saved) -> Result<bool> {
         use std::ops::Bound::{Excluded, Included};
+        if saved.looked.elapsed() >= SAVE_EVERY {
+            saved.looked = Instant::now();
+            self.save(work, saved).await?;
+        }
         let snapshot = self.store.snapshot();
         let (after, now) = (*self.passed.borrow(), snapshot.position());
         if after >= now {
+            return Ok(false);
+        }
+        if !work.listens(after) {
+            self.passed.send_replace(now);
             return Ok(false);
         }
         let range = STREAM.range((Excluded(after), Included(now)));
         let events = snapshot.scan(&STREAM, range).take(CHUNK).await?;
         let more = events.len() == CHUNK;
         let to = events.last().filter(|_| more).map_or(now, |(position, _)| *position);
-        *silent += events.len();
-        let mut output = Output { store: &self.store, batch: Batch::new() };
-        if !events.is_empty() {
-            let chunk = Chunk { snapshot, after, to, events };
-            work.digest(&chunk, &mut output).await?;
-        }
-        if !output.batch.is_empty() || *silent >= SILENT_EVENTS {
-            self.write(output, to).await?;
-            *silent = 0;
+        let mut output = Output::new(&self.store);
+        work.digest(&Chunk { snapshot, after, to, events }, &mut output).await?;
+        if !output.batch.is_empty() {
+            self.put_down(work, output, to, saved).await?;
         }
         self.passed.send_replace(to);
         Ok(more)
+    }
+
+    /// Writes the position and what goes with it, if there is anything new.
+    async fn save(&self, work: &mut impl Follow, saved: &mut Saved) -> Result<()> {
+        let passed = *self.passed.borrow();
+        self.put_down(work, Output::new(&self.store), passed, saved).await
+    }
+
+    async fn put_down(
+        &self,
+        work: &mut impl Follow,
+        mut output: Output<'_>,
+        position: Position,
+        saved: &mut Saved,
+    ) -> Result<()> {
+        work.put_down(&mut output).await?;
+        if output.batch.is_empty() && saved.position == position {
+            work.was_put_down(true);
+            return Ok(());
+        }
+        let written = self.write(output, position).await;
+        work.was_put_down(written.is_ok());
+        written?;
+        saved.position = position;
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod backup;
+mod behind;
 pub mod clock;
 pub mod config;
 pub mod devices;
@@ -117,6 +118,21 @@ async fn check_owner(store: &Store, config: &Config) -> Result<()> {
     }
 }
 
+/// Notes whose rules are special; a full disk that has no room for it is no reason not to start.
+async fn index_special_rules(accounts: &Arc<Accounts>, tasks: &TaskTracker) -> Result<()> {
+    match accounts.index_special_rules().await {
+        Err(error) if error.is_passing() => {
+            let accounts = Arc::clone(accounts);
+            behind::run(tasks, "noting special push rules", move || {
+                let accounts = Arc::clone(&accounts);
+                async move { accounts.index_special_rules().await }
+            });
+            Ok(())
+        }
+        done => done,
+    }
+}
+
 /// Media, with a way out to addresses that users name and one to the configured bucket, wherever that is.
 fn open_media(
     store: &Arc<Store>,
@@ -216,7 +232,8 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&config),
         ));
-        accounts.index_special_rules().await?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        index_special_rules(&accounts, &tasks).await?;
         let devices = Arc::new(Devices::new(
             Arc::clone(&store),
             Arc::clone(&streams),
@@ -224,8 +241,6 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&config),
         ));
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
         let rooms = Arc::new(Rooms::new(
             (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
             clock.clone(),
@@ -235,6 +250,7 @@ impl Homeserver {
             tasks.clone(),
         ));
         rooms.resume_renaming().await?;
+        rooms.resume_upgrades().await?;
         let reports = Arc::new(Reports::new(Arc::clone(&store), Arc::clone(&ids), clock.clone(), Arc::clone(&rooms)));
         let ephemeral = Arc::new(Ephemeral::new(
             Arc::clone(&store),

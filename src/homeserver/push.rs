@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use matron_storage::Store;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::follow::Follower;
 use crate::ids::Ids;
 use crate::remote::http::Client;
 use crate::remote::mail::Mailer;
@@ -36,8 +36,6 @@ mod told;
 pub use notifications::{Notification, Page};
 pub use pushers::NewPusher;
 
-/// How often the follower's position goes to disk.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// How long is waited after the store could not be read.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 
@@ -82,11 +80,9 @@ impl Push {
 
     /// Follows the stream until the server stops.
     pub async fn serve(self: Arc<Self>) {
-        let tasks = TaskTracker::new();
-        let mut grown = self.streams.grown();
-        let mut follower = loop {
-            match follow::Follower::open(Arc::clone(&self), tasks.clone()).await {
-                Ok(follower) => break follower,
+        let mut walker = loop {
+            match follow::Walker::open(Arc::clone(&self)).await {
+                Ok(walker) => break walker,
                 Err(error) => tracing::error!(%error, "push cannot begin"),
             }
             tokio::select! {
@@ -94,34 +90,7 @@ impl Push {
                 () = self.stop.cancelled() => return,
             }
         };
-        let mut save = tokio::time::interval(SAVE_EVERY);
-        save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut more = true;
-        while !self.stop.is_cancelled() {
-            if !more {
-                tokio::select! {
-                    _ = grown.changed() => {}
-                    _ = save.tick() => {
-                        if let Err(error) = follower.save().await {
-                            tracing::warn!(%error, "how far pushes are could not be written");
-                        }
-                    }
-                    () = self.stop.cancelled() => break,
-                }
-            }
-            more = match follower.step().await {
-                Ok(more) => more,
-                Err(error) => {
-                    tracing::error!(%error, "an event could not be pushed; it is tried again");
-                    tokio::time::sleep(AFTER_TROUBLE).await;
-                    true
-                }
-            };
-        }
-        tasks.close();
-        tasks.wait().await;
-        if let Err(error) = follower.save().await {
-            tracing::warn!(%error, "how far pushes are could not be written");
-        }
+        let follower = Follower::prompt("push", Arc::clone(&self.store), self.streams.grown());
+        follower.run_until(&mut walker, &self.stop).await;
     }
 }

@@ -52,7 +52,7 @@ impl Search {
     /// Indexes what is said, until it is dropped. Does nothing where search is off.
     pub async fn follow(self: Arc<Self>) {
         if self.config.finding.messages {
-            self.follower.run(&*self).await;
+            self.follower.run(&mut &*self).await;
         }
     }
 }

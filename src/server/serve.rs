@@ -29,6 +29,8 @@ use crate::{first_start, health, metrics};
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
 /// What the domain began may take this long to be committed.
 const COMMIT_WITHIN: Duration = Duration::from_secs(15);
+/// Between two tries to bind the socket of the command line.
+const BIND_AGAIN: Duration = Duration::from_secs(10);
 
 /// Sockets that are bound before anything else is begun: what would fail fails at once.
 struct Sockets {
@@ -162,11 +164,23 @@ fn accept(
             }
         });
     }
-    if let Some(control) = sockets.control {
-        connections.spawn(control.serve(Arc::clone(homeserver), stop.clone()));
-    }
+    let socket = data::socket(&config.data_dir);
+    connections.spawn(manage(sockets.control, socket, Arc::clone(homeserver), stop.clone()));
     let domain = Arc::clone(&homeserver.config);
     Running { config, file, logs, domain, face, certificates }
+}
+
+/// Serves the command line; where its socket could not be bound, as soon as it can: a full disk may have had no room.
+async fn manage(mut bound: Option<Control>, socket: PathBuf, homeserver: Arc<Homeserver>, stop: CancellationToken) {
+    while bound.is_none() {
+        tokio::select! {
+            () = tokio::time::sleep(BIND_AGAIN) => bound = Control::bind(socket.clone()).ok(),
+            () = stop.cancelled() => return,
+        }
+    }
+    if let Some(control) = bound {
+        control.serve(homeserver, stop).await;
+    }
 }
 
 impl Running {

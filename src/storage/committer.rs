@@ -86,6 +86,11 @@ impl Committer {
         Self { shared, queue, last, ceiling, tried: last, failure: None, gather: Gather::default() }
     }
 
+    /// One that could not make its first reservation, above `last`: it takes no writes until it can.
+    pub fn failed(shared: Arc<Shared>, queue: mpsc::Receiver<Job>, last: Position, why: String) -> Self {
+        Self { failure: Some((why, Instant::now())), ..Self::new(shared, queue, last, last) }
+    }
+
     /// Serves until every sender is gone.
     pub fn run(mut self) {
         while let Some(first) = self.wait() {

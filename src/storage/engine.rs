@@ -59,7 +59,8 @@ pub(crate) enum Engine {
 
 #[cfg_attr(not(feature = "rocks"), allow(unused_variables))]
 impl Engine {
-    /// Opens the engine. Where there is none yet, it is made with `founding` as its first rows, or refused without them.
+    /// Opens the engine. Where there is none yet, it is made with `founding` as its first rows, or refused without them. On
+    /// a full disk it is open for reading alone: then all writes fail until [`Self::resume`] finds room.
     pub fn open(options: &Options, founding: Option<&Batch>) -> Result<Self> {
         match &options.engine {
             #[cfg(feature = "rocks")]
@@ -72,6 +73,12 @@ impl Engine {
                 Ok(Self::Memory(engine))
             }
         }
+    }
+
+    /// Opens a store for a look at its own rows, in the family `Meta`. Changes nothing on disk.
+    #[cfg(feature = "rocks")]
+    pub fn peek(folder: &Path) -> Result<Self> {
+        rocks::Rocks::peek(folder).map(Self::Rocks)
     }
 
     pub fn snapshot(&self) -> EngineSnapshot {
@@ -111,12 +118,21 @@ impl Engine {
         }
     }
 
-    /// Tries to take writes again after a failed one.
+    /// Tries to take writes again after a failed one, or after the store could be opened for reading alone.
     pub fn resume(&self) -> Result<()> {
         match self {
             #[cfg(feature = "rocks")]
             Self::Rocks(engine) => engine.resume(),
             Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Whether work that nobody waits for failed and is not mended.
+    pub fn is_troubled(&self) -> bool {
+        match self {
+            #[cfg(feature = "rocks")]
+            Self::Rocks(engine) => engine.is_troubled(),
+            Self::Memory(_) => false,
         }
     }
 

@@ -12,6 +12,7 @@ mod codec;
 mod committer;
 mod engine;
 mod error;
+mod format;
 mod keyspace;
 mod options;
 mod position;

@@ -1,5 +1,6 @@
 //! The store: opening it, committing to it, seeing what it holds.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -12,13 +13,11 @@ use crate::checkpoint::Checkpoint;
 use crate::committer::{Committed, Committer, Job, Observer, RESERVE, Shared};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::format::{self, FORMAT};
 use crate::keyspace::{Family, Keyspace};
 use crate::options::{EngineKind, Options};
 use crate::snapshot::Published;
 use crate::{Key, Position, Snapshot};
-
-/// The form of what is on disk. A build opens what it knows and refuses what a later one wrote.
-const FORMAT: u32 = 1;
 
 /// A store that was brought back begins this far above the positions of its backup: more than any server gives in the
 /// time between a backup and its use.
@@ -52,6 +51,8 @@ pub enum Health {
     Ready,
     /// Reads only, until the disk takes writes again.
     ReadOnly,
+    /// Reads, and writes as long as memory and log take them: what moves rows to files behind them failed.
+    Troubled,
 }
 
 /// What the engine uses, in bytes.
@@ -84,34 +85,41 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens a store, or makes it where there is none. Blocks; called once at start.
+    /// Opens a store, or makes it where there is none. Blocks; called once at start. On a full disk a store is opened all
+    /// the same, and takes no writes until there is room.
     ///
     /// # Errors
     /// [`Error::Refused`] where the folder holds anything but a store that this build knows.
     pub fn open(options: &Options, observer: Arc<dyn Observer>) -> Result<Self> {
         let mut founding = Batch::new();
-        founding.put(&META, &MetaKey::Format, &u64::from(FORMAT));
+        founding.put(&META, &MetaKey::Format, &FORMAT);
         founding.put(&META, &MetaKey::Epoch, &rand::random::<u64>());
         founding.put(&META, &MetaKey::Ceiling, &0);
-        let engine = Engine::open(options, Some(&founding))?;
-
-        check_format(&engine)?;
+        let engine = open_known(options, Some(&founding))?;
         let epoch = read_meta(&engine, MetaKey::Epoch)?;
         // Positions below the old ceiling may have been given before a crash: start above, with a new reservation.
         let last = Position::new(read_meta(&engine, MetaKey::Ceiling)?);
         let ceiling = Position::new(last.get() + RESERVE);
-        engine.write(std::iter::once(&ceiling_row(ceiling)), true)?;
+        let reserved = engine.write(std::iter::once(&ceiling_row(ceiling)), true);
+        // Reads need no reservation, and the committer makes it when the disk takes writes.
+        let failure = reserved.err().map(|error| error.to_string());
+        if let Some(why) = &failure {
+            tracing::error!(%why, "the store cannot write; it is read only until the disk takes writes");
+        }
 
         let first = Published::new(engine.snapshot(), last);
         let shared = Arc::new(Shared {
             engine,
             published: ArcSwap::from_pointee(first),
-            writable: AtomicBool::new(true),
+            writable: AtomicBool::new(failure.is_none()),
             observer,
             sync: options.sync,
         });
         let (queue, jobs) = mpsc::channel(4096);
-        let committer = Committer::new(Arc::clone(&shared), jobs, last, ceiling);
+        let committer = match failure {
+            None => Committer::new(Arc::clone(&shared), jobs, last, ceiling),
+            Some(why) => Committer::failed(Arc::clone(&shared), jobs, last, why),
+        };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committer.run())
@@ -132,8 +140,7 @@ impl Store {
     /// # Errors
     /// [`Error::Refused`] as for [`Self::open`]; the engine's failures.
     pub fn renew(options: &Options) -> Result<()> {
-        let engine = Engine::open(options, None)?;
-        check_format(&engine)?;
+        let engine = open_known(options, None)?;
         let ceiling = Position::new(read_meta(&engine, MetaKey::Ceiling)?.saturating_add(RENEWAL));
         let mut batch = ceiling_row(ceiling);
         batch.put(&META, &MetaKey::Epoch, &rand::random::<u64>());
@@ -151,6 +158,8 @@ impl Store {
         };
         let checkpoint = Checkpoint::beside(folder, &self.copied)?;
         self.shared.engine.checkpoint(checkpoint.folder())?;
+        format::write(checkpoint.folder())
+            .map_err(|error| Error::Engine(format!("the copy's format cannot be written: {error}")))?;
         Ok(checkpoint)
     }
 
@@ -198,7 +207,13 @@ impl Store {
     /// Whether the store takes writes.
     #[must_use]
     pub fn health(&self) -> Health {
-        if self.shared.writable.load(Ordering::Acquire) { Health::Ready } else { Health::ReadOnly }
+        if !self.shared.writable.load(Ordering::Acquire) {
+            Health::ReadOnly
+        } else if self.shared.engine.is_troubled() {
+            Health::Troubled
+        } else {
+            Health::Ready
+        }
     }
 
     /// What the engine uses.
@@ -223,14 +238,39 @@ impl Drop for Store {
     }
 }
 
-fn check_format(engine: &Engine) -> Result<()> {
-    let format = read_meta(engine, MetaKey::Format)?;
-    if format == u64::from(FORMAT) {
-        return Ok(());
+/// Opens an engine over what this build knows. What it does not know is not touched.
+fn open_known(options: &Options, founding: Option<&Batch>) -> Result<Engine> {
+    let folder = match &options.engine {
+        EngineKind::Rocks(folder) => Some(folder.as_path()),
+        EngineKind::Memory => None,
+    };
+    let said = match folder.filter(|folder| folder.exists()) {
+        Some(folder) => known_format(folder)?,
+        None => None,
+    };
+    let engine = Engine::open(options, founding)?;
+    format::check(read_meta(&engine, MetaKey::Format)?)?;
+    if let (Some(folder), None) = (folder, said)
+        && let Err(error) = format::write(folder)
+    {
+        // The row says it as well, if not as early.
+        tracing::warn!(%error, "the store's format cannot be written beside it; the next start does it");
     }
-    Err(Error::Refused(format!(
-        "the store has format {format}, this version knows {FORMAT}; start the version that wrote it"
-    )))
+    Ok(engine)
+}
+
+/// Refuses a store whose format this build does not know, before an engine that may write has opened it. Answers what its
+/// file says.
+fn known_format(folder: &Path) -> Result<Option<u64>> {
+    let said = format::read(folder)?;
+    match said {
+        Some(said) => format::check(said)?,
+        #[cfg(feature = "rocks")]
+        None => format::check(read_meta(&Engine::peek(folder)?, MetaKey::Format)?)?,
+        #[cfg(not(feature = "rocks"))]
+        None => {}
+    }
+    Ok(said)
 }
 
 fn read_meta(engine: &Engine, key: MetaKey) -> Result<u64> {

@@ -33,22 +33,44 @@ pub async fn fills_and_empties(rig: &mut Rig) {
         tokio::join!(load.run(&stormy, &over), fill);
         look_while_full(&door, &somebody.id, &somebody.token, room).await;
         rig.disk.full(false);
-        let begun = Instant::now();
-        while status(&door, Method::GET, "", "/ready", None).await != 200 {
-            assert!(begun.elapsed() < PATIENCE, "the server does not recover: {}", rig.server().log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        recovers(&door, rig).await;
         load.check(&door).await;
     }
     rig.disk.full(true);
     rig.kill();
-    // It may refuse to start now; it must not spoil anything.
-    let _ = rig.start().await;
-    rig.kill();
+    // A start with nothing free: all is there to read, and who dies once more has spoiled nothing.
+    for _ in 0..2 {
+        rig.start().await.unwrap();
+        look_while_full(&Door::calm(rig.server(), &verdict), &somebody.id, &somebody.token, room).await;
+        rig.kill();
+    }
+    rig.start().await.unwrap();
+    let door = Door::calm(rig.server(), &verdict);
+    look_while_full(&door, &somebody.id, &somebody.token, room).await;
+    let reason = reason(rig).await;
+    assert!(reason.contains("is the disk full?"), "/ready says {reason:?}");
     rig.disk.full(false);
+    recovers(&door, rig).await;
+    load.check_all(&door).await;
+    rig.kill();
     rig.start().await.unwrap();
     load.check_all(&Door::calm(rig.server(), &verdict)).await;
     assert!(verdict.is_good(), "{load}\n{verdict}");
+}
+
+/// Waits until the server takes writes again, by itself.
+async fn recovers(door: &Door, rig: &Rig) {
+    let begun = Instant::now();
+    while status(door, Method::GET, "", "/ready", None).await != 200 {
+        assert!(begun.elapsed() < PATIENCE, "the server does not recover: {}", rig.server().log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What `/ready` says in words.
+async fn reason(rig: &Rig) -> String {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    http.get(format!("{}/ready", rig.server().url)).send().await.unwrap().text().await.unwrap()
 }
 
 /// Every write answers 503, every read 200, and the server says that it is not ready.

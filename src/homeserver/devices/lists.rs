@@ -2,6 +2,8 @@
 //!
 //! Client-server API, "Tracking the device list for a user".
 
+use std::collections::HashSet;
+
 use matron_matrix::signed;
 use matron_storage::{Batch, Position, Snapshot, Written};
 
@@ -65,11 +67,7 @@ impl Devices {
         Ok(())
     }
 
-    /// Removes all that a device left: keys, one-time and fallback keys, waiting messages, transactions, its signature on
-    /// its user's master key; and notes the change. Several devices of one user may be forgotten in one batch. The
-    /// caller deletes the device's own row in the same batch, which keeps uploads in flight from coming after.
-    ///
-    /// The batch gets preconditions: on a conflict the caller begins anew with a new snapshot.
+    /// As [`Self::forget_all`], one device.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -80,6 +78,24 @@ impl Devices {
         user: UserNum,
         device_id: &str,
         device: DeviceNum,
+    ) -> Result<()> {
+        self.forget_all(batch, snapshot, user, &[(device_id.to_owned(), device)]).await
+    }
+
+    /// Removes all that a user's devices left: keys, one-time and fallback keys, waiting messages, transactions, their
+    /// signatures on their user's master key; and notes the change. The caller deletes the devices' own rows in the same
+    /// batch, which keeps uploads in flight from coming after.
+    ///
+    /// The batch gets preconditions: on a conflict the caller begins anew with a new snapshot.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn forget_all(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        user: UserNum,
+        devices: &[(String, DeviceNum)],
     ) -> Result<()> {
         let keys = match batch.written(&USER_KEYS, &user)? {
             Written::Value(keys) => Some(keys),
@@ -92,23 +108,26 @@ impl Devices {
         };
         if let Some(mut keys) = keys {
             let before = keys.clone();
-            keys.devices.retain(|keys| keys.device_id != device_id);
-            unsign_master(&mut keys, device_id)?;
+            let gone: HashSet<&str> = devices.iter().map(|(id, _)| id.as_str()).collect();
+            keys.devices.retain(|keys| !gone.contains(keys.device_id.as_str()));
+            unsign_master(&mut keys, &gone)?;
             if keys == UserKeys::default() {
                 batch.delete(&USER_KEYS, &user);
             } else if keys != before {
                 batch.put(&USER_KEYS, &user, &keys);
             }
         }
-        batch.delete(&CLAIM_HEADS, &device);
-        batch.delete_range(&ONE_TIME_KEYS, &ONE_TIME_KEYS.under(&(device,)));
-        batch.delete_range(&TO_DEVICE, &TO_DEVICE.under(&(device,)));
-        batch.delete_range(&TRANSACTIONS, &TRANSACTIONS.under(&(device,)));
+        for (_, device) in devices {
+            batch.delete(&CLAIM_HEADS, device);
+            batch.delete_range(&ONE_TIME_KEYS, &ONE_TIME_KEYS.under(&(*device,)));
+            batch.delete_range(&TO_DEVICE, &TO_DEVICE.under(&(*device,)));
+            batch.delete_range(&TRANSACTIONS, &TRANSACTIONS.under(&(*device,)));
+        }
         self.note_change(batch, snapshot, user).await
     }
 
     /// Removes what a user leaves beside their devices when the account ends: cross-signing keys, the signatures that they
-    /// made on others' keys, backups. The devices themselves go by [`Self::forget`].
+    /// made on others' keys, backups. The devices themselves go by [`Self::forget_all`].
     ///
     /// # Errors
     /// The store cannot be read.
@@ -126,8 +145,8 @@ impl Devices {
     }
 }
 
-/// Takes a device's signature off its user's master key.
-fn unsign_master(keys: &mut UserKeys, device_id: &str) -> Result<()> {
+/// Takes devices' signatures off their user's master key.
+fn unsign_master(keys: &mut UserKeys, devices: &HashSet<&str>) -> Result<()> {
     let Some(json) = &keys.master else { return Ok(()) };
     let mut master = super::directory::object(json)?;
     let Some(user) = master.get("user_id").and_then(|user| user.as_str()).map(ToOwned::to_owned) else {
@@ -135,7 +154,7 @@ fn unsign_master(keys: &mut UserKeys, device_id: &str) -> Result<()> {
     };
     let mut signatures = signed::signatures_of(&master, &user);
     let before = signatures.len();
-    signatures.retain(|(key_id, _)| key_id.strip_prefix("ed25519:") != Some(device_id));
+    signatures.retain(|(key_id, _)| key_id.strip_prefix("ed25519:").is_none_or(|id| !devices.contains(id)));
     if signatures.len() != before {
         signed::set_signatures(&mut master, &user, signatures);
         keys.master = Some(signed::to_json(&master)?);

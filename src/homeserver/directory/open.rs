@@ -14,12 +14,13 @@ use crate::schema::directory::{OPEN_MEMBERS, OPEN_ROOMS};
 use crate::schema::rooms::{MEMBERS, Membership, STATES};
 use crate::schema::{RoomNum, UserNum};
 
-impl Follow for Directory {
-    async fn begin(&self, _: &mut Output<'_>) -> Result<()> {
-        self.accounts.index_names().await
+impl Follow for &Directory {
+    async fn begin(&mut self, _: &mut Output<'_>) -> Result<Position> {
+        self.accounts.index_names().await?;
+        Ok(Position::ZERO)
     }
 
-    async fn digest(&self, chunk: &Chunk, output: &mut Output<'_>) -> Result<()> {
+    async fn digest(&mut self, chunk: &Chunk, output: &mut Output<'_>) -> Result<()> {
         let rooms: BTreeSet<_> = chunk.events.iter().map(|(_, room)| *room).collect();
         for room in rooms {
             if let Some(new) = changed_state(&chunk.snapshot, room, chunk.after, chunk.to).await? {
@@ -77,6 +78,7 @@ impl Directory {
             let Some(user) = self.ids.find_user(&user_id).await? else { continue };
             let membership = self.rooms.membership(snapshot, room, user).await?;
             put(output, user, room, membership == Some(Membership::Join));
+            output.relieve().await?;
         }
         Ok(())
     }

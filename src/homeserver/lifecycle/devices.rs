@@ -14,6 +14,8 @@ use crate::schema::UserNum;
 use crate::schema::accounts::NEWEST_DEVICE;
 use crate::schema::devices::{DEVICES, Device};
 
+/// How many devices go in one batch: with all that each leaves it stays below a megabyte.
+const DEVICES_AT_ONCE: usize = 1000;
 /// How often devices are tried to be deleted: log-ins that come in a storm must not keep anybody from it.
 pub(super) const TRIES_AT_LOG_INS: usize = 100;
 
@@ -76,6 +78,28 @@ impl Lifecycle {
     }
 
     async fn delete_where(&self, user: UserNum, which: impl Fn(&str, &Device) -> bool) -> Result<()> {
+        self.thin_out(user, &which).await?;
+        self.delete_at_once(user, which).await
+    }
+
+    /// Deletes devices that are to go, batch by batch, until so few are left that they fit into one with whatever else is
+    /// to happen. Answers whether it had to. Each device goes wholly: whoever is stopped between two asks again.
+    pub(super) async fn thin_out(&self, user: UserNum, which: impl Fn(&str, &Device) -> bool) -> Result<bool> {
+        let mut had_to = false;
+        loop {
+            let rows = self.accounts.device_rows(&self.store.snapshot(), user).await?;
+            let going = rows.iter().filter(|(id, device)| which(id, device)).map(|(_, device)| device.num);
+            let going: Vec<_> = going.collect();
+            if going.len() <= DEVICES_AT_ONCE {
+                return Ok(had_to);
+            }
+            let first: HashSet<_> = going.into_iter().take(DEVICES_AT_ONCE).collect();
+            self.delete_at_once(user, |_, device| first.contains(&device.num)).await?;
+            had_to = true;
+        }
+    }
+
+    async fn delete_at_once(&self, user: UserNum, which: impl Fn(&str, &Device) -> bool) -> Result<()> {
         for _ in 0..TRIES_AT_LOG_INS {
             let snapshot = self.store.snapshot();
             let mut batch = Batch::new();
@@ -95,7 +119,8 @@ impl Lifecycle {
         Err(Error::internal("devices change all the time"))
     }
 
-    /// Deletes devices with their tokens, keys, messages and pushers, by `batch`.
+    /// Deletes devices with their tokens, keys, messages and pushers, by `batch`; [`Self::thin_out`] comes before, where
+    /// there may be many.
     pub(super) async fn forget_devices(
         &self,
         batch: &mut Batch,
@@ -104,7 +129,7 @@ impl Lifecycle {
         which: impl Fn(&str, &Device) -> bool,
     ) -> Result<Revoked> {
         let mut revoked = Revoked::default();
-        let mut gone = HashSet::new();
+        let mut gone = Vec::new();
         // Conflicts with a log-in that makes another device at the same time.
         let newest = snapshot.get(&NEWEST_DEVICE, &user).await?;
         batch.expect(&NEWEST_DEVICE, &user, newest.as_ref());
@@ -114,13 +139,13 @@ impl Lifecycle {
             }
             // Conflicts with a log-in that takes this device over at the same time.
             revoked.add(self.accounts.revoke_device(batch, snapshot, device.num).await?);
-            self.devices.forget(batch, snapshot, user, &device_id, device.num).await?;
             delete_rows(batch, user, &device_id, &device);
-            gone.insert(device.num);
+            gone.push((device_id, device.num));
         }
         if !gone.is_empty() {
+            self.devices.forget_all(batch, snapshot, user, &gone).await?;
+            let gone: HashSet<_> = gone.into_iter().map(|(_, device)| device).collect();
             self.push.forget_devices(batch, snapshot, user, |device| gone.contains(&device)).await?;
-            self.devices.note_change(batch, snapshot, user).await?;
         }
         Ok(revoked)
     }

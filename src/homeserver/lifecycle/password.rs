@@ -11,6 +11,7 @@ use super::validate::Proof;
 use crate::accounts::{Revoked, Session, check_password, usable};
 use crate::error::{Error, Result};
 use crate::schema::accounts::{ACCOUNTS, Account, AccountKind, Purpose};
+use crate::schema::devices::Device;
 use crate::schema::{DeviceNum, UserNum};
 
 /// Which devices a new password logs out.
@@ -19,6 +20,16 @@ enum LogOut {
     None,
     All,
     AllBut(DeviceNum),
+}
+
+impl LogOut {
+    fn takes(self, device: &Device) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::AllBut(kept) => device.num != kept,
+        }
+    }
 }
 
 impl Lifecycle {
@@ -93,6 +104,9 @@ impl Lifecycle {
             let account = self.accounts.get(&snapshot, user).await?;
             let account = account.filter(|account| !account.deactivated && account.kind == AccountKind::User);
             let account = account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
+            if self.thin_out(user, |_, device| log_out.takes(device)).await? {
+                continue;
+            }
             let mut batch = Batch::new();
             batch.expect_value(&ACCOUNTS, &user, &account);
             batch.put(&ACCOUNTS, &user, &Account { password: Some(hash.clone()), ..account });
@@ -101,10 +115,7 @@ impl Lifecycle {
             }
             let revoked = match log_out {
                 LogOut::None => Revoked::default(),
-                LogOut::All => self.forget_devices(&mut batch, &snapshot, user, |_, _| true).await?,
-                LogOut::AllBut(keep) => {
-                    self.forget_devices(&mut batch, &snapshot, user, |_, device| device.num != keep).await?
-                }
+                _ => self.forget_devices(&mut batch, &snapshot, user, |_, device| log_out.takes(device)).await?,
             };
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}

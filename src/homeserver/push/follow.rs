@@ -1,5 +1,5 @@
-//! The follower: walks the stream of events behind its writers, judges each for those who have a pusher, and hands what
-//! notifies them to their queues.
+//! What push's follower does: judges each event of the stream for those who have a pusher, and hands what notifies them to
+//! their queues. It waits for no gateway.
 //!
 //! Its position goes to disk every few seconds, in one batch with the pushes that could not be delivered by then. So a
 //! healthy gateway costs no row, and a crash repeats some seconds of pushes and loses none: gateways and apps know an event
@@ -9,33 +9,29 @@ use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use matron_storage::{Batch, Position, Snapshot};
+use matron_storage::{Position, Snapshot};
 use tokio_util::task::TaskTracker;
 
 use super::Push;
 use super::audience::{Audience, joined_rooms};
 use super::badge::Badge;
-use super::desk::{Item, Name};
+use super::desk::{Item, Name, Written};
 use super::judge::Incoming;
 use crate::error::{Error, Result};
+use crate::follow::{Chunk, Follow, Output};
 use crate::schema::accounts::{USER_STREAM, UserChange};
 use crate::schema::push::{PUSHED, WAITING};
-use crate::schema::rooms::{Arrival, HEADS, Membership, STREAM, TIMELINE, USER_ROOMS};
+use crate::schema::rooms::{Arrival, HEADS, Membership, TIMELINE, USER_ROOMS};
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
-/// How many events are walked over by one snapshot.
-const PAGE: usize = 512;
-
-/// Where the follower is, and what it knows.
-pub(super) struct Follower {
+/// What the follower knows.
+pub(super) struct Walker {
     push: Arc<Push>,
     tasks: TaskTracker,
     audience: Audience,
-    /// Up to where it has walked.
-    at: Position,
-    /// From where it walks again after a crash; none where nothing says so yet.
-    saved: Option<Position>,
+    /// What waits and is on its way to disk.
+    written: Option<Written>,
     /// As of when the audience was read whole; later news of users go into it one by one.
     loaded: Position,
     /// What came before this may have been read before it was seen.
@@ -44,18 +40,73 @@ pub(super) struct Follower {
     fallen: HashSet<(UserNum, RoomNum)>,
 }
 
-impl Follower {
-    /// Goes on where the last one stopped. The first of all begins now: nobody is told of what was.
-    pub async fn open(push: Arc<Push>, tasks: TaskTracker) -> Result<Self> {
+impl Follow for Walker {
+    /// The first of all begins now: nobody is told of what was.
+    async fn begin(&mut self, output: &mut Output<'_>) -> Result<Position> {
+        let former = self.push.store.snapshot().get(&PUSHED, &()).await?;
+        output.batch().delete(&PUSHED, &());
+        Ok(former.unwrap_or(self.loaded))
+    }
+
+    /// Whether somebody has a pusher, or got one lately.
+    fn listens(&self, after: Position) -> bool {
+        let news = || self.push.streams.users_since(after.max(self.loaded));
+        let is_pusher = |news: &(Position, Subject)| matches!(news.1, Subject::Pushers(_));
+        !self.audience.users.is_empty() || news().is_none_or(|news| news.iter().any(is_pusher))
+    }
+
+    async fn digest(&mut self, chunk: &Chunk, _: &mut Output<'_>) -> Result<()> {
+        self.learn(chunk).await?;
+        for (position, room) in &chunk.events {
+            if self.audience.hears(*room) {
+                match self.see(&chunk.snapshot, *room, *position).await {
+                    // One that can be made nothing of must not keep all others waiting.
+                    Err(error) if !matches!(error, Error::Storage(_)) => {
+                        tracing::error!(%error, "an event is not pushed");
+                    }
+                    seen => seen?,
+                }
+            }
+        }
+        self.recount(&chunk.snapshot).await
+    }
+
+    /// Writes rows of what waits. Those that are ahead of their position do no harm: the same event is queued once.
+    async fn put_down(&mut self, output: &mut Output<'_>) -> Result<()> {
+        loop {
+            let written = self.push.desk.write(output.batch());
+            if written.whole {
+                self.written = Some(written);
+                return Ok(());
+            }
+            let committed = output.write().await;
+            self.push.desk.wrote(written, committed.is_ok());
+            committed?;
+        }
+    }
+
+    fn was_put_down(&mut self, on_disk: bool) {
+        if let Some(written) = self.written.take() {
+            self.push.desk.wrote(written, on_disk);
+        }
+    }
+
+    async fn end(&mut self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Walker {
+    /// Learns who has pushers, and takes up what waited when the last one stopped.
+    pub async fn open(push: Arc<Push>) -> Result<Self> {
         let snapshot = push.store.snapshot();
         let now = snapshot.position();
-        let saved = snapshot.get(&PUSHED, &()).await?;
-        let at = saved.unwrap_or(now);
         let audience = Audience::load(&push, &snapshot).await?;
-        let mut follower = Self { push, tasks, audience, at, saved, loaded: now, began: now, fallen: HashSet::new() };
-        follower.take_up(&snapshot).await?;
-        follower.save().await?;
-        Ok(follower)
+        let (tasks, fallen) = (TaskTracker::new(), HashSet::new());
+        let mut walker = Self { push, tasks, audience, written: None, loaded: now, began: now, fallen };
+        walker.take_up(&snapshot).await?;
+        Ok(walker)
     }
 
     /// Takes up what waited when the last follower stopped.
@@ -73,55 +124,16 @@ impl Follower {
             let pusher = Arc::clone(pusher);
             let unread = self.number(snapshot, user).await?;
             if self.push.desk.add((user, key), &pusher, item, unread) {
-                self.begin((user, key));
+                self.deliver((user, key));
             }
         }
         Ok(())
     }
 
-    /// Walks on to the newest event, or a page of them. Whether there is more.
-    pub async fn step(&mut self) -> Result<bool> {
-        let snapshot = self.push.store.snapshot();
-        let now = snapshot.position();
-        if now <= self.at {
-            return Ok(false);
-        }
-        if self.nobody_listens() {
-            self.at = now;
-            return Ok(false);
-        }
-        let range = STREAM.range((Bound::Excluded(self.at), Bound::Included(now)));
-        let page = snapshot.scan(&STREAM, range).take(PAGE).await?;
-        let more = page.len() == PAGE;
-        let until = if more { page.last().map_or(now, |(position, _)| *position) } else { now };
-        self.learn(&snapshot, until).await?;
-        for (position, room) in page {
-            if self.audience.hears(room) {
-                match self.see(&snapshot, room, position).await {
-                    // One that can be made nothing of must not keep all others waiting.
-                    Err(error) if !matches!(error, Error::Storage(_)) => {
-                        tracing::error!(%error, "an event is not pushed");
-                    }
-                    seen => seen?,
-                }
-            }
-        }
-        self.recount(&snapshot).await?;
-        self.at = until;
-        Ok(more)
-    }
-
-    /// Whether nobody has a pusher, nor got one lately.
-    fn nobody_listens(&self) -> bool {
-        let news = || self.push.streams.users_since(self.at.max(self.loaded));
-        let is_pusher = |news: &(Position, Subject)| matches!(news.1, Subject::Pushers(_));
-        self.audience.users.is_empty() && news().is_some_and(|news| !news.iter().any(is_pusher))
-    }
-
     /// Learns who has pushers, who is where, and who has read something.
-    async fn learn(&mut self, snapshot: &Snapshot, until: Position) -> Result<()> {
-        let push = Arc::clone(&self.push);
-        let news = match push.streams.users_since(self.at.max(self.loaded)) {
+    async fn learn(&mut self, chunk: &Chunk) -> Result<()> {
+        let (push, snapshot) = (Arc::clone(&self.push), &chunk.snapshot);
+        let news = match push.streams.users_since(chunk.after.max(self.loaded)) {
             Some(news) => news,
             None => {
                 // More happened than memory holds.
@@ -131,11 +143,11 @@ impl Follower {
             }
         };
         let mut moved = HashSet::new();
-        if self.at < self.loaded {
+        if chunk.after < self.loaded {
             // They may have been invited before the audience was read.
             moved.extend(self.audience.users.keys());
         }
-        for (position, subject) in news.into_iter().filter(|(position, _)| *position <= until) {
+        for (position, subject) in news.into_iter().filter(|(position, _)| *position <= chunk.to) {
             match subject {
                 Subject::Pushers(user) => self.reload(snapshot, user).await?,
                 Subject::Memberships(user) if self.audience.users.contains_key(&user) => {
@@ -146,7 +158,7 @@ impl Follower {
             }
         }
         for user in moved {
-            self.moved(snapshot, user, until).await?;
+            self.moved(chunk, user).await?;
         }
         Ok(())
     }
@@ -162,8 +174,9 @@ impl Follower {
     }
 
     /// A user's memberships changed: they hear another room, or one less, or are invited to one.
-    async fn moved(&mut self, snapshot: &Snapshot, user: UserNum, until: Position) -> Result<()> {
-        let range = (Bound::Excluded((user, self.at)), Bound::Included((user, until)));
+    async fn moved(&mut self, chunk: &Chunk, user: UserNum) -> Result<()> {
+        let snapshot = &chunk.snapshot;
+        let range = (Bound::Excluded((user, chunk.after)), Bound::Included((user, chunk.to)));
         let news = snapshot.scan(&USER_STREAM, USER_STREAM.range(range)).collect().await?;
         for ((_, position), news) in news {
             let (UserChange::Membership, Some(room)) = (news.change, news.room) else { continue };
@@ -261,13 +274,13 @@ impl Follower {
         for (key, pusher) in &recipient.pushers {
             let item = Item::new(place, push.clock.millis(), Arc::clone(actions), Some(Arc::clone(&told)));
             if push.desk.add((user, *key), pusher, item, unread) {
-                self.begin((user, *key));
+                self.deliver((user, *key));
             }
         }
         Ok(())
     }
 
-    fn begin(&self, name: Name) {
+    fn deliver(&self, name: Name) {
         self.tasks.spawn(Arc::clone(&self.push).deliver(name));
     }
 
@@ -312,36 +325,11 @@ impl Follower {
             let Some(recipient) = self.audience.users.get(&user) else { continue };
             for (key, pusher) in &recipient.pushers {
                 if push.desk.set_unread((user, *key), pusher, unread) {
-                    self.begin((user, *key));
+                    self.deliver((user, *key));
                 }
             }
         }
         Ok(())
-    }
-
-    /// Writes down how far the follower is, with what waits.
-    pub async fn save(&mut self) -> Result<()> {
-        loop {
-            let mut batch = Batch::new();
-            let written = self.push.desk.write(&mut batch);
-            let whole = written.whole;
-            if batch.is_empty() && self.saved == Some(self.at) {
-                return Ok(());
-            }
-            // Rows ahead of their position do no harm: the same event is queued once.
-            if whole {
-                batch.put(&PUSHED, &(), &self.at);
-            }
-            // A position that is lost when power fails is one that is walked from again.
-            batch.unsynced();
-            let committed = self.push.store.commit(batch).await;
-            self.push.desk.wrote(written, committed.is_ok());
-            committed?;
-            if whole {
-                self.saved = Some(self.at);
-                return Ok(());
-            }
-        }
     }
 }
 

@@ -411,13 +411,17 @@ impl Rooms {
     /// # Errors
     /// The store fails.
     pub async fn leave_all(self: &Arc<Self>, user: UserNum) -> Result<()> {
-        let snapshot = self.store.snapshot();
         let user_id = self.ids.user_id(user).await?;
-        let mut scan = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(user,)));
+        let mut rooms = Vec::new();
+        let mut scan = self.store.snapshot().scan(&USER_ROOMS, USER_ROOMS.under(&(user,)));
         while let Some(((_, room), own)) = scan.next().await? {
-            if !matches!(own.membership, Membership::Join | Membership::Invite | Membership::Knock) {
-                continue;
+            if matches!(own.membership, Membership::Join | Membership::Invite | Membership::Knock) {
+                rooms.push(room);
             }
+        }
+        // No snapshot is held while they are left, which may take long.
+        drop(scan);
+        for room in rooms {
             match self.move_member(&user_id, room, &user_id, bare("leave", None)?).await {
                 Ok(_) | Err(Error::Matrix(_)) => {}
                 Err(error) => return Err(error),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use matron_storage::{Batch, Error as StorageError};
 
 use super::Rooms;
+use crate::behind;
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
 use crate::schema::accounts::RENAMED;
@@ -34,10 +35,9 @@ impl Rooms {
 
     fn rename_behind(self: &Arc<Self>, user: UserNum) -> tokio::task::JoinHandle<()> {
         let rooms = Arc::clone(self);
-        self.tasks.spawn(async move {
-            if let Err(error) = rooms.rename(user).await {
-                tracing::error!(%error, "a new name is not said in all rooms");
-            }
+        behind::run(&self.tasks, "saying a new name in all rooms", move || {
+            let rooms = Arc::clone(&rooms);
+            async move { rooms.rename(user).await }
         })
     }
 

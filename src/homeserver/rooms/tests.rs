@@ -31,8 +31,9 @@ use crate::schema::RoomNum;
 use crate::schema::rooms::{Extremity, StoredEvent, TIMELINE};
 
 mod order;
-mod scene;
+pub(super) mod scene;
 mod standing;
+mod upgrading;
 
 #[derive(Debug, Clone)]
 struct Step {

@@ -1,4 +1,5 @@
-//! Room upgrades: client-server API, "Room Upgrades". The new room, the old one's tombstone and what moves are one batch.
+//! Room upgrades: client-server API, "Room Upgrades". The new room, the old one's tombstone and what moves are one batch;
+//! only of what there may be any number of, some may go over behind it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use ruma::events::{StateEventType, TimelineEventType};
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use serde_json::{Map, Value, json};
 
-use self::levels::{Change, new_levels, restricted};
+use self::levels::{Change, new_levels, raise, restricted};
 use super::append::Append;
 use super::build::{Built, From, build};
 use super::power;
@@ -20,17 +21,16 @@ use super::{Rooms, membership::check_user_id};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::directory::LISTED;
-use crate::schema::rooms::{ALIASES, Alias, MEMBERS, Membership, ROOM_ALIASES};
+use crate::schema::rooms::{ALIASES, Alias, MOVING, Moving, ROOM_ALIASES};
 use crate::schema::{RoomNum, UserNum};
 
 mod levels;
+mod moving;
 
 /// How often an upgrade is tried anew where an alias changes meanwhile.
 const TRIES: u32 = 8;
 /// The most users that an upgrade makes creators.
 const MOST_CREATORS: usize = 100;
-/// The most bans and children of a space that are copied.
-const MOST_COPIES: usize = 5000;
 
 /// The state that goes over as it is; power levels and bans go over changed.
 const COPIED: [&str; 8] = [
@@ -84,10 +84,10 @@ impl Rooms {
                 room: self.ids.new_room().await?,
                 id: RoomId::new_v1(&self.config.server_name),
             };
-            let now = self.clock.now();
+            let (now, number) = (self.clock.now(), upgrade.room);
             let tombstone = template(&session.user_id, now, TimelineEventType::RoomTombstone, "", json!({}))?;
             let intent = Intent { upgrade: Some(Arc::new(upgrade)), ..Intent::new(tombstone) };
-            match self.submit(room, intent).await {
+            match self.submit_upgrade(room, intent, number).await {
                 Err(Error::Storage(StorageError::Conflict)) => {}
                 Err(error) => return Err(error),
                 Ok(sent) => {
@@ -99,9 +99,22 @@ impl Rooms {
         }
         Err(StorageError::Conflict.into())
     }
+
+    /// Submits an upgrade, and has moved what does not fit into its batch, whether anybody still waits or not.
+    async fn submit_upgrade(self: &Arc<Self>, old: RoomNum, intent: Intent, new: RoomNum) -> Result<Sent> {
+        let rooms = Arc::clone(self);
+        let upgraded = self.tasks.spawn(async move {
+            let sent = rooms.submit(old, intent).await;
+            if sent.is_ok() {
+                rooms.move_behind(new);
+            }
+            sent
+        });
+        upgraded.await.map_err(Error::internal)?
+    }
 }
 
-fn template(
+pub(super) fn template(
     sender: &UserId,
     at: MilliSecondsSinceUnixEpoch,
     kind: TimelineEventType,
@@ -216,7 +229,10 @@ impl Append<'_> {
     ) -> Result<Sent> {
         let (sender, at) = (tombstone.pdu.sender.clone(), tombstone.pdu.origin_server_ts);
         let (new_id, event_id) = (create.pdu.room_id.clone(), tombstone.pdu.event_id.clone());
-        let plan = self.new_state(upgrade, moved, (&sender, at)).await?;
+        let (plan, rest) = self.new_state(upgrade, moved, (&sender, at)).await?;
+        if let Some(rest) = rest {
+            self.batch.put(&MOVING, &upgrade.room, &rest);
+        }
         let position = self.live(tombstone, None).await?;
         {
             let mut append = Append::new(self.rooms, &mut new, self.batch);
@@ -298,14 +314,14 @@ impl Append<'_> {
         Ok(content.into())
     }
 
-    /// The events of the new room after its create event, in order. The power levels come last: until then its creator
-    /// may set everything.
+    /// The events of the new room after its create event, in order, and what is left for later. The power levels come last:
+    /// until then its creator may set everything.
     async fn new_state(
         &mut self,
         upgrade: &Upgrade,
         moved: &Moved,
         (sender, at): (&UserId, MilliSecondsSinceUnixEpoch),
-    ) -> Result<Vec<Template>> {
+    ) -> Result<(Vec<Template>, Option<Moving>)> {
         let mut plan = Vec::new();
         let mut add = |kind: TimelineEventType, key: &str, content: Value| {
             plan.push(template(sender, at, kind, key, content)?);
@@ -318,23 +334,32 @@ impl Append<'_> {
                 add(kind, "", content.into())?;
             }
         }
-        let is_space = self.content(TimelineEventType::RoomCreate).await?;
-        if is_space.is_some_and(|content| content.get("type").is_some_and(|kind| kind == "m.space")) {
-            for (key, content) in self.children().await? {
-                add(TimelineEventType::SpaceChild, &key, content.into())?;
-            }
-        }
         if let Some(alias) = self.content(TimelineEventType::RoomCanonicalAlias).await?
             && let Some(alias) = moved.canonical(&alias)
         {
             add(TimelineEventType::RoomCanonicalAlias, "", alias)?;
         }
-        for (user, content) in self.bans(sender).await? {
-            add(TimelineEventType::RoomMember, &user, content)?;
+        let create = self.content(TimelineEventType::RoomCreate).await?;
+        let is_space = create.is_some_and(|content| content.get("type").is_some_and(|kind| kind == "m.space"));
+        let (old, snapshot) = (self.working.num, &self.working.snapshot);
+        let piece = self.rooms.first_piece(snapshot, old, sender, is_space).await?;
+        for (kind, key, content) in piece.copies {
+            add(kind, &key, content.into())?;
         }
+        let privileges = rules(&upgrade.version)?.authorization.explicitly_privilege_room_creators;
+        let mut levels = self.levels_of(upgrade, sender, privileges).await?;
+        let rest = piece.rest.map(|rest| {
+            let (raised, level) = if privileges { (None, None) } else { raise(&mut levels, sender) };
+            Moving { old, user: upgrade.user, child: rest.child, ban: rest.ban, raised, level }
+        });
+        add(TimelineEventType::RoomPowerLevels, "", levels.into())?;
+        Ok((plan, rest))
+    }
+
+    /// The new room's power levels.
+    async fn levels_of(&mut self, upgrade: &Upgrade, sender: &UserId, privileges: bool) -> Result<Map<String, Value>> {
         let old = power::current(self.rooms, self.working).await?;
         let old_creators = old.rules.privileged_creators.clone().unwrap_or_default();
-        let privileges = rules(&upgrade.version)?.authorization.explicitly_privilege_room_creators;
         let creators: Vec<_> = upgrade.creators.iter().map(|user| &**user).chain([sender]).collect();
         let change = Change {
             creators: &creators,
@@ -343,45 +368,6 @@ impl Append<'_> {
             privileged: self.working.rules.authorization.explicitly_privilege_room_creators,
         };
         let levels = self.content(TimelineEventType::RoomPowerLevels).await?.unwrap_or_default();
-        add(TimelineEventType::RoomPowerLevels, "", new_levels(levels, &change))?;
-        Ok(plan)
-    }
-
-    /// A space's children: those that were taken out have no `via` any more.
-    async fn children(&self) -> Result<Vec<(String, Map<String, Value>)>> {
-        let kind = self.rooms.ids.kind("m.space.child").await?;
-        let mut children = Vec::new();
-        for (key, num) in self.working.editor.reader().entries(self.working.head.state).await? {
-            let name = self.rooms.ids.state_key_name(key).await?;
-            if name.kind != kind || children.len() == MOST_COPIES {
-                continue;
-            }
-            let content: Map<String, Value> = self.working.pdu(self.rooms, num).await?.content_as()?;
-            if content.get("via").is_some_and(Value::is_array) {
-                children.push((name.key.clone(), content));
-            }
-        }
-        Ok(children)
-    }
-
-    /// Who is banned, and why.
-    async fn bans(&self, upgrader: &UserId) -> Result<Vec<(String, Value)>> {
-        let mut bans = Vec::new();
-        let mut scan = self.working.snapshot.scan(&MEMBERS, MEMBERS.under(&(self.working.num,)));
-        while let Some(((_, user), member)) = scan.next().await? {
-            if member.membership != Membership::Ban || bans.len() == MOST_COPIES {
-                continue;
-            }
-            let content: Map<String, Value> = self.working.pdu(self.rooms, member.event).await?.content_as()?;
-            let ban = match content.get("reason") {
-                Some(reason) => json!({ "membership": "ban", "reason": reason }),
-                None => json!({ "membership": "ban" }),
-            };
-            let user = self.rooms.ids.user_id(user).await?;
-            if *user != *upgrader {
-                bans.push((user.to_string(), ban));
-            }
-        }
-        Ok(bans)
+        Ok(new_levels(levels, &change))
     }
 }

@@ -25,6 +25,9 @@ use crate::schema::{DeviceNum, Digest, EventNum, RoomNum, UserNum};
 /// An event of the room's state: its number and itself.
 pub(super) type StateEvent = (EventNum, Arc<Pdu>);
 
+/// How much of a room's state a working copy remembers. A room of many members is read anew now and then.
+const MOST_STATE: usize = 1024;
+
 /// The working copy.
 #[derive(Debug)]
 pub struct Working {
@@ -153,6 +156,9 @@ impl Working {
             return Ok(found.clone());
         }
         let found = self.state_event_at(rooms, self.head.state, kind, key).await?;
+        if self.state.len() >= MOST_STATE {
+            self.state.clear();
+        }
         self.state.insert(name, found.clone());
         Ok(found)
     }
@@ -244,5 +250,27 @@ impl Working {
     pub(super) fn see(&mut self, snapshot: Snapshot) {
         self.editor.see(snapshot.clone());
         self.snapshot = snapshot;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::RoomVersionId;
+    use ruma::events::StateEventType;
+
+    use super::MOST_STATE;
+    use crate::rooms::tests::scene::Scene;
+
+    #[tokio::test]
+    async fn what_was_looked_up_of_a_large_room_does_not_pile_up() {
+        let mut scene = Scene::new(RoomVersionId::V11).await;
+        let rooms = std::sync::Arc::clone(&scene.server.rooms);
+        for nth in 0..=2 * MOST_STATE {
+            let somebody = format!("@somebody{nth}:other.example");
+            let found = scene.working.state_event(&rooms, &StateEventType::RoomMember, &somebody).await.unwrap();
+            assert!(found.is_none() && scene.working.state.len() <= MOST_STATE);
+        }
+        let create = scene.working.state_event(&rooms, &StateEventType::RoomCreate, "").await.unwrap();
+        assert!(create.is_some(), "what was forgotten is read again");
     }
 }

@@ -68,7 +68,7 @@ pub const PUSHER_OWNERS: Keyspace<(PusherKey, UserNum), ()> = Keyspace::new(0x08
 /// How often a user's pushers were set. Who sets one changes it and who deletes a device's expects it unchanged, so that
 /// no pusher outlives its device.
 pub const PUSHER_ROUNDS: Keyspace<UserNum, u64> = Keyspace::new(0x0803, "pusher rounds", Family::Point);
-/// Up to where the stream has been seen to: what came before was pushed, or waits.
+/// Where push's position was before it stood among the followers': a store of that time begins there.
 pub const PUSHED: Keyspace<(), Position> = Keyspace::new(0x0804, "pushed", Family::Current);
 /// What signs the links in letters about unread messages.
 pub const MAIL_SECRET: Keyspace<(), Vec<u8>> = Keyspace::new(0x0806, "mail secret", Family::Point);

@@ -368,6 +368,25 @@ matron_storage::record! {
     }
 }
 
+matron_storage::record! {
+    /// How far the state of a replaced room has come that goes over after its upgrade.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Moving {
+        /// The replaced room.
+        pub old: RoomNum,
+        /// Who upgrades it.
+        pub user: UserNum,
+        /// The last child of a space that was looked at; none where all were.
+        pub child: Option<String>,
+        /// The last member who was looked at for a ban.
+        pub ban: UserNum,
+        /// The level that the upgrader has until all is over, where they need more than their own.
+        pub raised: Option<i64>,
+        /// Their own level; none where they have no entry.
+        pub level: Option<i64>,
+    }
+}
+
 /// A room for ever.
 pub const ROOMS: Keyspace<RoomNum, RoomRow> = Keyspace::new(0x0201, "rooms", Family::Point);
 /// A room now.
@@ -431,6 +450,8 @@ pub const ROOM_ALIASES: Keyspace<(RoomNum, String), ()> = Keyspace::new(0x0217, 
 pub const SPOKEN: Keyspace<(RoomNum, UserNum, EventNum), Position> = Keyspace::new(0x021a, "spoken", Family::Current);
 /// A user's room for server notices.
 pub const NOTICE_ROOMS: Keyspace<UserNum, RoomNum> = Keyspace::new(0x0245, "notice rooms", Family::Point);
+/// What is still to go over to a room that replaces another one, by the new room.
+pub const MOVING: Keyspace<RoomNum, Moving> = Keyspace::new(0x0246, "moving state", Family::Current);
 /// Joined members per server, for those who are to be told.
 pub const SERVERS: Keyspace<(RoomNum, String), u64> = Keyspace::new(0x0219, "servers of a room", Family::Current);
 

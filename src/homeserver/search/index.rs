@@ -56,8 +56,8 @@ fn put(batch: &mut Batch, room: RoomNum, position: Position, text: &str) {
     }
 }
 
-impl Follow for Search {
-    async fn digest(&self, chunk: &Chunk, output: &mut Output<'_>) -> Result<()> {
+impl Follow for &Search {
+    async fn digest(&mut self, chunk: &Chunk, output: &mut Output<'_>) -> Result<()> {
         let keys: Vec<_> = chunk.events.iter().map(|(position, room)| (*room, Arrival::Live(*position))).collect();
         let events = chunk.snapshot.get_many(&TIMELINE, &keys).await?;
         for ((position, room), event) in chunk.events.iter().zip(events) {

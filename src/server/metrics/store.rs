@@ -24,7 +24,7 @@ impl Collector for Collect {
             ("store_pending_compaction_bytes", "What waits to be compacted", usage.pending_compaction_bytes),
             ("store_queued_batches", "Batches that wait to be committed", queued),
             ("store_position", "The newest position", self.0.snapshot().position().get()),
-            ("store_ready", "Whether the store takes writes", ready),
+            ("store_ready", "Whether the store works, and takes writes", ready),
         ] {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;

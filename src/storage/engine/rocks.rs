@@ -1,58 +1,68 @@
 //! The engine that serves: `RocksDB`. The only file tree that names the crate.
 
+mod trouble;
 mod tuning;
+mod view;
 
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{
-    BottommostLevelCompaction, CompactOptions, ErrorKind, ReadOptions, ReadTier, SingleThreaded,
-    SnapshotWithThreadMode, WriteBatch, WriteOptions,
-};
-use self_cell::self_cell;
+use rocksdb::{BottommostLevelCompaction, CompactOptions, ErrorKind, SingleThreaded, WriteBatch, WriteOptions};
+pub(crate) use view::{RocksCursor, RocksSnapshot};
 
-use super::{Page, Reach, Read, Run};
 use crate::batch::{Batch, Op};
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
 use crate::store::Usage;
 
 type Db = rocksdb::DBWithThreadMode<SingleThreaded>;
-type BorrowedSnapshot<'a> = SnapshotWithThreadMode<'a, Db>;
 
-type Walk<'a> = rocksdb::DBRawIteratorWithThreadMode<'a, Db>;
-
-self_cell!(
-    struct OwnedSnapshot {
-        owner: Arc<Db>,
-        #[covariant]
-        dependent: BorrowedSnapshot,
-    }
-);
-
-self_cell!(
-    struct OwnedIterator {
-        owner: Arc<RocksSnapshot>,
-        #[covariant]
-        dependent: Walk,
-    }
-);
-
-/// A walk that meets more deleted rows than this beyond its run is done another way, which stops at the run's end.
-const MOST_SKIPPED: u64 = 128;
+/// What a disk without room says, in the system's words: `RocksDB` passes them on and has no kind of error for it.
+const NO_ROOM: [&str; 3] = ["No space left on device", "Disk quota exceeded", "Read-only file system"];
+/// A store that could be opened for reading alone is tried again after this, or after some times what a try took: each
+/// reads the whole log.
+const REOPEN_AFTER: Duration = Duration::from_secs(2);
+const REOPEN_PACE: u32 = 4;
 
 /// The engine and its caches.
 pub(crate) struct Rocks {
-    db: Arc<Db>,
+    folder: PathBuf,
+    db: ArcSwap<Db>,
     caches: tuning::Caches,
+    trouble: Arc<trouble::Trouble>,
+    /// While it is open for reading alone.
+    shut: Mutex<Option<Shut>>,
+}
+
+/// Why a store is open for reading alone, and from when on it may be tried to open it for writing.
+struct Shut {
+    why: String,
+    next: Instant,
+}
+
+impl Shut {
+    fn new(error: &rocksdb::Error, took: Duration) -> Self {
+        Self { why: error.to_string(), next: Instant::now() + REOPEN_AFTER.max(took * REOPEN_PACE) }
+    }
 }
 
 impl std::fmt::Debug for Rocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rocks").field("path", &self.db.path()).finish_non_exhaustive()
+        f.debug_struct("Rocks").field("folder", &self.folder).finish_non_exhaustive()
     }
+}
+
+/// How a database is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Make,
+    Write,
+    /// Nothing on disk changes, and somebody else may write meanwhile.
+    Read,
 }
 
 fn engine_error(error: &rocksdb::Error) -> Error {
@@ -64,62 +74,127 @@ fn refused(what: &str, error: &dyn std::fmt::Display) -> Error {
 }
 
 impl Rocks {
-    /// Opens the store in `folder`; where there is none, makes it with its first rows if there are any.
+    /// Opens the store in `folder`; where there is none, makes it with its first rows if there are any. A store for whose
+    /// log the disk has no room is opened for reading alone, until [`Self::resume`] finds room.
     pub fn open(folder: &Path, cache_bytes: usize, founding: Option<&Batch>) -> Result<Self> {
-        let caches = tuning::Caches::new(cache_bytes);
+        let (caches, trouble) = (tuning::Caches::new(cache_bytes), Arc::default());
         match founding {
             Some(founding) if !folder.exists() => found(folder, &caches, founding)?,
             _ => check_families(folder)?,
         }
-        let db = open_db(folder, &caches, false)?;
-        Ok(Self { db: Arc::new(db), caches })
+        let begun = Instant::now();
+        let (db, shut) = match open_db(folder, &caches, &trouble, Access::Write) {
+            Ok(db) => (db, None),
+            Err(error) if has_no_room(&error) => {
+                tracing::warn!(%error, "the store is opened for reading alone");
+                let shut = Shut::new(&error, begun.elapsed());
+                (open_db(folder, &caches, &trouble, Access::Read).map_err(|error| unopened(&error))?, Some(shut))
+            }
+            Err(error) => return Err(unopened(&error)),
+        };
+        Ok(Self { folder: folder.to_owned(), db: ArcSwap::from_pointee(db), caches, trouble, shut: Mutex::new(shut) })
+    }
+
+    /// Opens a store for a look at its own rows, whoever wrote it. Changes nothing on disk.
+    pub fn peek(folder: &Path) -> Result<Self> {
+        check_families(folder)?;
+        let (caches, trouble) = (tuning::Caches::new(0), Arc::default());
+        let looked_at = ["default", Family::Meta.name()];
+        let families = tuning::families(&caches).into_iter().filter(|family| looked_at.contains(&family.name()));
+        let db = Db::open_cf_descriptors_read_only(&tuning::database(&caches, false), folder, families, false);
+        let db = db.map_err(|error| unopened(&error))?;
+        let shut = Shut { why: "it is open for a look alone".to_owned(), next: Instant::now() };
+        let (db, shut) = (ArcSwap::from_pointee(db), Mutex::new(Some(shut)));
+        Ok(Self { folder: folder.to_owned(), db, caches, trouble, shut })
     }
 
     pub fn snapshot(&self) -> RocksSnapshot {
-        RocksSnapshot::new(OwnedSnapshot::new(Arc::clone(&self.db), |db| db.snapshot()))
+        RocksSnapshot::new(self.db.load_full())
+    }
+
+    /// Why nothing can be written, where the store is open for reading alone.
+    fn shut(&self) -> Result<()> {
+        match &*self.shut.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(shut) => Err(Error::Engine(shut.why.clone())),
+            None => Ok(()),
+        }
     }
 
     pub fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> Result<()> {
-        write(&self.db, batches, sync)
+        self.shut()?;
+        write(&self.db.load(), batches, sync)
     }
 
     pub fn newest(&self, family: Family, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
-        let handle = handle(&self.db, family)?;
+        let db = self.db.load();
+        let handle = handle(&db, family)?;
         let found = match keys {
-            [key] => vec![self.db.get_pinned_cf(handle, key)],
-            keys => self.db.batched_multi_get_cf(handle, keys, false),
+            [key] => vec![db.get_pinned_cf(handle, key)],
+            keys => db.batched_multi_get_cf(handle, keys, false),
         };
         let found = found.into_iter().map(|value| value.map(|value| value.map(|value| value.to_vec())));
         found.collect::<Result<_, _>>().map_err(|error| engine_error(&error))
     }
 
+    /// Takes writes again if the disk does. Views that were taken while it was open for reading alone stay good: their files
+    /// are open and their rows in memory.
     pub fn resume(&self) -> Result<()> {
-        self.db.resume().map_err(|error| engine_error(&error))
+        let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(waiting) = &*shut else {
+            let failed = self.trouble.failed();
+            self.db.load().resume().map_err(|error| engine_error(&error))?;
+            self.trouble.mended(failed);
+            return Ok(());
+        };
+        let begun = Instant::now();
+        if begun < waiting.next {
+            return Err(Error::Engine(waiting.why.clone()));
+        }
+        match open_db(&self.folder, &self.caches, &self.trouble, Access::Write) {
+            Ok(db) => {
+                self.db.store(Arc::new(db));
+                *shut = None;
+                Ok(())
+            }
+            Err(error) => {
+                *shut = Some(Shut::new(&error, begun.elapsed()));
+                Err(engine_error(&error))
+            }
+        }
+    }
+
+    pub fn is_troubled(&self) -> bool {
+        self.trouble.is_there()
     }
 
     pub fn checkpoint(&self, folder: &Path) -> Result<()> {
-        let checkpoint = Checkpoint::new(&*self.db).map_err(|error| engine_error(&error))?;
+        self.shut()?;
+        let db = self.db.load();
+        let checkpoint = Checkpoint::new(&**db).map_err(|error| engine_error(&error))?;
         checkpoint.create_checkpoint(folder).map_err(|error| engine_error(&error))
     }
 
     pub fn check_files(&self) -> Result<()> {
-        self.db.verify_checksum().map_err(|error| engine_error(&error))
+        self.db.load().verify_checksum().map_err(|error| engine_error(&error))
     }
 
     pub fn compact(&self, family: Family) -> Result<()> {
+        self.shut()?;
         let mut options = CompactOptions::default();
         // The lowest level too: what was deleted lies there.
         options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
-        self.db.compact_range_cf_opt(handle(&self.db, family)?, None::<&[u8]>, None::<&[u8]>, &options);
+        let db = self.db.load();
+        db.compact_range_cf_opt(handle(&db, family)?, None::<&[u8]>, None::<&[u8]>, &options);
         Ok(())
     }
 
     pub fn usage(&self) -> Usage {
+        let db = self.db.load();
         let sum = |property: &str| {
             Family::ALL
                 .iter()
-                .filter_map(|family| handle(&self.db, *family).ok())
-                .filter_map(|handle| self.db.property_int_value_cf(handle, property).ok().flatten())
+                .filter_map(|family| handle(&db, *family).ok())
+                .filter_map(|handle| db.property_int_value_cf(handle, property).ok().flatten())
                 .sum()
         };
         Usage {
@@ -139,7 +214,7 @@ fn found(folder: &Path, caches: &tuning::Caches, founding: &Batch) -> Result<()>
         fs::remove_dir_all(&building).map_err(|error| refused("a half-made store cannot be removed", &error))?;
     }
     fs::create_dir_all(&building).map_err(|error| refused("the store's folder cannot be made", &error))?;
-    let db = open_db(&building, caches, true)?;
+    let db = open_db(&building, caches, &Arc::default(), Access::Make).map_err(|error| unopened(&error))?;
     write(&db, std::iter::once(founding), true)?;
     drop(db);
     sync_folder(&building)?;
@@ -173,9 +248,31 @@ fn check_families(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn open_db(folder: &Path, caches: &tuning::Caches, create: bool) -> Result<Db> {
-    Db::open_cf_descriptors(&tuning::database(caches, create), folder, tuning::families(caches))
-        .map_err(|error| refused("the store cannot be opened", &error))
+fn open_db(
+    folder: &Path,
+    caches: &tuning::Caches,
+    trouble: &Arc<trouble::Trouble>,
+    access: Access,
+) -> Result<Db, rocksdb::Error> {
+    let mut options = tuning::database(caches, access == Access::Make);
+    let families = tuning::families(caches);
+    match access {
+        Access::Read => Db::open_cf_descriptors_read_only(&options, folder, families, false),
+        Access::Make | Access::Write => {
+            options.add_event_listener(trouble::Listener::new(trouble));
+            Db::open_cf_descriptors(&options, folder, families)
+        }
+    }
+}
+
+fn unopened(error: &rocksdb::Error) -> Error {
+    refused("the store cannot be opened", error)
+}
+
+/// Whether a store cannot be opened only because nothing can be added to its disk.
+fn has_no_room(error: &rocksdb::Error) -> bool {
+    let text = error.to_string();
+    error.kind() == ErrorKind::IOError && NO_ROOM.iter().any(|said| text.contains(said))
 }
 
 fn handle(db: &Db, family: Family) -> Result<&rocksdb::ColumnFamily> {
@@ -200,168 +297,4 @@ fn write<'a>(db: &Db, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> R
     let mut options = WriteOptions::default();
     options.set_sync(sync);
     db.write_opt(&merged, &options).map_err(|error| engine_error(&error))
-}
-
-/// A view of the store at one moment.
-pub(crate) struct RocksSnapshot {
-    /// For reads that are confined to memory: made once, since there are many.
-    cached: ReadOptions,
-    snapshot: OwnedSnapshot,
-}
-
-impl std::fmt::Debug for RocksSnapshot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RocksSnapshot")
-    }
-}
-
-/// A read that needs the disk though it was confined to memory is no error.
-fn unless_not_cached<T>(result: Result<T, rocksdb::Error>) -> Result<Read<T>> {
-    match result {
-        Ok(value) => Ok(Read::Done(value)),
-        Err(error) if error.kind() == ErrorKind::Incomplete => Ok(Read::NotCached),
-        Err(error) => Err(engine_error(&error)),
-    }
-}
-
-fn options(snapshot: &OwnedSnapshot, reach: Reach) -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.set_snapshot(snapshot.borrow_dependent());
-    if reach == Reach::Cached {
-        options.set_read_tier(ReadTier::BlockCache);
-    }
-    options
-}
-
-impl RocksSnapshot {
-    fn new(snapshot: OwnedSnapshot) -> Self {
-        Self { cached: options(&snapshot, Reach::Cached), snapshot }
-    }
-
-    fn db(&self) -> &Db {
-        self.snapshot.borrow_owner()
-    }
-
-    fn with_options<T>(&self, reach: Reach, read: impl FnOnce(&ReadOptions) -> T) -> T {
-        match reach {
-            Reach::Cached => read(&self.cached),
-            Reach::Disk => read(&options(&self.snapshot, reach)),
-        }
-    }
-
-    pub fn get<T>(
-        &self,
-        family: Family,
-        key: &[u8],
-        reach: Reach,
-        read: impl FnOnce(Option<&[u8]>) -> T,
-    ) -> Result<Read<T>> {
-        let family = handle(self.db(), family)?;
-        let found = self.with_options(reach, |options| self.db().get_pinned_cf_opt(family, key, options));
-        let found = unless_not_cached(found)?;
-        Ok(match found {
-            Read::Done(value) => Read::Done(read(value.as_deref())),
-            Read::NotCached => Read::NotCached,
-        })
-    }
-
-    pub fn get_many<T>(
-        &self,
-        family: Family,
-        keys: &[Vec<u8>],
-        reach: Reach,
-        mut read: impl FnMut(Option<&[u8]>) -> T,
-    ) -> Result<Read<Vec<T>>> {
-        let family = handle(self.db(), family)?;
-        let found =
-            self.with_options(reach, |options| self.db().batched_multi_get_cf_opt(family, keys, false, options));
-        let mut values = Vec::with_capacity(keys.len());
-        for value in found {
-            match unless_not_cached(value)? {
-                Read::Done(value) => values.push(read(value.as_deref())),
-                Read::NotCached => return Ok(Read::NotCached),
-            }
-        }
-        Ok(Read::Done(values))
-    }
-
-    pub fn page<T>(
-        &self,
-        run: &Run,
-        limit: usize,
-        reach: Reach,
-        read: impl FnMut(&[u8], &[u8]) -> T,
-    ) -> Result<Read<Page<T>>> {
-        let mut options = options(&self.snapshot, reach);
-        options.set_iterate_lower_bound(run.start.as_slice());
-        options.set_iterate_upper_bound(run.end.as_slice());
-        let mut iterator = self.db().raw_iterator_cf_opt(handle(self.db(), run.family)?, options);
-        walk(&mut iterator, run, limit, read)
-    }
-}
-
-/// Walks a run; an iterator that does not end with it is stopped there.
-fn walk<T>(
-    iterator: &mut Walk<'_>,
-    run: &Run,
-    limit: usize,
-    mut read: impl FnMut(&[u8], &[u8]) -> T,
-) -> Result<Read<Page<T>>> {
-    let mut page = Page { rows: Vec::new(), last: Vec::new() };
-    if run.reverse {
-        iterator.seek_for_prev(&run.end);
-        // The end is no part of the run.
-        if iterator.key() == Some(run.end.as_slice()) {
-            iterator.prev();
-        }
-    } else {
-        iterator.seek(&run.start);
-    }
-    while page.rows.len() < limit {
-        let Some((key, value)) = iterator.item() else { break };
-        let is_in = if run.reverse { key >= run.start.as_slice() } else { key < run.end.as_slice() };
-        if !is_in {
-            break;
-        }
-        page.rows.push(read(key, value));
-        if page.rows.len() == limit {
-            page.last = key.to_vec();
-            break;
-        }
-        if run.reverse {
-            iterator.prev();
-        } else {
-            iterator.next();
-        }
-    }
-    match unless_not_cached(iterator.status())? {
-        Read::Done(()) => Ok(Read::Done(page)),
-        Read::NotCached => Ok(Read::NotCached),
-    }
-}
-
-/// An iterator over a whole family that is used for many short walks: to make one costs more than most walks.
-pub(crate) struct RocksCursor {
-    iterator: OwnedIterator,
-}
-
-impl std::fmt::Debug for RocksCursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RocksCursor")
-    }
-}
-
-impl RocksCursor {
-    pub fn new(snapshot: Arc<RocksSnapshot>, family: Family) -> Result<Self> {
-        let iterator = OwnedIterator::try_new(snapshot, |snapshot| {
-            let mut options = options(&snapshot.snapshot, Reach::Cached);
-            options.set_max_skippable_internal_keys(MOST_SKIPPED);
-            Ok(snapshot.db().raw_iterator_cf_opt(handle(snapshot.db(), family)?, options))
-        })?;
-        Ok(Self { iterator })
-    }
-
-    pub fn page<T>(&mut self, run: &Run, limit: usize, read: impl FnMut(&[u8], &[u8]) -> T) -> Result<Read<Page<T>>> {
-        self.iterator.with_dependent_mut(|_, iterator| walk(iterator, run, limit, read))
-    }
 }

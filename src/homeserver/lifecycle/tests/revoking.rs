@@ -193,3 +193,35 @@ async fn giving_and_revoking_tokens_at_once_conflicts() {
         house.ann_on("ONE", false).await;
     }
 }
+
+#[tokio::test]
+async fn very_many_devices_go_in_batches_that_stay_small() {
+    use crate::schema::devices::{DEVICES, Device, DeviceKeys, USER_KEYS, UserKeys};
+
+    let house = House::of_ann().await;
+    let user = house.session(&house.ann_on("ONE", false).await).await.user;
+    let model = house.accounts.device_row(&house.store.snapshot(), user, "ONE").await.unwrap().unwrap();
+    let mut batch = matron_storage::Batch::new();
+    for nth in 0..2300 {
+        let num = house.ids.new_device().await.unwrap();
+        batch.put(&DEVICES, &(user, format!("D{nth}")), &Device { num, ..model.clone() });
+    }
+    house.store.commit(batch).await.unwrap();
+    assert!(house.lifecycle.thin_out(user, |id, _| id != "ONE").await.unwrap());
+    let left = house.accounts.devices(user).await.unwrap();
+    assert!((200..=1001).contains(&left.len()), "{} are left for the last batch", left.len());
+
+    // 1,000 bytes of keys for each of some.
+    let key = |device_id: String| DeviceKeys { device_id, json: "k".repeat(1000) };
+    let devices = left.into_iter().take(200).map(|device| key(device.device_id)).collect();
+    let mut batch = matron_storage::Batch::new();
+    batch.put(&USER_KEYS, &user, &UserKeys { devices, ..UserKeys::default() });
+    house.store.commit(batch).await.unwrap();
+    let mut batch = matron_storage::Batch::new();
+    let snapshot = house.store.snapshot();
+    let _ = house.lifecycle.forget_devices(&mut batch, &snapshot, user, |_, _| true).await.unwrap();
+    assert!(batch.size() < 1 << 20, "a batch of {} bytes", batch.size());
+
+    house.lifecycle.deactivate_user(user, false).await.unwrap();
+    assert!(house.accounts.devices(user).await.unwrap().is_empty());
+}

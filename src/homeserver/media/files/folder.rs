@@ -36,17 +36,19 @@ fn make(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder with nothing in it.
+/// Makes a folder with nothing in it. One that is there stays: a full disk has no room for another.
 ///
 /// # Errors
 /// The disk does not let us.
 pub fn empty(folder: &Path) -> Result<()> {
-    let clear = || {
-        match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+    let clear = || -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        for left in fs::read_dir(folder)? {
+            let left = left?;
+            let remove = if left.file_type()?.is_dir() { fs::remove_dir_all::<PathBuf> } else { fs::remove_file };
+            remove(left.path())?;
         }
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+        Ok(())
     };
     clear().map_err(|error| refused(folder, &error))
 }

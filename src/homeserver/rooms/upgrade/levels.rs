@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 const ADMINISTRATOR: i64 = 100;
 /// What an upgrade of a room needs where creators outrank all: more than an administrator has (MSC4289).
 const TOMBSTONE: i64 = 150;
+/// The greatest number that canonical JSON has.
+const GREATEST: i64 = (1 << 53) - 1;
 /// The least level that a closed room asks of who would speak in it.
 const CLOSED: i64 = 50;
 
@@ -47,7 +49,7 @@ fn numbers(levels: &mut Map<String, Value>) {
 }
 
 /// The new room's levels.
-pub(super) fn new_levels(mut levels: Map<String, Value>, change: &Change<'_>) -> Value {
+pub(super) fn new_levels(mut levels: Map<String, Value>, change: &Change<'_>) -> Map<String, Value> {
     numbers(&mut levels);
     let had_users = levels.contains_key("users");
     if let Some(users) = table(&mut levels, "users") {
@@ -69,7 +71,32 @@ pub(super) fn new_levels(mut levels: Map<String, Value>, change: &Change<'_>) ->
         let tombstone = events.get("m.room.tombstone").and_then(level).unwrap_or(0);
         events.insert("m.room.tombstone".to_owned(), json!(tombstone.max(TOMBSTONE)));
     }
-    Value::Object(levels)
+    levels
+}
+
+/// Gives a user more power than anything asks and anybody has. Answers that level, and their own where they have an entry.
+pub(super) fn raise(levels: &mut Map<String, Value>, user: &UserId) -> (Option<i64>, Option<i64>) {
+    fn highest(levels: &Map<String, Value>) -> i64 {
+        let of = |value: &Value| value.as_object().map_or_else(|| level(value).unwrap_or(0), highest);
+        levels.values().map(of).max().unwrap_or(0)
+    }
+    let above = highest(levels).max(ADMINISTRATOR).saturating_add(1).min(GREATEST);
+    let Some(users) = table(levels, "users") else { return (None, None) };
+    let own = users.insert(user.to_string(), json!(above));
+    (Some(above), own.as_ref().and_then(level))
+}
+
+/// Undoes [`raise`] in levels that may have changed since. Nothing where the user has another level by now.
+pub(super) fn lowered(mut levels: Map<String, Value>, user: &UserId, raised: i64, own: Option<i64>) -> Option<Value> {
+    let users = table(&mut levels, "users")?;
+    if users.get(user.as_str()).and_then(level) != Some(raised) {
+        return None;
+    }
+    match own {
+        Some(own) => users.insert(user.to_string(), json!(own)),
+        None => users.remove(user.as_str()),
+    };
+    Some(Value::Object(levels))
 }
 
 /// The old room's levels, so that only moderators speak and invite. Nothing where that is so already.
@@ -93,13 +120,28 @@ mod tests {
     use ruma::{OwnedUserId, UserId, owned_user_id, user_id};
     use serde_json::{Value, json};
 
-    use super::{Change, new_levels, restricted};
+    use super::{Change, lowered, new_levels, raise, restricted};
 
     fn changed(levels: &Value, old_creators: &[OwnedUserId], privileged: bool, privileges: bool) -> Value {
         let creators: [&UserId; 1] = [user_id!("@ann:a")];
         let old_creators: HashSet<_> = old_creators.iter().cloned().collect();
         let change = Change { creators: &creators, old_creators: &old_creators, privileges, privileged };
-        new_levels(levels.as_object().unwrap().clone(), &change)
+        Value::Object(new_levels(levels.as_object().unwrap().clone(), &change))
+    }
+
+    #[test]
+    fn who_is_raised_gets_their_own_level_back() {
+        let ann = user_id!("@ann:a");
+        let asked = json!({ "users": { "@ann:a": 50, "@bob:a": 100 }, "ban": 120, "events": { "m.space.child": 99 } });
+        for levels in [asked, json!({ "users": { "@bob:a": 100 } }), json!({ "users": {} })] {
+            let own = levels["users"]["@ann:a"].as_i64();
+            let mut changed = levels.as_object().unwrap().clone();
+            let (raised, level) = raise(&mut changed, ann);
+            assert_eq!((raised, level), (Some(levels["ban"].as_i64().unwrap_or(100) + 1), own));
+            assert_eq!(lowered(changed.clone(), ann, raised.unwrap(), level), Some(levels));
+            changed["users"]["@ann:a"] = json!(7);
+            assert_eq!(lowered(changed, ann, raised.unwrap(), level), None, "the room decided otherwise");
+        }
     }
 
     #[test]
