@@ -8,7 +8,7 @@ mod mail;
 mod server;
 mod user;
 
-pub use gateway::Gateway;
+pub use gateway::{Gateway, pusher};
 pub use mail::{Letter, MailServer};
 pub use server::{SHARED_SECRET, Server};
 pub use user::{Answer, User, unique};

@@ -59,14 +59,13 @@ impl Server {
         server
     }
 
-    fn spawn(folder: &Path, settings: &[(String, String)]) -> (Child, String) {
-        let port = free_port();
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("test.log")).unwrap();
+    /// The program as it runs over a folder, at this address.
+    fn program(folder: &Path, settings: &[(String, String)], address: &str) -> Command {
         let mut command = Command::new(program());
         command
             .env("MATRON_SERVER_NAME", "localhost")
             .env("MATRON_DATA_DIR", folder.join("data"))
-            .env("MATRON_LISTENERS", format!("[{{bind=\"127.0.0.1:{port}\"}}]"))
+            .env("MATRON_LISTENERS", format!("[{{bind=\"{address}\"}}]"))
             .env("MATRON_METRICS__BIND", "")
             .env("MATRON_REGISTRATION__MODE", "open")
             .env("MATRON_REGISTRATION__SHARED_SECRET", SHARED_SECRET)
@@ -80,13 +79,25 @@ impl Server {
         for (name, value) in settings {
             command.env(name, value);
         }
-        let child = command
-            .stdin(Stdio::null())
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn spawn(folder: &Path, settings: &[(String, String)]) -> (Child, String) {
+        let address = format!("127.0.0.1:{}", free_port());
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("test.log")).unwrap();
+        let child = Self::program(folder, settings, &address)
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .expect("the program does not start");
-        (child, format!("http://127.0.0.1:{port}"))
+        (child, format!("http://{address}"))
+    }
+
+    /// The program as an administrator calls it beside the running server, yet without arguments.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        Self::program(&self.folder, &self.settings, self.url.trim_start_matches("http://"))
     }
 
     async fn wait_ready(&mut self) {
@@ -115,6 +126,14 @@ impl Server {
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether the process ended by itself.
+    ///
+    /// # Panics
+    /// It cannot be asked for.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Ends the server as `kill -9` does.
