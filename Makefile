@@ -7,7 +7,7 @@
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run build setup lint test bench crash power fuzz clients deb image complement-image clean
+.PHONY: run build setup lint test bench soak crash power fuzz clients deb image complement-image clean
 
 run: build
 	$(TARGET)/release/matron
@@ -30,6 +30,12 @@ test: lint
 bench: setup
 	tools/cargo release build --locked --profile bench -p matron-server -p spec-tests
 	$(TARGET)/release/bench $(ARGS)
+
+# A working day: 200 messages a second among 1,000 who are there, for two hours (or ARGS="--hours 0.5"): docs/benchmarks.md.
+soak: setup
+	tools/cargo release build --locked --profile bench -p matron-server -p spec-tests
+	$(TARGET)/release/bench --fill
+	$(TARGET)/release/soak $(ARGS)
 
 # kill -9 under load, 50 times (or ARGS=20).
 crash: setup

@@ -98,17 +98,7 @@ impl Gateway {
     /// A body for `/pushers/set` that has this gateway told.
     #[must_use]
     pub fn pusher(&self, pushkey: &str, data: &Value) -> Value {
-        let mut data = data.clone();
-        data["url"] = self.url.as_str().into();
-        json!({
-            "kind": "http",
-            "app_id": "org.example.app",
-            "pushkey": pushkey,
-            "app_display_name": "App",
-            "device_display_name": "Phone",
-            "lang": "en",
-            "data": data,
-        })
+        pusher(&self.url, pushkey, data)
     }
 
     /// Has this gateway told of what notifies a user.
@@ -134,4 +124,20 @@ impl Gateway {
             }
         }
     }
+}
+
+/// A body for `/pushers/set` that has the gateway at `url` told.
+#[must_use]
+pub fn pusher(url: &str, pushkey: &str, data: &Value) -> Value {
+    let mut data = data.clone();
+    data["url"] = url.into();
+    json!({
+        "kind": "http",
+        "app_id": "org.example.app",
+        "pushkey": pushkey,
+        "app_display_name": "App",
+        "device_display_name": "Phone",
+        "lang": "en",
+        "data": data,
+    })
 }

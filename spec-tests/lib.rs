@@ -9,7 +9,7 @@ mod object_store;
 mod server;
 mod user;
 
-pub use gateway::Gateway;
+pub use gateway::{Gateway, pusher};
 pub use mail::{Letter, MailServer};
 pub use object_store::ObjectStore;
 pub use server::{SHARED_SECRET, Server};

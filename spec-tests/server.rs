@@ -59,24 +59,13 @@ impl Server {
         server
     }
 
-    fn spawn(folder: &Path, settings: &[(String, String)]) -> (Child, String) {
-        let port = free_port();
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("test.log")).unwrap();
-        let child = Self::command(folder, port, settings)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("the program does not start");
-        (child, format!("http://127.0.0.1:{port}"))
-    }
-
-    fn command(folder: &Path, port: u16, settings: &[(String, String)]) -> Command {
+    /// The program as it runs over a folder, at this address.
+    fn program(folder: &Path, settings: &[(String, String)], address: &str) -> Command {
         let mut command = Command::new(program());
         command
             .env("MATRON_SERVER_NAME", "localhost")
             .env("MATRON_DATA_DIR", folder.join("data"))
-            .env("MATRON_LISTENERS", format!("[{{bind=\"127.0.0.1:{port}\"}}]"))
+            .env("MATRON_LISTENERS", format!("[{{bind=\"{address}\"}}]"))
             .env("MATRON_METRICS__BIND", "")
             .env("MATRON_REGISTRATION__MODE", "open")
             .env("MATRON_REGISTRATION__SHARED_SECRET", SHARED_SECRET)
@@ -90,14 +79,32 @@ impl Server {
         for (name, value) in settings {
             command.env(name, value);
         }
+        command.stdin(Stdio::null());
         command
+    }
+
+    fn spawn(folder: &Path, settings: &[(String, String)]) -> (Child, String) {
+        let address = format!("127.0.0.1:{}", free_port());
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("test.log")).unwrap();
+        let child = Self::program(folder, settings, &address)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the program does not start");
+        (child, format!("http://{address}"))
+    }
+
+    /// The program as an administrator calls it beside the running server, yet without arguments.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        Self::program(&self.folder, &self.settings, self.url.trim_start_matches("http://"))
     }
 
     /// Runs a command of the program over a data folder, to its end: whether it succeeded, and all that it said.
     pub async fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
         let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut command = Self::command(folder, 0, &settings);
-        command.args(arguments).stdin(Stdio::null());
+        let mut command = Self::program(folder, &settings, "127.0.0.1:0");
+        command.args(arguments);
         let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(said).unwrap())
@@ -129,6 +136,14 @@ impl Server {
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether the process ended by itself.
+    ///
+    /// # Panics
+    /// It cannot be asked for.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Ends the server as `kill -9` does.

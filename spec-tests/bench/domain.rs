@@ -13,10 +13,7 @@ use matron_matrix::event::Template;
 use matron_storage::Options;
 use ruma::{CanonicalJsonObject, UserId};
 
-use crate::world::store;
-
-/// The server's cache, in MiB.
-pub const CACHE_MIB: usize = 256;
+use crate::world::{CACHE_MIB, store};
 
 /// A homeserver over the store below `folder`; `sync` says whether it waits for the disk.
 pub async fn open(folder: &Path, sync: bool) -> Arc<Homeserver> {

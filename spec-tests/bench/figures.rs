@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use crate::bench::Bench;
 
+mod backup;
 mod create_room;
 mod delivery;
 mod directory;
@@ -15,6 +16,7 @@ mod keys;
 mod media;
 mod messages;
 mod parked;
+mod push;
 mod search;
 mod send;
 mod sync;
@@ -28,8 +30,8 @@ pub struct Figure {
     pub measure: for<'a> fn(&'a mut Bench) -> Measuring<'a>,
 }
 
-/// All of them, in the order of the table.
-pub const ALL: &[Figure] = &[
+/// All that are measured where none is named, in the order of the table.
+const USUAL: &[Figure] = &[
     Figure { name: "floor", measure: |bench| Box::pin(floor::measure(bench)) },
     Figure { name: "door", measure: |bench| Box::pin(door::measure(bench)) },
     Figure { name: "send", measure: |bench| Box::pin(send::measure(bench)) },
@@ -42,12 +44,29 @@ pub const ALL: &[Figure] = &[
     Figure { name: "to_device", measure: |bench| Box::pin(to_device::measure(bench)) },
     Figure { name: "media", measure: |bench| Box::pin(media::measure(bench)) },
     Figure { name: "parked", measure: |bench| Box::pin(parked::measure(bench)) },
+    Figure { name: "push", measure: |bench| Box::pin(push::measure(bench)) },
     Figure { name: "fresh", measure: |bench| Box::pin(fresh::measure(bench)) },
     Figure { name: "search", measure: |bench| Box::pin(search::measure(bench)) },
     Figure { name: "directory", measure: |bench| Box::pin(directory::measure(bench)) },
 ];
 
+/// Those that take long, or much of the disk: measured where they are named.
+const NAMED: &[Figure] = &[Figure { name: "backup", measure: |bench| Box::pin(backup::measure(bench)) }];
+
+/// All of both.
+pub fn all() -> impl Iterator<Item = &'static Figure> {
+    USUAL.iter().chain(NAMED)
+}
+
 /// A figure by its name.
 pub fn find(name: &str) -> Option<&'static Figure> {
-    ALL.iter().find(|figure| figure.name == name)
+    all().find(|figure| figure.name == name)
+}
+
+/// Those that are measured where these are named.
+pub fn chosen(names: &[String]) -> Vec<&'static Figure> {
+    if names.is_empty() {
+        return USUAL.iter().collect();
+    }
+    all().filter(|figure| names.iter().any(|name| name == figure.name)).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! A store is filled once and kept (in `target/bench`, or where `BENCH_STORE` says); every run starts a server over a copy
 //! of it, warms it, measures. `BENCH_SCALE=10` makes everything a tenth, for a quick look. Names of figures as arguments
-//! measure those alone; `--fill` fills the store and measures nothing.
+//! measure those alone, and those that take long only then; `--fill` fills the store and measures nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
 
@@ -10,32 +10,31 @@ mod bench;
 mod domain;
 mod figures;
 mod fill;
+mod gateway;
 mod machine;
 mod meter;
+mod pace;
+mod running;
 mod table;
 mod wire;
 mod world;
 
-use std::path::PathBuf;
-
 use bench::Bench;
-use world::{Shelf, Size, World};
+use world::{Shelf, World};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let unknown = wanted.iter().find(|wanted| *wanted != "--fill" && figures::find(wanted).is_none());
     if let Some(unknown) = unknown {
-        let names: Vec<_> = figures::ALL.iter().map(|figure| figure.name).collect();
+        let names: Vec<_> = figures::all().map(|figure| figure.name).collect();
         eprintln!("There is no figure {unknown}. These are: {}", names.join(" "));
         std::process::exit(2);
     }
-    let folder = std::env::var_os("BENCH_STORE").map_or_else(|| PathBuf::from("target/bench"), PathBuf::from);
-    let scale = std::env::var("BENCH_SCALE").map_or(1, |scale| scale.parse().expect("BENCH_SCALE is a number"));
-    std::fs::create_dir_all(&folder).unwrap();
+    let (folder, size) = world::asked_for();
     let machine = machine::describe(&folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let (shelf, size) = (Shelf::new(folder), Size::at(scale));
+        let shelf = Shelf::new(folder);
         let world = match shelf.world(&size) {
             Some(world) => world,
             None => fill::fill(&shelf, size).await,
@@ -47,11 +46,9 @@ fn main() {
             return;
         }
         let mut bench = Bench::new(shelf, world);
-        for figure in figures::ALL {
-            if wanted.is_empty() || wanted.iter().any(|wanted| wanted == figure.name) {
-                eprintln!("{}", figure.name);
-                (figure.measure)(&mut bench).await;
-            }
+        for figure in figures::chosen(&wanted) {
+            eprintln!("{}", figure.name);
+            (figure.measure)(&mut bench).await;
         }
         bench.end_server().await;
         println!("\n{machine}\n{store}\n");
@@ -66,6 +63,6 @@ fn describe(world: &World) -> String {
     format!(
         "- store: {people} accounts, {rooms} rooms (one of {large} members, one account in {many}), {events} events; \
          cache {} MiB; filled in {seconds:.0} s ({cpu:.0} s of CPU) at commit {filled_by}",
-        domain::CACHE_MIB
+        world::CACHE_MIB
     )
 }

@@ -1,4 +1,4 @@
-//! Exact readings: a process's CPU by the kernel's own clock of it, its memory, and what a sync of the disk takes.
+//! Exact readings: a process's CPU by the kernel's own clock of it, its memory, what a sync of the disk takes and how much is on it.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -59,6 +59,17 @@ pub fn syncs(folder: &Path, count: usize) -> Vec<f64> {
     }
     std::fs::remove_file(path).unwrap();
     took
+}
+
+/// Bytes of the files below a folder. What goes away meanwhile, or is not there at all, counts nothing.
+pub fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => bytes_below(&entry.path()),
+        Ok(about) => about.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
 }
 
 /// Raises this process's limit of open files as far as it may go, and answers it.

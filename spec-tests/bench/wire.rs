@@ -1,6 +1,7 @@
 //! A connection that costs the machine little: HTTP/1.1 by hand, one request at a time, so that what is measured is the
 //! server and not the client beside it.
 
+use std::io;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -27,6 +28,13 @@ impl Answer {
     pub fn json(self) -> Value {
         serde_json::from_slice(&self.ok()).unwrap()
     }
+
+    /// A text of the body, by its name. It is looked for and nothing is parsed: for names that stand in it once, and texts
+    /// without escapes.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let (_, after) = std::str::from_utf8(&self.body).ok()?.split_once(&format!("\"{name}\":\""))?;
+        after.split('"').next()
+    }
 }
 
 /// A connection of somebody.
@@ -40,9 +48,14 @@ pub struct Wire {
 
 impl Wire {
     pub async fn connect(address: SocketAddr, token: &str) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream: BufReader::with_capacity(2048, stream), token: token.to_owned(), encoding: "", nth: 0 }
+        Self::reach(address, token).await.unwrap()
+    }
+
+    /// The same for those who go on where nobody answers.
+    pub async fn reach(address: SocketAddr, token: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::with_capacity(2048, stream), token: token.to_owned(), encoding: "", nth: 0 })
     }
 
     /// Speaks for somebody else from now on.
@@ -58,21 +71,27 @@ impl Wire {
 
     /// `GET` below `/_matrix/client`.
     pub async fn get(&mut self, path: &str) -> Answer {
-        self.call("GET", path, "").await
+        self.ask("GET", path, "").await.unwrap()
     }
 
     /// `PUT` below `/_matrix/client`.
     pub async fn put(&mut self, path: &str, body: &str) -> Answer {
-        self.call("PUT", path, body).await
+        self.ask("PUT", path, body).await.unwrap()
     }
 
     /// `POST` below `/_matrix/client`.
     pub async fn post(&mut self, path: &str, body: &str) -> Answer {
-        self.call("POST", path, body).await
+        self.ask("POST", path, body).await.unwrap()
     }
 
     /// Uploads a file; answers its name, `server/id`.
     pub async fn upload(&mut self, file: &[u8]) -> String {
+        let answer = self.hand_in(file).await.unwrap().json();
+        answer["content_uri"].as_str().unwrap().trim_start_matches("mxc://").to_owned()
+    }
+
+    /// Uploads a file.
+    pub async fn hand_in(&mut self, file: &[u8]) -> io::Result<Answer> {
         let head = format!(
             "POST /_matrix/media/v3/upload HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
              content-length: {}\r\n\r\n",
@@ -80,10 +99,9 @@ impl Wire {
             file.len()
         );
         let stream = self.stream.get_mut();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(file).await.unwrap();
-        let answer = self.answer().await.json();
-        answer["content_uri"].as_str().unwrap().trim_start_matches("mxc://").to_owned()
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(file).await?;
+        self.answer().await
     }
 
     /// Says something in a room; answers the event's id.
@@ -107,7 +125,8 @@ impl Wire {
         format!("{:x}-{}", rand::random::<u64>(), self.nth)
     }
 
-    async fn call(&mut self, method: &str, path: &str, body: &str) -> Answer {
+    /// A request below `/_matrix/client`, for those who go on where it fails.
+    pub async fn ask(&mut self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
         let request = format!(
             "{method} /_matrix/client{path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n{}\
              content-length: {}\r\n\r\n{body}",
@@ -115,47 +134,56 @@ impl Wire {
             self.encoding,
             body.len()
         );
-        self.stream.get_mut().write_all(request.as_bytes()).await.unwrap();
+        self.stream.get_mut().write_all(request.as_bytes()).await?;
         self.answer().await
     }
 
-    async fn answer(&mut self) -> Answer {
-        let status = self.line().await.split(' ').nth(1).unwrap().parse().unwrap();
-        let (mut length, mut chunked) = (0, false);
-        loop {
-            let line = self.line().await;
-            match line.split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().unwrap(),
-                Some(("transfer-encoding", value)) => chunked = value == "chunked",
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut body = Vec::new();
-        if chunked {
-            while self.piece(&mut body).await {}
-        } else {
-            body.resize(length, 0);
-            self.stream.read_exact(&mut body).await.unwrap();
-        }
-        Answer { status, body }
+    async fn answer(&mut self) -> io::Result<Answer> {
+        let (first, body) = read(&mut self.stream).await?;
+        let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok(Answer { status: status.ok_or(io::ErrorKind::InvalidData)?, body })
     }
+}
 
-    async fn piece(&mut self, body: &mut Vec<u8>) -> bool {
-        let length = usize::from_str_radix(&self.line().await, 16).unwrap();
-        let begin = body.len();
-        body.resize(begin + length, 0);
-        self.stream.read_exact(&mut body[begin..]).await.unwrap();
-        self.line().await;
-        length > 0
+/// The next message of a stream: its first line and its body.
+pub async fn read(stream: &mut BufReader<TcpStream>) -> io::Result<(String, Vec<u8>)> {
+    let first = line(stream).await?;
+    let (mut length, mut chunked) = (0, false);
+    loop {
+        let line = line(stream).await?;
+        match line.split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().map_err(|_| io::ErrorKind::InvalidData)?,
+            Some(("transfer-encoding", value)) => chunked = value == "chunked",
+            Some(_) => {}
+            None => break,
+        }
     }
+    let mut body = Vec::new();
+    if chunked {
+        while piece(stream, &mut body).await? {}
+    } else {
+        body.resize(length, 0);
+        stream.read_exact(&mut body).await?;
+    }
+    Ok((first, body))
+}
 
-    async fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).await.unwrap();
-        line.truncate(line.trim_end().len());
-        line
+async fn piece(stream: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<bool> {
+    let length = usize::from_str_radix(&line(stream).await?, 16).map_err(|_| io::ErrorKind::InvalidData)?;
+    let begin = body.len();
+    body.resize(begin + length, 0);
+    stream.read_exact(&mut body[begin..]).await?;
+    line(stream).await?;
+    Ok(length > 0)
+}
+
+async fn line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+    let mut line = String::new();
+    if stream.read_line(&mut line).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    line.truncate(line.trim_end().len());
+    Ok(line)
 }
 
 /// What to ask with next time.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// To be raised by whoever changes what `fill` writes, or the form of rows that it wrote: kept stores are then made anew.
 const FORM: u32 = 2;
 
+/// The server's cache, in MiB.
+pub const CACHE_MIB: usize = 256;
+
 /// How large it is. Everything but the smallest groups shrinks with the scale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
@@ -89,6 +92,14 @@ pub struct World {
 /// The account in most rooms, and the one in some.
 pub const EVERYWHERE: usize = 0;
 pub const SOMEWHERE: usize = 1;
+
+/// The folder of stores and the size of the world, by the environment.
+pub fn asked_for() -> (PathBuf, Size) {
+    let folder = std::env::var_os("BENCH_STORE").map_or_else(|| PathBuf::from("target/bench"), PathBuf::from);
+    let scale = std::env::var("BENCH_SCALE").map_or(1, |scale| scale.parse().expect("BENCH_SCALE is a number"));
+    std::fs::create_dir_all(&folder).unwrap();
+    (folder, Size::at(scale))
+}
 
 /// The folder of kept stores and copies.
 #[derive(Debug, Clone)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::bench::{Bench, Running};
+use crate::bench::Bench;
 use crate::meter::open_files;
+use crate::running::Running;
 use crate::table::{Goal, thousands};
 
 const ROUNDS: usize = 3;

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use crate::bench::{Bench, Running};
+use crate::bench::Bench;
 use crate::meter::{quantile, syncs};
+use crate::running::Running;
 use crate::table::{Goal, thousands};
 use crate::world::Room;
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::bench::{Bench, Running};
+use crate::bench::Bench;
 use crate::meter::quantile;
+use crate::running::Running;
 use crate::table::{Goal, thousands};
 use crate::wire::Wire;
 use crate::world::{EVERYWHERE, SOMEWHERE};

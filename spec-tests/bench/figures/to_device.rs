@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::bench::{Bench, Running};
+use crate::bench::Bench;
+use crate::running::Running;
 use crate::table::Goal;
 use crate::wire::Wire;
 
