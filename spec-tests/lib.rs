@@ -5,10 +5,12 @@
 
 mod gateway;
 mod mail;
+mod policy;
 mod server;
 mod user;
 
 pub use gateway::Gateway;
 pub use mail::{Letter, MailServer};
+pub use policy::{POLICY_ROOM_VERSION, PolicyServer};
 pub use server::{SHARED_SECRET, Server};
 pub use user::{Answer, User, unique};

@@ -419,8 +419,8 @@ impl Rooms {
                 continue;
             }
             match self.move_member(&user_id, room, &user_id, bare("leave", None)?).await {
-                Ok(_) | Err(Error::Matrix(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) if !error.is_refusal() => return Err(error),
+                _ => {}
             }
         }
         Ok(())
