@@ -9,6 +9,9 @@ use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a name server may take to answer, before it or another one is asked again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How often.

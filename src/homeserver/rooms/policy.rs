@@ -132,7 +132,8 @@ impl Rooms {
 
     /// How an event of another server is to stand that the room's rules allow: live where the room's policy server
     /// recommends it, soft-failed where it does not. Where its signature is missing or wrong, it is asked for a new one, and
-    /// the event comes back with it. To be called beside the room's writer, since it may take seconds.
+    /// the event, which is canonical JSON, comes back with it. To be called beside the room's writer, since it may take
+    /// seconds.
     ///
     /// # Errors
     /// The event is none.

@@ -7,7 +7,7 @@ use matron_matrix::canonical;
 use matron_matrix::policy::{KEY_ID, PolicyServer};
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
 use ruma::signatures::{Ed25519KeyPair, sign_event};
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId, RoomVersionId, ServerName, UserId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId, RoomVersionId, ServerName};
 use serde_json::{Value, json};
 
 use super::scene::{FAR, Scene, Sent};
@@ -298,8 +298,7 @@ async fn the_room_goes_on_while_its_policy_server_thinks() {
 async fn what_the_room_forbids_meanwhile_is_not_sent() {
     let ward = Ward::new().await;
     let banned = ward.slowly(&ward.bob, async || {
-        let bob = UserId::parse(&ward.bob.user_id).unwrap();
-        ward.rooms().ban(&ward.ann, &ward.room_id, &bob, None).await.unwrap();
+        ward.rooms().ban(&ward.ann, &ward.room_id, &ward.bob.user_id, None).await.unwrap();
     });
     let Error::Matrix(error) = banned.await.unwrap_err() else { panic!("a rule says no") };
     assert_eq!(error.kind.errcode().as_str(), "M_FORBIDDEN");
