@@ -71,7 +71,7 @@ impl Servers {
         limits: Limits,
     ) -> Result<Response<Bytes>, CallError> {
         let answer = async {
-            let request = self.request(server, call, &self.well_known.delegate(server).await)?;
+            let request = self.request(server, &call, &self.well_known.delegate(server).await)?;
             self.client.call(request, limits).await
         };
         tokio::time::timeout(limits.within, answer).await.map_err(|_| CallError::TimedOut)?
@@ -82,7 +82,7 @@ impl Servers {
     fn request(
         &self,
         server: &ServerName,
-        call: Call<'_>,
+        call: &Call<'_>,
         found_under: &ServerName,
     ) -> Result<Request<Full<Bytes>>, CallError> {
         let signed = authentication::Request {

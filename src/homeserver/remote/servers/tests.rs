@@ -22,8 +22,8 @@ use crate::streams::Streams;
 const LIMITS: Limits = Limits { within: Duration::from_secs(20), bytes: 1 << 10 };
 const CALL: Call<'static> = Call { method: Method::PUT, uri: "/_matrix/test?x=1", content: Some(r#"{"a":1}"#) };
 
-fn echo(came: &Came) -> Option<(String, String)> {
-    Some(("200 OK".to_owned(), came.asked.clone()))
+fn echo(came: &Came) -> (String, String) {
+    ("200 OK".to_owned(), came.asked.clone())
 }
 
 async fn key() -> Arc<SigningKey> {
@@ -47,7 +47,7 @@ fn leads_to(far: &Far, name: &'static str) -> Names {
 
 #[tokio::test]
 async fn a_call_is_signed_for_the_server_that_was_named() {
-    let far = Far::start(&["127.0.0.1"], echo).await;
+    let far = Far::start(&["127.0.0.1"], |came| Some(echo(came))).await;
     let (servers, key) = servers(&far, Names::default(), Addresses::all()).await;
     let server = ServerName::parse(far.address.to_string()).unwrap();
     let answer = servers.call(&server, CALL, LIMITS).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_call_is_signed_for_the_server_that_was_named() {
 
 #[tokio::test]
 async fn by_a_service_the_name_stays_for_host_and_certificate() {
-    let far = Far::start(&["a.example"], echo).await;
+    let far = Far::start(&["a.example"], |came| Some(echo(came))).await;
     // Nothing listens on port 443, so that there is no delegation.
     let (servers, _) = servers(&far, leads_to(&far, "_matrix-fed._tcp.a.example"), Addresses::all()).await;
     servers.call(server_name!("a.example"), CALL, LIMITS).await.unwrap();
@@ -77,7 +77,7 @@ async fn by_a_service_the_name_stays_for_host_and_certificate() {
 
 #[tokio::test]
 async fn who_has_no_certificate_for_the_name_gets_no_request() {
-    let far = Far::start(&["there.example"], echo).await;
+    let far = Far::start(&["there.example"], |came| Some(echo(came))).await;
     let (servers, _) = servers(&far, leads_to(&far, "_matrix-fed._tcp.a.example"), Addresses::all()).await;
     let refused = servers.call(server_name!("a.example"), CALL, LIMITS).await;
     assert!(matches!(refused, Err(CallError::Unreachable(_))), "{refused:?}");
@@ -86,7 +86,7 @@ async fn who_has_no_certificate_for_the_name_gets_no_request() {
 
 #[tokio::test]
 async fn neither_names_nor_services_lead_into_the_network() {
-    let far = Far::start(&["a.example", "127.0.0.1"], echo).await;
+    let far = Far::start(&["a.example", "127.0.0.1"], |came| Some(echo(came))).await;
     let (servers, _) = servers(&far, leads_to(&far, "_matrix-fed._tcp.a.example"), Addresses::default()).await;
     let address = ServerName::parse(far.address.to_string()).unwrap();
     for server in [server_name!("a.example"), &address, server_name!("b.example:8448")] {
@@ -106,11 +106,11 @@ async fn silence_ends_in_time() {
 
 #[tokio::test]
 async fn the_port_of_https_stands_in_the_host_header() {
-    let far = Far::start(&["a.example"], echo).await;
+    let far = Far::start(&["a.example"], |came| Some(echo(came))).await;
     let (servers, _) = servers(&far, Names::default(), Addresses::all()).await;
     let host_of = |name: &str| {
         let name = ServerName::parse(name).unwrap();
-        servers.request(server_name!("a.example"), CALL, &name).unwrap().headers().get("host").cloned()
+        servers.request(server_name!("a.example"), &CALL, &name).unwrap().headers().get("host").cloned()
     };
     assert_eq!(host_of("b.example:443").unwrap(), "b.example:443");
     // All others HTTP writes there itself, from the URI.
