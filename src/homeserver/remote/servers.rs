@@ -67,11 +67,11 @@ impl Servers {
     pub async fn call(
         &self,
         server: &ServerName,
-        call: Call<'_>,
+        call: &Call<'_>,
         limits: Limits,
     ) -> Result<Response<Bytes>, CallError> {
         let answer = async {
-            let request = self.request(server, &call, &self.well_known.delegate(server).await)?;
+            let request = self.request(server, call, &self.well_known.delegate(server).await)?;
             self.client.call(request, limits).await
         };
         tokio::time::timeout(limits.within, answer).await.map_err(|_| CallError::TimedOut)?

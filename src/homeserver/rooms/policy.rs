@@ -164,7 +164,7 @@ impl Rooms {
     /// [`Error::Upstream`] where it does not answer, or not as the spec has it; `M_TOO_LARGE`.
     async fn ask(&self, policy: &PolicyServer, rules: &RoomVersionRules, json: &str) -> Result<Box<str>> {
         let call = Call { method: Method::POST, uri: SIGN, content: Some(json) };
-        let answer = self.servers.call(&policy.name, call, LIMITS).await.map_err(|error| away(policy, &error))?;
+        let answer = self.servers.call(&policy.name, &call, LIMITS).await.map_err(|error| away(policy, &error))?;
         if answer.status() != StatusCode::OK {
             return Err(declined(policy, answer.status(), answer.body()));
         }

@@ -50,7 +50,7 @@ async fn a_call_is_signed_for_the_server_that_was_named() {
     let far = Far::start(&["127.0.0.1"], |came| Some(echo(came))).await;
     let (servers, key) = servers(&far, Names::default(), Addresses::all()).await;
     let server = ServerName::parse(far.address.to_string()).unwrap();
-    let answer = servers.call(&server, CALL, LIMITS).await.unwrap();
+    let answer = servers.call(&server, &CALL, LIMITS).await.unwrap();
     assert_eq!(&answer.body()[..], b"PUT /_matrix/test?x=1");
     let came = far.came().remove(0);
     assert_eq!((came.body.as_str(), came.headers["content-type"].as_str()), (r#"{"a":1}"#, "application/json"));
@@ -70,7 +70,7 @@ async fn by_a_service_the_name_stays_for_host_and_certificate() {
     let far = Far::start(&["a.example"], |came| Some(echo(came))).await;
     // Nothing listens on port 443, so that there is no delegation.
     let (servers, _) = servers(&far, leads_to(&far, "_matrix-fed._tcp.a.example"), Addresses::all()).await;
-    servers.call(server_name!("a.example"), CALL, LIMITS).await.unwrap();
+    servers.call(server_name!("a.example"), &CALL, LIMITS).await.unwrap();
     let came = far.came().remove(0);
     assert_eq!((came.headers["host"].as_str(), came.greeted.as_deref()), ("a.example", Some("a.example")));
 }
@@ -79,7 +79,7 @@ async fn by_a_service_the_name_stays_for_host_and_certificate() {
 async fn who_has_no_certificate_for_the_name_gets_no_request() {
     let far = Far::start(&["there.example"], |came| Some(echo(came))).await;
     let (servers, _) = servers(&far, leads_to(&far, "_matrix-fed._tcp.a.example"), Addresses::all()).await;
-    let refused = servers.call(server_name!("a.example"), CALL, LIMITS).await;
+    let refused = servers.call(server_name!("a.example"), &CALL, LIMITS).await;
     assert!(matches!(refused, Err(CallError::Unreachable(_))), "{refused:?}");
     assert!(far.came().is_empty());
 }
@@ -90,7 +90,7 @@ async fn neither_names_nor_services_lead_into_the_network() {
     let (servers, _) = servers(&far, leads_to(&far, "_matrix-fed._tcp.a.example"), Addresses::default()).await;
     let address = ServerName::parse(far.address.to_string()).unwrap();
     for server in [server_name!("a.example"), &address, server_name!("b.example:8448")] {
-        assert_eq!(servers.call(server, CALL, LIMITS).await.unwrap_err(), CallError::Denied, "{server}");
+        assert_eq!(servers.call(server, &CALL, LIMITS).await.unwrap_err(), CallError::Denied, "{server}");
     }
     assert!(far.came().is_empty());
 }
@@ -101,7 +101,7 @@ async fn silence_ends_in_time() {
     let (servers, _) = servers(&far, Names::default(), Addresses::all()).await;
     let server = ServerName::parse(far.address.to_string()).unwrap();
     let limits = Limits { within: Duration::from_millis(100), ..LIMITS };
-    assert_eq!(servers.call(&server, CALL, limits).await.unwrap_err(), CallError::TimedOut);
+    assert_eq!(servers.call(&server, &CALL, limits).await.unwrap_err(), CallError::TimedOut);
 }
 
 #[tokio::test]
