@@ -6,11 +6,13 @@
 mod gateway;
 mod mail;
 mod object_store;
+mod policy;
 mod server;
 mod user;
 
 pub use gateway::{Gateway, pusher};
 pub use mail::{Letter, MailServer};
 pub use object_store::ObjectStore;
+pub use policy::{POLICY_ROOM_VERSION, PolicyServer};
 pub use server::{SHARED_SECRET, Server};
 pub use user::{Answer, PASSWORD, User, unique};

@@ -20,6 +20,7 @@ mod inviting;
 mod jump_to_date;
 mod notices;
 mod openid;
+mod policy_servers;
 mod presence;
 mod profiles;
 mod pushing;

@@ -73,6 +73,9 @@ impl IntoResponse for Error {
             DomainError::ServerControlled(error) => matrix_as(StatusCode::METHOD_NOT_ALLOWED, error),
             DomainError::Taken(error) => matrix_as(StatusCode::CONFLICT, error),
             DomainError::Upstream(error) => matrix_as(StatusCode::BAD_GATEWAY, error),
+            DomainError::Declined { status, error } => {
+                matrix_as(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), error)
+            }
             DomainError::Interactive(info) => json(StatusCode::UNAUTHORIZED, &*info),
             DomainError::Storage(StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_)) => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN", "the server cannot write at the moment")

@@ -75,6 +75,8 @@ pub struct Outgoing {
     pub authorities: Vec<CertificateDer<'static>>,
     /// Which addresses are called where somebody outside names them.
     pub addresses: Addresses,
+    /// Which addresses are called where other Matrix servers are.
+    pub servers: Addresses,
 }
 
 /// A bucket of an object store that speaks S3, and what is kept in it.

@@ -21,6 +21,14 @@ pub enum Error {
     /// Another server did not give what it was asked for: HTTP status 502.
     #[error("{0}")]
     Upstream(matron_matrix::Error),
+    /// Another server, which was asked on somebody's behalf, says no: its own answer, with its HTTP status.
+    #[error("{error}")]
+    Declined {
+        /// The status.
+        status: u16,
+        /// What it says.
+        error: matron_matrix::Error,
+    },
     /// The store could not read or write.
     #[error("{0}")]
     Storage(#[from] StorageError),
@@ -45,6 +53,13 @@ impl Error {
     #[must_use]
     pub const fn is_passing(&self) -> bool {
         matches!(self, Self::Storage(StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_)))
+    }
+
+    /// Whether something is not to be, by the room's rules or its policy server, while this server is well: whoever does
+    /// many things goes on with the next one.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Matrix(_) | Self::Declined { .. } | Self::Upstream(_))
     }
 
     /// A backup cannot be taken, read or brought back.

@@ -46,8 +46,10 @@ use crate::media::Media;
 use crate::notices::Notices;
 use crate::push::Push;
 use crate::remote::addresses::Addresses;
+use crate::remote::dns::SystemDns;
 use crate::remote::http::Client;
 use crate::remote::mail::Mailer;
+use crate::remote::servers::Servers;
 use crate::reports::Reports;
 use crate::rooms::Rooms;
 use crate::schema::ids::SERVER_NAME;
@@ -188,6 +190,13 @@ fn sweeps(rooms: &Arc<Rooms>) -> Tidy {
         })
 }
 
+/// Other Matrix servers, which this one calls by their names.
+fn open_servers(config: &Config, key: &Arc<SigningKey>, clock: &Clock) -> Result<Arc<Servers>> {
+    let tls = remote::trust::client(&config.outgoing.authorities)?;
+    let (own, addresses) = ((config.server_name.clone(), Arc::clone(key)), Arc::new(config.outgoing.servers.clone()));
+    Ok(Arc::new(Servers::new(own, &tls, addresses, Arc::new(SystemDns::default()), clock.clone())))
+}
+
 fn open_push(
     (store, streams, ids): (&Arc<Store>, &Arc<Streams>, &Arc<Ids>),
     (clock, config): (&Clock, &Arc<Config>),
@@ -241,11 +250,13 @@ impl Homeserver {
             clock.clone(),
             Arc::clone(&config),
         ));
+        let key = SigningKey::open(&store).await?;
+        let servers = open_servers(&config, &key, &clock)?;
         let rooms = Arc::new(Rooms::new(
             (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
             clock.clone(),
             Arc::clone(&config),
-            SigningKey::open(&store).await?,
+            (key, servers),
             Arc::clone(&accounts),
             tasks.clone(),
         ));

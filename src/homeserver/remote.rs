@@ -2,6 +2,15 @@
 
 pub mod addresses;
 pub mod bucket;
+pub mod dns;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod http;
+pub mod locate;
 pub mod mail;
+pub mod servers;
 pub mod trust;
+pub mod well_known;
+
+/// Who this server is to those that it calls.
+const AGENT: &str = concat!("Matron/", env!("CARGO_PKG_VERSION"));

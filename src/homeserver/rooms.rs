@@ -12,6 +12,7 @@ pub mod hierarchy;
 pub mod history;
 pub mod list;
 pub mod membership;
+pub mod policy;
 mod power;
 pub mod preview;
 pub mod receive;
@@ -47,6 +48,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::Ids;
+use crate::remote::servers::Servers;
 use crate::schema::{EventNum, RoomNum};
 use crate::signing::SigningKey;
 use crate::streams::Streams;
@@ -61,6 +63,8 @@ pub struct Rooms {
     pub(crate) config: Arc<Config>,
     pub(crate) accounts: Arc<Accounts>,
     key: Arc<SigningKey>,
+    /// Other servers, by calls.
+    servers: Arc<Servers>,
     nodes: Arc<tree::NodeCache>,
     /// What never changes of rooms.
     constants: Cache<RoomNum, Arc<view::Constants>>,
@@ -73,13 +77,13 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Needs what lies below, and accounts (for profiles and push rules).
+    /// Needs what lies below, other servers, and accounts (for profiles and push rules).
     #[must_use]
     pub fn new(
         (store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>),
         clock: Clock,
         config: Arc<Config>,
-        key: Arc<SigningKey>,
+        (key, servers): (Arc<SigningKey>, Arc<Servers>),
         accounts: Arc<Accounts>,
         tasks: TaskTracker,
     ) -> Self {
@@ -91,6 +95,7 @@ impl Rooms {
             config,
             accounts,
             key,
+            servers,
             nodes: Arc::new(tree::NodeCache::new(50_000)),
             constants: Cache::new(50_000),
             authorities: Cache::new(20_000),

@@ -99,11 +99,17 @@ constructors! {
 }
 
 impl Error {
+    /// Any errcode that needs no more data, also one that the spec does not have.
+    pub fn of_code(errcode: &str, message: impl Into<String>) -> Self {
+        // ruma's own reader makes what stands for codes for which it has no variant.
+        let json = serde_json::json!({ "errcode": errcode }).to_string();
+        let kind = serde_json::from_str(&json).unwrap_or(ErrorKind::Unknown);
+        Self { kind, message: message.into() }
+    }
+
     /// `M_INVALID_SIGNATURE`
     pub fn invalid_signature(message: impl Into<String>) -> Self {
-        // ruma has no variant for it; its own reader makes what stands for such codes.
-        let kind = serde_json::from_str(r#"{"errcode":"M_INVALID_SIGNATURE"}"#).unwrap_or(ErrorKind::Unknown);
-        Self { kind, message: message.into() }
+        Self::of_code("M_INVALID_SIGNATURE", message)
     }
 
     /// `M_WRONG_ROOM_KEYS_VERSION`, with the version that is right.

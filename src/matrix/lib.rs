@@ -1,5 +1,6 @@
 //! Matrix's rules, pure: no store, no network, no clock.
 
+pub mod authentication;
 pub mod authorize;
 pub mod canonical;
 pub mod client_event;
@@ -7,6 +8,7 @@ pub mod digest;
 pub mod error;
 pub mod event;
 pub mod filter;
+pub mod policy;
 pub mod power;
 pub mod push;
 pub mod resolve;

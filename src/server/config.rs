@@ -382,11 +382,15 @@ fn outgoing(source: &mut Source<'_>) -> Option<Outgoing> {
     let named = denied.len();
     denied.retain(|text| text != "private");
     let private = if denied.len() < named { Addresses::default().denied } else { Vec::new() };
-    let denied = private.into_iter().chain(networks(source, name, &denied)).collect();
+    let denied: Vec<_> = private.into_iter().chain(networks(source, name, &denied)).collect();
     let name = "outgoing.allowed_networks";
     let allowed = source.get::<Vec<String>>(name)?;
     let allowed = networks(source, name, &allowed);
-    Some(Outgoing { authorities, addresses: Addresses { denied, allowed } })
+    let name = "federation.allowed_networks";
+    let servers = source.get::<Vec<String>>(name)?;
+    let servers =
+        Addresses { denied: denied.clone(), allowed: [networks(source, name, &servers), allowed.clone()].concat() };
+    Some(Outgoing { authorities, addresses: Addresses { denied, allowed }, servers })
 }
 
 fn listeners(source: &mut Source<'_>) -> Option<Vec<Listener>> {

@@ -1,7 +1,7 @@
 //! A small HTTP client for calls out: bounded in time and size, follows no redirect, and connects to no address that it
 //! may not call, whatever a name resolves to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +19,8 @@ use tokio_rustls::rustls::ClientConfig;
 use tower::Service;
 
 use super::addresses::Addresses;
+use super::dns::SystemDns;
+use super::locate::{BoxError, Hosts, Locate};
 
 /// How long one address may take to answer that it is there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -28,8 +30,9 @@ const MOST_ADDRESSES: usize = 6;
 const IDLE_FOR: Duration = Duration::from_mins(1);
 /// How many of them are kept per host.
 const IDLE_PER_HOST: usize = 8;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// How often a connection of HTTP/2 with open requests is asked whether it is still there, and how long it may take to say so.
+const ASK_EVERY: Duration = Duration::from_secs(15);
+const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a call got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,16 +70,24 @@ impl Client {
     /// Speaks TLS by `tls` and connects to `addresses` alone.
     #[must_use]
     pub fn new(tls: &Arc<ClientConfig>, addresses: Arc<Addresses>) -> Self {
+        Self::finding(tls, addresses, Arc::new(Hosts(Arc::new(SystemDns::default()))))
+    }
+
+    /// As [`Self::new`], with another way to find the addresses of a host. Of those, too, `addresses` alone are called.
+    #[must_use]
+    pub fn finding(tls: &Arc<ClientConfig>, addresses: Arc<Addresses>, locate: Arc<dyn Locate>) -> Self {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(ClientConfig::clone(tls))
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(Connector { addresses });
+            .wrap_connector(Connector { addresses, locate });
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_FOR)
             .pool_max_idle_per_host(IDLE_PER_HOST)
+            .http2_keep_alive_interval(ASK_EVERY)
+            .http2_keep_alive_timeout(ALIVE_WITHIN)
             .build(connector);
         Self { pool }
     }
@@ -134,6 +145,7 @@ struct Denied;
 #[derive(Debug, Clone)]
 struct Connector {
     addresses: Arc<Addresses>,
+    locate: Arc<dyn Locate>,
 }
 
 impl Service<Uri> for Connector {
@@ -146,15 +158,12 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let addresses = Arc::clone(&self.addresses);
-        Box::pin(async move { Ok(TokioIo::new(connect(&uri, &addresses).await?)) })
+        let (addresses, locate) = (Arc::clone(&self.addresses), Arc::clone(&self.locate));
+        Box::pin(async move { Ok(TokioIo::new(connect(locate.locate(&uri).await?, &addresses).await?)) })
     }
 }
 
-async fn connect(uri: &Uri, addresses: &Addresses) -> Result<TcpStream, BoxError> {
-    let host = uri.host().ok_or("the address names no host")?;
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
-    let found = look_up(host, port).await?;
+async fn connect(found: Vec<SocketAddr>, addresses: &Addresses) -> Result<TcpStream, BoxError> {
     let mut last: BoxError = Box::new(Denied);
     for address in found.into_iter().filter(|found| addresses.may_call(found.ip())).take(MOST_ADDRESSES) {
         match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
@@ -168,14 +177,6 @@ async fn connect(uri: &Uri, addresses: &Addresses) -> Result<TcpStream, BoxError
         }
     }
     Err(last)
-}
-
-async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, BoxError> {
-    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    if let Ok(address) = literal {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }
 
 #[cfg(test)]

@@ -121,9 +121,9 @@ impl Rooms {
             origin_server_ts: self.clock.now(),
         };
         match self.submit(room, Intent::new(template)).await {
+            Err(error) if !error.is_refusal() => Err(error),
             // Who may not change the event has still taken the alias away.
-            Ok(_) | Err(Error::Matrix(_)) => Ok(()),
-            Err(error) => Err(error),
+            _ => Ok(()),
         }
     }
 

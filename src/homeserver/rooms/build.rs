@@ -22,7 +22,7 @@ const MOST_PREV_EVENTS: usize = 20;
 pub(super) const MAX_DEPTH: u64 = (1 << 53) - 1;
 
 /// An event that may be placed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Built {
     /// Its number.
     pub num: EventNum,
@@ -48,7 +48,8 @@ pub enum From {
     /// From all there are.
     #[default]
     Ends,
-    /// From these alone: a fork. Only tests fork; other servers' forks come ready-made.
+    /// From these alone: a fork, where they are not all. Whoever waits for a policy server forks, and tests do; other
+    /// servers' forks come ready-made.
     Events(Vec<OwnedEventId>),
 }
 
@@ -102,12 +103,17 @@ pub async fn build(rooms: &Rooms, working: &mut Working, template: &Template, fr
 type Named = Arc<[(EventNum, OwnedEventId)]>;
 
 /// What authorizes an event: the events that it names, and the state that the rules read.
-struct Authority {
+pub(super) struct Authority {
     auth: Named,
-    state: HashMap<(StateEventType, String), StateEvent>,
+    pub(super) state: HashMap<(StateEventType, String), StateEvent>,
 }
 
-async fn authority(rooms: &Rooms, working: &mut Working, template: &Template, root: u32) -> Result<Authority> {
+pub(super) async fn authority(
+    rooms: &Rooms,
+    working: &mut Working,
+    template: &Template,
+    root: u32,
+) -> Result<Authority> {
     let mut types = authorize::auth_types(template, &working.rules.authorization)?;
     let named = types.len();
     let create = (StateEventType::RoomCreate, String::new());
@@ -178,7 +184,7 @@ fn parse_id(id: &str) -> Result<OwnedEventId> {
     EventId::parse(id).map_err(Error::internal)
 }
 
-async fn ends(rooms: &Rooms, working: &Working, from: &From) -> Result<Vec<Extremity>> {
+pub(super) async fn ends(rooms: &Rooms, working: &Working, from: &From) -> Result<Vec<Extremity>> {
     match from {
         From::Ends => {
             let mut ends = working.head.extremities.clone();

@@ -130,6 +130,7 @@ impl Rooms {
                 }
                 Err(error) => return Err(error),
             };
+            let built = self.signed_now(append.working, built).await?;
             if nth == 0 {
                 append.working.id.clone_from(&built.pdu.room_id);
                 append.working.row.id = built.pdu.room_id.to_string();

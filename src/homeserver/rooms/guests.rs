@@ -6,7 +6,7 @@ use ruma::RoomId;
 use serde::Deserialize;
 
 use super::Rooms;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::RoomNum;
 use crate::schema::accounts::{ACCOUNTS, AccountKind};
 
@@ -41,7 +41,7 @@ impl Rooms {
             }
             match self.step_out(*user, room).await {
                 Ok(()) => {}
-                Err(Error::Matrix(error)) => tracing::warn!(%room_id, %error, "a guest cannot be turned out"),
+                Err(error) if error.is_refusal() => tracing::warn!(%room_id, %error, "a guest cannot be turned out"),
                 Err(error) => return Err(error),
             }
         }

@@ -423,8 +423,8 @@ impl Rooms {
         drop(scan);
         for room in rooms {
             match self.move_member(&user_id, room, &user_id, bare("leave", None)?).await {
-                Ok(_) | Err(Error::Matrix(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) if !error.is_refusal() => return Err(error),
+                _ => {}
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use matron_storage::{Batch, Error as StorageError};
 
 use super::Rooms;
 use crate::behind;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::UserNum;
 use crate::schema::accounts::RENAMED;
 
@@ -63,8 +63,8 @@ impl Rooms {
         for room in self.joined_rooms(&self.store.snapshot(), user).await? {
             let content = self.member_content(user, "join", None).await?;
             match self.move_member(&user_id, room, &user_id, content).await {
-                Ok(_) | Err(Error::Matrix(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) if !error.is_refusal() => return Err(error),
+                _ => {}
             }
         }
         Ok(())

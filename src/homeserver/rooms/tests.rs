@@ -31,6 +31,7 @@ use crate::schema::RoomNum;
 use crate::schema::rooms::{Extremity, StoredEvent, TIMELINE};
 
 mod order;
+mod policy;
 pub(super) mod scene;
 mod standing;
 mod upgrading;
@@ -52,14 +53,17 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 pub(super) async fn house() -> Arc<Homeserver> {
-    let config = Config::named(ruma::server_name!("localhost").to_owned());
+    house_by(Config::named(ruma::server_name!("localhost").to_owned())).await
+}
+
+async fn house_by(config: Config) -> Arc<Homeserver> {
     let now = AtomicU64::new(1_700_000_000_000);
     let clock = Clock::by(move || now.fetch_add(1, Ordering::Relaxed));
     Homeserver::start(config, &Options::memory(), clock).await.unwrap()
 }
 
 pub(super) async fn session(server: &Homeserver, name: &str) -> Session {
-    let user_id = UserId::parse(format!("@{name}:localhost")).unwrap();
+    let user_id = UserId::parse(format!("@{name}:{}", server.config.server_name)).unwrap();
     Session {
         user: server.ids.user(&user_id).await.unwrap(),
         user_id,

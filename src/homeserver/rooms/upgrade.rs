@@ -217,7 +217,13 @@ impl Append<'_> {
     async fn build_tombstone(&mut self, tombstone: &mut Template, new: &RoomId) -> Result<Built> {
         tombstone.content =
             canonical::object(json!({ "body": "This room has been replaced", "replacement_room": new }))?;
-        build(self.rooms, self.working, tombstone, &From::Ends).await
+        self.build_signed(tombstone).await
+    }
+
+    /// Builds an event of the old room. Its policy server is asked here and now, since the room is one batch with the new one.
+    async fn build_signed(&mut self, template: &Template) -> Result<Built> {
+        let built = build(self.rooms, self.working, template, &From::Ends).await?;
+        self.rooms.signed_now(self.working, built).await
     }
 
     async fn write_upgrade(
@@ -269,9 +275,9 @@ impl Append<'_> {
             last.insert(0, template(sender, at, TimelineEventType::RoomCanonicalAlias, "", json!({}))?);
         }
         for template in last {
-            match build(self.rooms, self.working, &template, &From::Ends).await {
+            match self.build_signed(&template).await {
                 Ok(built) => drop(self.live(built, None).await?),
-                Err(Error::Matrix(_)) => {}
+                Err(error) if error.is_refusal() => {}
                 Err(error) => return Err(error),
             }
         }

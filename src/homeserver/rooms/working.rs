@@ -13,12 +13,13 @@ use ruma::{OwnedRoomId, RoomId, RoomVersionId};
 use super::Rooms;
 use super::build::Allowed;
 use super::event::{Found, by_num};
+use super::policy::Policy;
 use super::tree::{EMPTY, Editor};
 use super::watchers::Watchers;
 use crate::error::{Error, Result};
 use crate::schema::relations::{Aggregate, Relation};
 use crate::schema::rooms::{
-    Arrival, Gap, HEADS, MEMBERS, Member, Place, ROOMS, RoomHead, RoomRow, StoredEvent, Thread, UserRoom,
+    Arrival, Gap, HEADS, MEMBERS, Member, Place, ROOMS, RoomHead, RoomRow, SERVERS, StoredEvent, Thread, UserRoom,
 };
 use crate::schema::{DeviceNum, Digest, EventNum, RoomNum, UserNum};
 
@@ -40,6 +41,8 @@ pub struct Working {
     pub(super) snapshot: Snapshot,
     /// What was looked up of the current state.
     pub(super) state: HashMap<(StateEventType, String), Option<StateEvent>>,
+    /// Whether the state names a policy server.
+    pub(super) policy: Policy,
     /// Who was allowed what lately.
     pub(super) allowed: Allowed,
     /// Events of the batch that is being built.
@@ -101,6 +104,7 @@ impl Working {
             editor: Editor::new(rooms.states(&snapshot, num), last),
             snapshot,
             state: HashMap::new(),
+            policy: Policy::Unknown,
             allowed: Allowed::default(),
             fresh: HashMap::new(),
             touched: Touched::default(),
@@ -135,6 +139,7 @@ impl Working {
             watchers: Some(Watchers::of_nobody(&snapshot)),
             snapshot,
             state: HashMap::new(),
+            policy: Policy::None,
             allowed: Allowed::default(),
             fresh: HashMap::new(),
             touched: Touched::default(),
@@ -229,6 +234,17 @@ impl Working {
             return Ok(member.clone());
         }
         Ok(self.snapshot.get(&MEMBERS, &(self.num, user)).await?)
+    }
+
+    /// How many users of a server are joined, as of the batch so far.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn joined_of(&self, server: &str) -> Result<u64> {
+        if let Some(count) = self.touched.servers.get(server) {
+            return Ok(*count);
+        }
+        Ok(self.snapshot.get(&SERVERS, &(self.num, server.to_owned())).await?.unwrap_or(0))
     }
 
     /// The batch is committed, its first position being `first`.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use matron_matrix::digest;
 use matron_matrix::event::Template;
+use matron_matrix::policy::PolicyServer;
 use matron_storage::{Batch, Position, Snapshot};
 use quick_cache::sync::Cache;
 use ruma::{EventId, OwnedEventId, OwnedRoomId};
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use super::Rooms;
 use super::append::Append;
 use super::build::{From, build};
+use super::policy::{Asked, MOST_ASKED, Unsigned};
 use super::upgrade::Upgrade;
 use super::working::Working;
 use crate::error::{Error, Result};
@@ -59,13 +61,15 @@ pub struct Intent {
     pub from: From,
     /// The event is the tombstone of an upgrade, and this what the upgrade makes.
     pub upgrade: Option<Arc<Upgrade>>,
+    /// The event itself, which waited for the room's policy server.
+    pub(super) asked: Option<Box<Asked>>,
 }
 
 impl Intent {
     /// An event that goes on from all ends.
     #[must_use]
     pub const fn new(template: Template) -> Self {
-        Self { template, transaction: None, unless_same: false, from: From::Ends, upgrade: None }
+        Self { template, transaction: None, unless_same: false, from: From::Ends, upgrade: None, asked: None }
     }
 }
 
@@ -96,8 +100,18 @@ impl Wish {
     }
 }
 
-/// Answered with what was sent, where that was an event.
-type Answer = oneshot::Sender<Result<Option<Sent>>>;
+/// What became of a wish.
+#[derive(Debug)]
+enum Done {
+    /// An event was sent.
+    Sent(Sent),
+    /// An event must be signed by the room's policy server before it is.
+    Unsigned(Box<Unsigned>),
+    /// The list knows.
+    Listed,
+}
+
+type Answer = oneshot::Sender<Result<Done>>;
 
 #[derive(Debug)]
 struct Waiting {
@@ -168,8 +182,16 @@ impl Rooms {
     /// # Errors
     /// What the room's rules answer; the store's failures.
     pub async fn submit(self: &Arc<Self>, room: RoomNum, intent: Intent) -> Result<Sent> {
-        let sent = self.wish(room, Wish::Event(Box::new(intent))).await?;
-        sent.ok_or_else(|| Error::internal("an event was not sent"))
+        let mut intent = Box::new(intent);
+        for _ in 0..MOST_ASKED {
+            match self.wish(room, Wish::Event(intent)).await? {
+                Done::Sent(sent) => return Ok(sent),
+                // The room goes on while its policy server thinks.
+                Done::Unsigned(unsigned) => intent = self.signed(*unsigned).await?,
+                Done::Listed => break,
+            }
+        }
+        Err(Error::internal("an event was not sent: its room has other policy servers all the time"))
     }
 
     /// Puts a room into the published list, or takes it out.
@@ -180,7 +202,7 @@ impl Rooms {
         self.wish(room, Wish::List(listed)).await.map(drop)
     }
 
-    async fn wish(self: &Arc<Self>, room: RoomNum, wish: Wish) -> Result<Option<Sent>> {
+    async fn wish(self: &Arc<Self>, room: RoomNum, wish: Wish) -> Result<Done> {
         let (answer, answered) = oneshot::channel();
         if self.writers.push(room, Waiting { wish, answer }) {
             let rooms = Arc::clone(self);
@@ -226,19 +248,19 @@ impl Rooms {
         };
         let mut batch = Batch::new();
         let mut append = Append::new(self, &mut working, &mut batch);
-        let mut pending: Vec<(Answer, Option<Sent>)> = Vec::new();
+        let mut pending: Vec<(Answer, Done)> = Vec::new();
         let mut next = Some(first);
         while let Some(Waiting { wish, answer }) = next.take() {
             let is_alone = wish.is_upgrade();
             let done = match wish {
-                Wish::Event(intent) => append.intend(*intent).await.map(Some),
+                Wish::Event(intent) => append.intend(*intent).await,
                 Wish::List(listed) => {
                     append.list(listed);
-                    Ok(None)
+                    Ok(Done::Listed)
                 }
             };
             match done {
-                Ok(sent) => pending.push((answer, sent)),
+                Ok(done) => pending.push((answer, done)),
                 Err(Refused::Intent(error)) => {
                     let _ = answer.send(Err(error));
                 }
@@ -263,23 +285,23 @@ impl Rooms {
         &self,
         mut working: Box<Working>,
         batch: Batch,
-        pending: Vec<(Answer, Option<Sent>)>,
+        pending: Vec<(Answer, Done)>,
     ) -> Option<Box<Working>> {
         if batch.is_empty() {
-            for (answer, sent) in pending {
-                let _ = answer.send(Ok(sent));
+            for (answer, done) in pending {
+                let _ = answer.send(Ok(done));
             }
             return Some(working);
         }
         match self.store.commit(batch).await {
             Ok(committed) => {
                 working.committed(self, committed.first);
-                for (answer, mut sent) in pending {
-                    if let Some(sent) = &mut sent {
+                for (answer, mut done) in pending {
+                    if let Done::Sent(sent) = &mut done {
                         let nth = sent.position.and_then(Position::pending_index);
                         sent.position = nth.map(|nth| Position::new(committed.first.get() + u64::from(nth)));
                     }
-                    let _ = answer.send(Ok(sent));
+                    let _ = answer.send(Ok(done));
                 }
                 Some(working)
             }
@@ -304,9 +326,9 @@ impl Rooms {
 }
 
 /// Answers all who wait for a batch that cannot be built.
-fn give_up(room: RoomNum, error: &Error, pending: Vec<(Answer, Option<Sent>)>) {
+fn give_up(room: RoomNum, error: &Error, pending: Vec<(Answer, Done)>) {
     // A rule that says no to an upgrade is no failure of ours.
-    if !matches!(error, Error::Matrix(_)) {
+    if !error.is_refusal() {
         tracing::error!(%error, %room, "a room's batch cannot be built");
     }
     for (answer, _) in pending {
@@ -322,15 +344,23 @@ pub(super) enum Refused {
 
 impl Append<'_> {
     /// Adds one intent to the batch, which stands or fails alone.
-    async fn intend(&mut self, intent: Intent) -> Result<Sent, Refused> {
+    async fn intend(&mut self, mut intent: Intent) -> Result<Done, Refused> {
         if let Some(sent) = self.answered(&intent).await.map_err(Refused::Intent)? {
-            return Ok(sent);
+            return Ok(Done::Sent(sent));
         }
         if let Some(upgrade) = &intent.upgrade {
-            return self.upgrade(intent.template, upgrade).await;
+            return self.upgrade(intent.template, upgrade).await.map(Done::Sent);
         }
-        let built = build(self.rooms, self.working, &intent.template, &intent.from).await.map_err(Refused::Intent)?;
+        let policy = self.working.policy_server(self.rooms).await.map_err(Refused::Intent)?;
+        let (built, is_signed) = match intent.asked.take().filter(|asked| asked.is_enough_for(policy.as_deref())) {
+            Some(asked) => (self.resume(&intent.template, *asked).await, true),
+            None => (build(self.rooms, self.working, &intent.template, &intent.from).await, false),
+        };
+        let built = built.map_err(Refused::Intent)?;
         self.check_relation(&built.pdu).await.map_err(Refused::Intent)?;
+        if let Some(policy) = policy.filter(|_| !is_signed && PolicyServer::is_asked_about(&built.pdu)) {
+            return Ok(Done::Unsigned(Box::new(Unsigned { rules: self.working.rules.clone(), intent, built, policy })));
+        }
         let event_id = built.pdu.event_id.clone();
         let transaction = intent.transaction.as_ref().map(|key| (key.device, key.id.clone()));
         let position = self.live(built, transaction).await.map_err(Refused::Batch)?;
@@ -339,7 +369,7 @@ impl Append<'_> {
             self.batch.put(&TRANSACTIONS, &(key.device, key.request), &row);
             self.working.touched.transactions.insert((key.device, key.request), row.event_id);
         }
-        Ok(Sent { event_id, position: Some(position), replacement: None })
+        Ok(Done::Sent(Sent { event_id, position: Some(position), replacement: None }))
     }
 
     /// The answer that an intent has already: by its transaction, or because the state is so.

@@ -94,14 +94,22 @@ pub const KEYS: &[Key] = &[
         Some("[\"private\"]"),
         "[\"private\", \"198.51.100.0/24\"]",
         "Networks that this server does not call where somebody outside names the address: push gateways, previews of \
-         links. `private` stands for all that are no part of the public Internet: this machine, the networks around it, \
-         multicast.",
+         links, other Matrix servers. `private` stands for all that are no part of the public Internet: this machine, the \
+         networks around it, multicast.",
     ),
     Key::toml(
         "outgoing.allowed_networks",
         Some("[]"),
         "[\"10.20.30.40\"]",
         "Addresses or networks that are called though they lie in a denied one: a push gateway of one's own, say.",
+    ),
+    Key::toml(
+        "federation.allowed_networks",
+        Some("[]"),
+        "[\"10.20.0.0/16\"]",
+        "Addresses or networks where other Matrix servers are called though they lie in one of \
+         `outgoing.denied_networks`: those of a trust's own, say. For push gateways and previews they stay closed; what \
+         `outgoing.allowed_networks` names is open for servers too.",
     ),
     Key::toml(
         "trusted_proxies",

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Append;
 use crate::error::Result;
+use crate::rooms::policy::Policy;
 use crate::rooms::summary;
 use crate::rooms::tree::Change;
 use crate::schema::accounts::{USER_STREAM, UserChange, UserNews};
@@ -48,6 +49,9 @@ impl Append<'_> {
             self.working.state.insert((kind.clone(), name.key.clone()), new.clone());
             if kind == StateEventType::SpaceChild {
                 self.move_child(&name.key, new.as_ref().map(|(num, _)| *num));
+            }
+            if kind == StateEventType::RoomPolicy && name.key.is_empty() {
+                self.working.policy = Policy::Unknown;
             }
             self.retell |= name.key.is_empty() && summary::tells(&kind);
             if kind == StateEventType::RoomMember {
@@ -109,10 +113,7 @@ impl Append<'_> {
 
     async fn count_server(&mut self, server: &str, joined: bool) -> Result<()> {
         let key = (self.working.num, server.to_owned());
-        let before = match self.working.touched.servers.get(server) {
-            Some(count) => *count,
-            None => self.working.snapshot.get(&SERVERS, &key).await?.unwrap_or(0),
-        };
+        let before = self.working.joined_of(server).await?;
         let count = if joined { before + 1 } else { before.saturating_sub(1) };
         self.working.touched.servers.insert(server.to_owned(), count);
         if count == 0 {

@@ -41,7 +41,11 @@ pub struct Scene {
 impl Scene {
     /// A room that everybody may join and whose history all members see.
     pub async fn new(version: RoomVersionId) -> Self {
-        let server = house().await;
+        Self::at(house().await, version).await
+    }
+
+    /// As [`Self::new`], at a server of one's own.
+    pub async fn at(server: Arc<Homeserver>, version: RoomVersionId) -> Self {
         let me = session(&server, "me").await;
         let room_id = OwnedRoomId::try_from("!room:other.example").unwrap();
         let room = server.ids.new_room().await.unwrap();
