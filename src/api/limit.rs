@@ -8,6 +8,7 @@ use matron_homeserver::accounts::Session;
 use matron_homeserver::limiter::{Budget, Limiter, network};
 use matron_homeserver::schema::UserNum;
 use matron_matrix::Error as MatrixError;
+use matron_storage::Count;
 use ruma::api::Metadata;
 
 use crate::error::Result;
@@ -18,7 +19,7 @@ const REMEMBERED: usize = 20_000;
 
 /// A sort of request that the spec marks as limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Logging in, and refreshing tokens.
     LogIn,
     /// Making accounts.
@@ -74,29 +75,37 @@ enum Who {
 /// What was asked lately, in memory.
 #[derive(Debug)]
 pub struct Limits {
-    log_in: Limiter<Who>,
-    register: Limiter<Who>,
-    join: Limiter<Who>,
-    send: Limiter<Who>,
-    other: Limiter<Who>,
+    log_in: Limit,
+    register: Limit,
+    join: Limit,
+    send: Limit,
+    other: Limit,
+}
+
+/// One class.
+#[derive(Debug)]
+struct Limit {
+    limiter: Limiter<Who>,
+    refused: Count,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let limiter = |class: Class| Limiter::new(class.budget(), REMEMBERED);
+        let limit =
+            |class: Class| Limit { limiter: Limiter::new(class.budget(), REMEMBERED), refused: Count::default() };
         Self {
-            log_in: limiter(Class::LogIn),
-            register: limiter(Class::Register),
-            join: limiter(Class::Join),
-            send: limiter(Class::Send),
-            other: limiter(Class::Other),
+            log_in: limit(Class::LogIn),
+            register: limit(Class::Register),
+            join: limit(Class::Join),
+            send: limit(Class::Send),
+            other: limit(Class::Other),
         }
     }
 }
 
 impl Limits {
     /// Counts a request; `M_LIMIT_EXCEEDED` where it is one too many.
-    pub fn check(
+    pub(crate) fn check(
         &self,
         homeserver: &Homeserver,
         class: Class,
@@ -107,14 +116,30 @@ impl Limits {
             return Ok(());
         }
         let who = session.map_or_else(|| Who::Address(client.address.map(network)), |session| Who::User(session.user));
-        let limiter = match class {
+        let limit = match class {
             Class::LogIn => &self.log_in,
             Class::Register => &self.register,
             Class::Join => &self.join,
             Class::Send => &self.send,
             Class::Other => &self.other,
         };
-        Ok(limiter.take(&who, homeserver.clock.millis()).map_err(MatrixError::limit_exceeded)?)
+        let taken = limit.limiter.take(&who, homeserver.clock.millis());
+        Ok(taken.map_err(|wait| {
+            limit.refused.add(1);
+            MatrixError::limit_exceeded(wait)
+        })?)
+    }
+
+    /// How many requests were refused, by class.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let classes = [
+            ("log_in", &self.log_in),
+            ("register", &self.register),
+            ("join", &self.join),
+            ("send", &self.send),
+            ("other", &self.other),
+        ];
+        classes.into_iter().map(|(name, limit)| (name, limit.refused.get()))
     }
 }
 

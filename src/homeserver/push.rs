@@ -6,6 +6,7 @@
 //! `notifications` lists what a user was notified of.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use matron_storage::Store;
@@ -16,6 +17,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::Ids;
+use crate::meters::{self, Letters};
 use crate::remote::http::Client;
 use crate::remote::mail::Mailer;
 use crate::rooms::Rooms;
@@ -55,6 +57,8 @@ pub struct Push {
     gateways: Client,
     mailer: Option<Arc<Mailer>>,
     desk: desk::Desk,
+    /// What is counted.
+    pub meters: meters::Push,
     stop: CancellationToken,
 }
 
@@ -70,8 +74,21 @@ impl Push {
         (gateways, mailer): (Client, Option<Arc<Mailer>>),
         stop: CancellationToken,
     ) -> Self {
-        let desk = desk::Desk::default();
-        Self { store, streams, ids, clock, config, accounts, rooms, unread, gateways, mailer, desk, stop }
+        let (desk, meters) = (desk::Desk::default(), meters::Push::default());
+        Self { store, streams, ids, clock, config, accounts, rooms, unread, gateways, mailer, desk, meters, stop }
+    }
+
+    /// How many positions are published up to which events have not been judged.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        let judged = self.meters.judged.load(Ordering::Relaxed);
+        self.store.snapshot().position().get().saturating_sub(judged)
+    }
+
+    /// What is counted of letters, where any are sent.
+    #[must_use]
+    pub fn letters(&self) -> Option<&Letters> {
+        self.mailer.as_ref().map(|mailer| &mailer.letters)
     }
 
     /// How many pushes wait for their gateways.

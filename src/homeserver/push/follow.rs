@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use matron_storage::{Batch, Position, Snapshot};
 use tokio_util::task::TaskTracker;
@@ -53,6 +54,7 @@ impl Follower {
         let at = saved.unwrap_or(now);
         let audience = Audience::load(&push, &snapshot).await?;
         let mut follower = Self { push, tasks, audience, at, saved, loaded: now, began: now, fallen: HashSet::new() };
+        follower.push.meters.judged.store(at.get(), Ordering::Relaxed);
         follower.take_up(&snapshot).await?;
         follower.save().await?;
         Ok(follower)
@@ -104,6 +106,7 @@ impl Follower {
         }
         self.recount(&snapshot).await?;
         self.at = until;
+        self.push.meters.judged.store(until.get(), Ordering::Relaxed);
         Ok(more)
     }
 

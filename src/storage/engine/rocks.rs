@@ -15,6 +15,7 @@ use self_cell::self_cell;
 
 use super::{Page, Reach, Read, Run};
 use crate::batch::{Batch, Op};
+use crate::count::Count;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
 use crate::store::Usage;
@@ -47,6 +48,7 @@ const MOST_SKIPPED: u64 = 128;
 pub(crate) struct Rocks {
     db: Arc<Db>,
     caches: tuning::Caches,
+    disk_reads: Arc<Count>,
 }
 
 impl std::fmt::Debug for Rocks {
@@ -72,11 +74,12 @@ impl Rocks {
             _ => check_families(folder)?,
         }
         let db = open_db(folder, &caches, false)?;
-        Ok(Self { db: Arc::new(db), caches })
+        Ok(Self { db: Arc::new(db), caches, disk_reads: Arc::default() })
     }
 
     pub fn snapshot(&self) -> RocksSnapshot {
-        RocksSnapshot::new(OwnedSnapshot::new(Arc::clone(&self.db), |db| db.snapshot()))
+        let snapshot = OwnedSnapshot::new(Arc::clone(&self.db), |db| db.snapshot());
+        RocksSnapshot::new(snapshot, Arc::clone(&self.disk_reads))
     }
 
     pub fn write<'a>(&self, batches: impl Iterator<Item = &'a Batch>, sync: bool) -> Result<()> {
@@ -122,11 +125,15 @@ impl Rocks {
                 .filter_map(|handle| self.db.property_int_value_cf(handle, property).ok().flatten())
                 .sum()
         };
+        let whole = |property: &str| self.db.property_int_value(property).ok().flatten().unwrap_or(0);
         Usage {
             cache_bytes: self.caches.used(),
+            cache_capacity_bytes: self.caches.capacity(),
             memtable_bytes: sum("rocksdb.cur-size-all-mem-tables"),
             disk_bytes: sum("rocksdb.total-sst-files-size"),
             pending_compaction_bytes: sum("rocksdb.estimate-pending-compaction-bytes"),
+            disk_reads: self.disk_reads.get(),
+            is_stalling: whole("rocksdb.is-write-stopped") > 0 || whole("rocksdb.actual-delayed-write-rate") > 0,
         }
     }
 }
@@ -207,6 +214,7 @@ pub(crate) struct RocksSnapshot {
     /// For reads that are confined to memory: made once, since there are many.
     cached: ReadOptions,
     snapshot: OwnedSnapshot,
+    disk_reads: Arc<Count>,
 }
 
 impl std::fmt::Debug for RocksSnapshot {
@@ -234,8 +242,8 @@ fn options(snapshot: &OwnedSnapshot, reach: Reach) -> ReadOptions {
 }
 
 impl RocksSnapshot {
-    fn new(snapshot: OwnedSnapshot) -> Self {
-        Self { cached: options(&snapshot, Reach::Cached), snapshot }
+    fn new(snapshot: OwnedSnapshot, disk_reads: Arc<Count>) -> Self {
+        Self { cached: options(&snapshot, Reach::Cached), snapshot, disk_reads }
     }
 
     fn db(&self) -> &Db {
@@ -245,8 +253,15 @@ impl RocksSnapshot {
     fn with_options<T>(&self, reach: Reach, read: impl FnOnce(&ReadOptions) -> T) -> T {
         match reach {
             Reach::Cached => read(&self.cached),
-            Reach::Disk => read(&options(&self.snapshot, reach)),
+            Reach::Disk => read(&self.options(reach)),
         }
+    }
+
+    fn options(&self, reach: Reach) -> ReadOptions {
+        if reach == Reach::Disk {
+            self.disk_reads.add(1);
+        }
+        options(&self.snapshot, reach)
     }
 
     pub fn get<T>(
@@ -292,7 +307,7 @@ impl RocksSnapshot {
         reach: Reach,
         read: impl FnMut(&[u8], &[u8]) -> T,
     ) -> Result<Read<Page<T>>> {
-        let mut options = options(&self.snapshot, reach);
+        let mut options = self.options(reach);
         options.set_iterate_lower_bound(run.start.as_slice());
         options.set_iterate_upper_bound(run.end.as_slice());
         let mut iterator = self.db().raw_iterator_cf_opt(handle(self.db(), run.family)?, options);
