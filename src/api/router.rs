@@ -162,7 +162,8 @@ impl Routes {
 
     /// The finished table as a service.
     pub fn into_service(self, homeserver: Arc<Homeserver>) -> Service {
-        let routes = self.paths.values().map(|methods| methods.route.clone()).collect();
+        let mut routes: Vec<_> = self.paths.values().map(|methods| methods.route.clone()).collect();
+        routes.sort_by(|one, other| one.pattern().cmp(other.pattern()));
         let mut router = matchit::Router::new();
         for (path, methods) in self.paths {
             if let Err(error) = router.insert(path.clone(), methods) {

@@ -65,7 +65,8 @@ impl Sheet<'_> {
 
     /// Seconds, kept in microseconds.
     pub fn times(&mut self, name: &str, help: &str, times: &Spread) -> Result {
-        histogram(self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?, times, 1e6)
+        let unit = Unit::Seconds;
+        histogram(self.0.encode_descriptor(name, help, Some(&unit), MetricType::Histogram)?, times, 1e6)
     }
 
     /// Seconds, told apart by any labels.
@@ -75,7 +76,8 @@ impl Sheet<'_> {
         help: &str,
         values: impl IntoIterator<Item = (L, &'s Spread)>,
     ) -> Result {
-        let mut family = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let unit = Unit::Seconds;
+        let mut family = self.0.encode_descriptor(name, help, Some(&unit), MetricType::Histogram)?;
         for (labels, times) in values {
             histogram(family.encode_family(&labels)?, times, 1e6)?;
         }
