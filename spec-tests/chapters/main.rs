@@ -36,6 +36,7 @@ mod third_party;
 mod unread_counts;
 mod upgrading;
 mod user_directory;
+mod watching;
 mod who_may_what;
 
 use std::sync::{Arc, Weak};

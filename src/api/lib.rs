@@ -1,6 +1,7 @@
 //! HTTP only: one table of routes; parse, authenticate, call one domain function, answer.
 
 mod admin;
+mod answers;
 mod authenticate;
 mod client;
 mod cors;
@@ -15,14 +16,27 @@ mod router;
 
 use std::sync::Arc;
 
+pub use answers::{Answered, Route, method_name};
 pub use client::Verbatim;
 use http::Method;
+pub use limit::Limits;
 use matron_homeserver::Homeserver;
-pub use router::Route;
 
-/// The client-server API (and what stands beside it) as a service. Unknown paths answer 404 `M_UNRECOGNIZED`, known ones
-/// with another method 405.
-pub fn service(homeserver: Arc<Homeserver>) -> axum::Router {
+/// The API as a service, with what it counts.
+#[derive(Debug)]
+pub struct Service {
+    /// What answers.
+    pub router: axum::Router,
+    /// Every path that is served.
+    pub routes: Vec<Route>,
+    /// The limits on requests.
+    pub limits: Arc<Limits>,
+}
+
+/// The client-server API (and what stands beside it). Unknown paths answer 404 `M_UNRECOGNIZED`, known ones with another
+/// method 405.
+#[must_use]
+pub fn service(homeserver: Arc<Homeserver>) -> Service {
     routes().into_service(homeserver)
 }
 

@@ -9,6 +9,7 @@ use matron_homeserver::config::RateLimits;
 use matron_homeserver::limiter::{Budget, Limiter, network};
 use matron_homeserver::schema::UserNum;
 use matron_matrix::Error as MatrixError;
+use matron_storage::Count;
 use ruma::api::Metadata;
 
 use crate::error::Result;
@@ -19,7 +20,7 @@ const REMEMBERED: usize = 20_000;
 
 /// A sort of request that is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Logging in, and refreshing tokens.
     LogIn,
     /// Making accounts.
@@ -95,31 +96,31 @@ enum Who {
 /// What was asked lately, in memory.
 #[derive(Debug)]
 pub struct Limits {
-    log_in: Limiter<Who>,
-    register: Limiter<Who>,
-    join: Limiter<Who>,
-    send: Limiter<Who>,
-    media: Limiter<Who>,
-    other: Limiter<Who>,
+    log_in: Limit,
+    register: Limit,
+    join: Limit,
+    send: Limit,
+    media: Limit,
+    other: Limit,
+}
+
+/// One class.
+#[derive(Debug)]
+struct Limit {
+    limiter: Limiter<Who>,
+    refused: Count,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let limiter = || Limiter::new(REMEMBERED);
-        Self {
-            log_in: limiter(),
-            register: limiter(),
-            join: limiter(),
-            send: limiter(),
-            media: limiter(),
-            other: limiter(),
-        }
+        let limit = || Limit { limiter: Limiter::new(REMEMBERED), refused: Count::default() };
+        Self { log_in: limit(), register: limit(), join: limit(), send: limit(), media: limit(), other: limit() }
     }
 }
 
 impl Limits {
     /// Counts a request; `M_LIMIT_EXCEEDED` where it is one too many.
-    pub fn check(
+    pub(crate) fn check(
         &self,
         homeserver: &Homeserver,
         class: Class,
@@ -132,7 +133,7 @@ impl Limits {
         }
         let Some(budget) = class.budget_for(session, &limits) else { return Ok(()) };
         let who = session.map_or_else(|| Who::Address(client.address.map(network)), |session| Who::User(session.user));
-        let limiter = match class {
+        let limit = match class {
             Class::LogIn => &self.log_in,
             Class::Register => &self.register,
             Class::Join => &self.join,
@@ -140,7 +141,24 @@ impl Limits {
             Class::Media => &self.media,
             Class::Other => &self.other,
         };
-        Ok(limiter.take(&who, budget, homeserver.clock.millis()).map_err(MatrixError::limit_exceeded)?)
+        let taken = limit.limiter.take(&who, budget, homeserver.clock.millis());
+        Ok(taken.map_err(|wait| {
+            limit.refused.add(1);
+            MatrixError::limit_exceeded(wait)
+        })?)
+    }
+
+    /// How many requests were refused, by class.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let classes = [
+            ("log_in", &self.log_in),
+            ("register", &self.register),
+            ("join", &self.join),
+            ("send", &self.send),
+            ("media", &self.media),
+            ("other", &self.other),
+        ];
+        classes.into_iter().map(|(name, limit)| (name, limit.refused.get()))
     }
 }
 

@@ -10,11 +10,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, Method, request::Parts};
 use matron_homeserver::Homeserver;
+use matron_homeserver::accounts::Session;
 use matron_matrix::{Error as MatrixError, canonical};
 use percent_encoding::percent_decode_str;
 use ruma::api::path_builder::PathBuilder;
 use ruma::api::{IncomingRequest, IncomingRequestExt, OutgoingResponseExt};
 
+use crate::Service;
+use crate::answers::Route;
 use crate::authenticate::Authenticate;
 use crate::cors;
 use crate::error::{self, Error, Result};
@@ -40,24 +43,6 @@ pub struct Raw {
 pub struct Streamed {
     pub headers: HeaderMap,
     pub body: axum::body::Body,
-}
-
-/// The pattern of a path that is served, for logs and metrics: every answer to such a path carries it as an extension.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route(Arc<str>);
-
-impl Route {
-    /// A route of this pattern.
-    #[must_use]
-    pub fn new(pattern: &str) -> Self {
-        Self(Arc::from(pattern))
-    }
-
-    /// The pattern.
-    #[must_use]
-    pub fn into_pattern(self) -> Arc<str> {
-        self.0
-    }
 }
 
 struct Methods {
@@ -169,21 +154,24 @@ impl Routes {
 
     /// Every method with the pattern of its path, in order.
     pub fn endpoints(&self) -> Vec<(Method, String)> {
-        let all = self.paths.values().flat_map(|path| path.calls.keys().map(|method| (method, &path.route.0)));
+        let all = self.paths.values().flat_map(|path| path.calls.keys().map(|method| (method, path.route.pattern())));
         let mut all: Vec<_> = all.map(|(method, pattern)| (method.clone(), pattern.to_string())).collect();
         all.sort_by(|a, b| (&a.1, a.0.as_str()).cmp(&(&b.1, b.0.as_str())));
         all
     }
 
     /// The finished table as a service.
-    pub fn into_service(self, homeserver: Arc<Homeserver>) -> axum::Router {
+    pub fn into_service(self, homeserver: Arc<Homeserver>) -> Service {
+        let mut routes: Vec<_> = self.paths.values().map(|methods| methods.route.clone()).collect();
+        routes.sort_by(|one, other| one.pattern().cmp(other.pattern()));
         let mut router = matchit::Router::new();
         for (path, methods) in self.paths {
             if let Err(error) = router.insert(path.clone(), methods) {
                 tracing::error!(%path, %error, "a route cannot be served");
             }
         }
-        axum::Router::new().fallback(dispatch).with_state(Arc::new(Table { homeserver, router }))
+        let router = axum::Router::new().fallback(dispatch).with_state(Arc::new(Table { homeserver, router }));
+        Service { router, routes, limits: self.limits }
     }
 }
 
@@ -214,6 +202,7 @@ where
 {
     let identity = T::Authentication::authenticate(homeserver, parts, client).await?;
     let session = T::Authentication::session(&identity);
+    note_asker(session);
     if session.is_some_and(|session| session.guest) && !guests::may_call(&parts.method, parts.uri.path()) {
         return Err(MatrixError::guest_access_forbidden("guests may not do this").into());
     }
@@ -221,6 +210,16 @@ where
         limits.check(homeserver, class, session, client)?;
     }
     Ok(identity)
+}
+
+/// Tells traces what sort of somebody asks, never who. Where nothing is traced, the span has no such field.
+fn note_asker(session: Option<&Session>) {
+    let asker = match session {
+        None => "nobody",
+        Some(session) if session.guest => "guest",
+        Some(_) => "user",
+    };
+    tracing::Span::current().record("asker", asker);
 }
 
 fn parse<T>(
@@ -276,7 +275,7 @@ async fn answer(table: &Table, request: Request) -> Response {
     let Ok(found) = table.router.at(parts.uri.path()) else { return error::unrecognized_path() };
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     let route = found.value.route.clone();
-    tracing::Span::current().record("route", &*route.0);
+    tracing::Span::current().record("route", route.pattern());
     let Some(call) = found.value.calls.get(method) else { return error::unrecognized_method() };
     let mut path_args = Vec::new();
     for (_, argument) in found.params.iter() {

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Result;
 use crate::ids::Ids;
+use crate::meters::Held;
 use crate::schema::accounts::RateLimitOverride;
 use crate::schema::{DeviceNum, UserNum};
 use crate::streams::Streams;
@@ -124,5 +125,20 @@ impl Accounts {
             config,
             derived: derived::Caches::default(),
         }
+    }
+
+    /// The caches of accounts.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Held> {
+        let mut caches = self.derived.held();
+        caches.push(self.sessions.held());
+        caches.push(Held::of("devices_seen", &self.touched));
+        caches
+    }
+
+    /// How many passwords wait to be hashed: each takes a core for a while.
+    #[must_use]
+    pub fn passwords_waiting(&self) -> usize {
+        self.passwords.waiting()
     }
 }

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use matron_matrix::Error as MatrixError;
-use matron_storage::{Batch, Error as StorageError, Store};
+use matron_storage::{Batch, Count, Error as StorageError, Store};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::meters::Held;
 use crate::streams::Streams;
 
 pub mod backup;
@@ -53,13 +54,30 @@ pub struct Devices {
     directory: Directory,
     /// Claims that met another one of the same device stand in line here, so that each of them comes to its turn.
     contended: Mutex<()>,
+    /// Messages that were left for devices.
+    pub to_device: Count,
 }
 
 impl Devices {
     /// Needs what lies below.
     #[must_use]
     pub fn new(store: Arc<Store>, streams: Arc<Streams>, ids: Arc<Ids>, clock: Clock, config: Arc<Config>) -> Self {
-        Self { store, streams, ids, clock, config, directory: Directory::default(), contended: Mutex::default() }
+        Self {
+            store,
+            streams,
+            ids,
+            clock,
+            config,
+            directory: Directory::default(),
+            contended: Mutex::default(),
+            to_device: Count::default(),
+        }
+    }
+
+    /// The cache of device lists.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Held> {
+        vec![self.directory.held()]
     }
 
     /// Commits a batch; false where one of its preconditions did not hold.

@@ -46,6 +46,12 @@ impl Directory {
         Self { store, streams, ids, config, accounts, rooms, follower }
     }
 
+    /// How many positions it is behind.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.follower.behind()
+    }
+
     /// Follows who is in which open room, until it is dropped.
     pub async fn follow(self: Arc<Self>) {
         self.follower.run(&mut &*self).await;

@@ -139,6 +139,13 @@ impl Follower {
         Self { grown: Some(grown), ..Self::new(name, store) }
     }
 
+    /// How many positions are published that it has not passed.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        let passed = *self.passed.borrow();
+        self.store.snapshot().position().get().saturating_sub(passed.get())
+    }
+
     /// Waits until the follower has passed all that is published now; at most for some seconds.
     pub async fn catch_up(&self) {
         let published = self.store.snapshot().position();

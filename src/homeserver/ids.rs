@@ -10,6 +10,7 @@ use ruma::{OwnedUserId, UserId};
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
+use crate::meters::Held;
 use crate::schema::ids::{
     CEILINGS, EVENT_NUMS, Numbered, ROOM_NUMS, STATE_KEY_NUMS, STATE_KEYS, StateKeyName, TYPE_NUMS, TYPES, USER_IDS,
     USER_NUMS,
@@ -104,6 +105,20 @@ impl Ids {
             state_key_nums: Cache::new(100_000),
             state_key_names: Cache::new(100_000),
         })
+    }
+
+    /// The caches of names and numbers.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Held> {
+        vec![
+            Held::of("room_numbers", &self.room_nums),
+            Held::of("user_numbers", &self.user_nums),
+            Held::of("user_names", &self.user_names),
+            Held::of("type_numbers", &self.type_nums),
+            Held::of("type_names", &self.type_names),
+            Held::of("state_key_numbers", &self.state_key_nums),
+            Held::of("state_key_names", &self.state_key_names),
+        ]
     }
 
     /// A number for a room that is being made.

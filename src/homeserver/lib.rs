@@ -14,6 +14,7 @@ pub mod ids;
 pub mod lifecycle;
 pub mod limiter;
 pub mod media;
+pub mod meters;
 pub mod notices;
 pub mod push;
 pub mod remote;

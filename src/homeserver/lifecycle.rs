@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::Devices;
 use crate::ids::Ids;
+use crate::meters::{Held, LogIns};
 use crate::push::Push;
 use crate::remote::mail::Mailer;
 use crate::rooms::Rooms;
@@ -54,6 +55,8 @@ pub struct Lifecycle {
     stop: CancellationToken,
     interactive: interactive::Interactive,
     nonces: shared_secret::Nonces,
+    /// What is counted.
+    pub log_ins: LogIns,
     /// Held while a new name gets its number.
     naming: Mutex<()>,
 }
@@ -111,8 +114,15 @@ impl Lifecycle {
             stop,
             interactive,
             nonces,
+            log_ins: LogIns::default(),
             naming: Mutex::new(()),
         }
+    }
+
+    /// The caches of operations that take more than one request.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Held> {
+        vec![self.interactive.held(), self.nonces.held()]
     }
 }
 

@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Result;
+use crate::meters;
 use crate::remote::http::Client;
 use crate::schema::media::{Content, Medium};
 
@@ -66,6 +67,8 @@ pub struct Media {
     painters: Semaphore,
     /// Other servers keep us waiting.
     fetchers: Semaphore,
+    /// What is counted.
+    pub meters: meters::Media,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -99,6 +102,7 @@ impl Media {
             arrived: Notify::new(),
             painters: Semaphore::new(cores.min(MAX_PAINTERS)),
             fetchers: Semaphore::new(MAX_FETCHERS),
+            meters: meters::Media::default(),
             stop,
             tasks,
         })

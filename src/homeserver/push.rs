@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::ids::Ids;
+use crate::meters::{self, Letters};
 use crate::remote::http::Client;
 use crate::remote::mail::Mailer;
 use crate::rooms::Rooms;
@@ -53,6 +54,9 @@ pub struct Push {
     gateways: Client,
     mailer: Option<Arc<Mailer>>,
     desk: desk::Desk,
+    follower: Follower,
+    /// What is counted.
+    pub meters: meters::Push,
     stop: CancellationToken,
 }
 
@@ -68,8 +72,36 @@ impl Push {
         (gateways, mailer): (Client, Option<Arc<Mailer>>),
         stop: CancellationToken,
     ) -> Self {
-        let desk = desk::Desk::default();
-        Self { store, streams, ids, clock, config, accounts, rooms, unread, gateways, mailer, desk, stop }
+        let (desk, meters) = (desk::Desk::default(), meters::Push::default());
+        let follower = Follower::prompt("push", Arc::clone(&store), streams.grown());
+        Self {
+            store,
+            streams,
+            ids,
+            clock,
+            config,
+            accounts,
+            rooms,
+            unread,
+            gateways,
+            mailer,
+            desk,
+            follower,
+            meters,
+            stop,
+        }
+    }
+
+    /// How many positions are published up to which events have not been judged.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.follower.behind()
+    }
+
+    /// What is counted of letters, where any are sent.
+    #[must_use]
+    pub fn letters(&self) -> Option<&Letters> {
+        self.mailer.as_ref().map(|mailer| &mailer.letters)
     }
 
     /// How many pushes wait for their gateways.
@@ -90,7 +122,6 @@ impl Push {
                 () = self.stop.cancelled() => return,
             }
         };
-        let follower = Follower::prompt("push", Arc::clone(&self.store), self.streams.grown());
-        follower.run_until(&mut walker, &self.stop).await;
+        self.follower.run_until(&mut walker, &self.stop).await;
     }
 }

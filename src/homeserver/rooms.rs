@@ -48,6 +48,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::Ids;
+use crate::meters::{self, Held};
 use crate::remote::servers::Servers;
 use crate::schema::{EventNum, RoomNum};
 use crate::signing::SigningKey;
@@ -73,6 +74,8 @@ pub struct Rooms {
     /// State events that were shown lately.
     shown: event::ShownEvents,
     writers: writer::Writers,
+    /// What is counted.
+    pub meters: meters::Rooms,
     tasks: TaskTracker,
 }
 
@@ -101,8 +104,26 @@ impl Rooms {
             authorities: Cache::new(20_000),
             shown: event::shown_events(),
             writers: writer::Writers::default(),
+            meters: meters::Rooms::default(),
             tasks,
         }
+    }
+
+    /// The caches of rooms.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Held> {
+        vec![
+            self.nodes.held(),
+            Held::of("room_constants", &self.constants),
+            Held::of("authorizing_events", &self.authorities),
+            self.writers.held(),
+        ]
+    }
+
+    /// How many rooms are written to at the moment, and how many events (and the like) wait for their writers.
+    #[must_use]
+    pub fn writing(&self) -> (usize, usize) {
+        self.writers.busy()
     }
 
     /// Reads the states of a room.

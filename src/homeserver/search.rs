@@ -49,6 +49,12 @@ impl Search {
         Self { store, ids, config, accounts, rooms, follower }
     }
 
+    /// How many positions the index is behind; none where search is off.
+    #[must_use]
+    pub fn behind(&self) -> Option<u64> {
+        self.config.finding.messages.then(|| self.follower.behind())
+    }
+
     /// Indexes what is said, until it is dropped. Does nothing where search is off.
     pub async fn follow(self: Arc<Self>) {
         if self.config.finding.messages {

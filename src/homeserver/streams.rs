@@ -11,6 +11,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::error::Result;
+use crate::meters::Held;
 use crate::schema::accounts::ERASED;
 use crate::schema::rooms::{MEMBERS, Membership};
 use crate::schema::{RoomNum, UserNum};
@@ -402,6 +403,12 @@ impl Streams {
             Arc::clone(&entry.notify)
         };
         Ticket { streams: Arc::clone(self), user, notify }
+    }
+
+    /// The cache of rooms' members.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Held> {
+        vec![Held::of("joined_members", &self.joined)]
     }
 
     /// How many users wait.

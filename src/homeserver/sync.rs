@@ -11,6 +11,7 @@ use quick_cache::sync::Cache;
 use crate::accounts::Accounts;
 use crate::ephemeral::Ephemeral;
 use crate::ids::Ids;
+use crate::meters::{self, Held};
 use crate::rooms::Rooms;
 use crate::schema::DeviceNum;
 use crate::streams::Streams;
@@ -47,6 +48,8 @@ pub struct Sync {
     sent: room::SentMembers,
     /// Up to where no to-device message waits for a device: positions only grow, so what was true once stays so.
     emptied: Cache<DeviceNum, Position>,
+    /// What is counted.
+    pub meters: meters::Sync,
 }
 
 impl Sync {
@@ -60,6 +63,13 @@ impl Sync {
         unread: Counter,
     ) -> Self {
         let (sent, emptied) = (room::SentMembers::new(), Cache::new(DEVICES));
-        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied }
+        let meters = meters::Sync::default();
+        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, meters }
+    }
+
+    /// The caches of what devices have been told, and of what is unread.
+    #[must_use]
+    pub fn caches(&self) -> Vec<Held> {
+        vec![self.sent.held(), Held::of("emptied_devices", &self.emptied), self.unread.held()]
     }
 }

@@ -20,6 +20,7 @@ use self::memo::{Memo, Memos};
 use crate::accounts::{Accounts, Session};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::meters::Held;
 use crate::rooms::Rooms;
 use crate::rooms::event::by_num;
 use crate::rooms::view::View;
@@ -129,6 +130,10 @@ impl Counter {
     #[must_use]
     pub fn new(accounts: Arc<Accounts>, rooms: Arc<Rooms>, ids: Arc<Ids>) -> Self {
         Self { accounts, rooms, ids, memos: Arc::new(Memos::new()) }
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        self.memos.held()
     }
 
     /// A user's unread events in a room that they are joined to.

@@ -9,6 +9,7 @@ mod rate_limits;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,6 +30,7 @@ pub use backup::{Backup, Location};
 pub use document::page as document;
 pub use source::Problem;
 use source::{File, Source};
+pub use traces::Traces;
 
 /// The longest configuration file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -93,6 +95,8 @@ pub struct Config {
     pub log_filter: String,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+    /// Where traces are sent; none where they are off.
+    pub traces: Option<Traces>,
     /// Bytes for the store's cache.
     pub cache_bytes: usize,
     /// What is said of backups.
@@ -186,6 +190,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let log_format = source.get("log.format");
     let log_filter = log_filter(source);
     let metrics = metrics(source);
+    let traces = traces::read(source);
     let cache_mib = within(source, "store.cache_mib", 16, 1 << 20);
     let backup = backup::read(source);
     let support_email = text(source, "support.email");
@@ -225,6 +230,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         log_format: log_format?,
         log_filter: log_filter?,
         metrics,
+        traces,
         cache_bytes: usize::try_from(cache_mib?).ok()?.checked_mul(1 << 20)?,
         backup: backup?,
         shown: source.shown(),

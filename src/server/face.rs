@@ -1,6 +1,7 @@
 //! What every request goes through before and after the API: an id, a span, the client's address, metrics, compression.
 
 mod address;
+mod span;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tower::{Layer as _, Service as _};
@@ -21,15 +22,14 @@ use tower_http::CompressionLevel;
 use tower_http::compression::predicate::{And, NotForContentType, Predicate as _, SizeAbove};
 use tower_http::compression::{Compression, CompressionBody, CompressionLayer};
 use tower_http::timeout::TimeoutBody;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
-use crate::metrics::Telemetry;
+use crate::metrics::Traffic;
 
 /// Shorter answers cost more to compress than they save.
 const COMPRESS_ABOVE_BYTES: u64 = 1024;
 /// A body whose next piece does not come within this is given up.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 type Compressed = Compression<axum::Router, And<And<SizeAbove, NotForContentType>, Compressible>>;
 type Compressible = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
@@ -42,20 +42,22 @@ fn is_compressible(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extens
 /// The outermost floor of the HTTP API.
 pub struct Face {
     service: Compressed,
-    telemetry: Arc<Telemetry>,
+    traffic: Arc<Traffic>,
     proxies: ArcSwap<Vec<IpNet>>,
+    /// Whether requests are traced.
+    traced: bool,
     boot: u32,
     requests: AtomicU64,
 }
 
 impl Face {
     /// Puts it around the API.
-    pub fn new(api: axum::Router, telemetry: Arc<Telemetry>, proxies: Vec<IpNet>) -> Self {
+    pub fn new(api: axum::Router, traffic: Arc<Traffic>, proxies: Vec<IpNet>, traced: bool) -> Self {
         let when = SizeAbove::new(COMPRESS_ABOVE_BYTES).and(NotForContentType::IMAGES);
         let when = when.and(is_compressible as Compressible);
         let service = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(when).layer(api);
         let requests = AtomicU64::new(0);
-        Self { service, telemetry, proxies: ArcSwap::from_pointee(proxies), boot: rand::random(), requests }
+        Self { service, traffic, proxies: ArcSwap::from_pointee(proxies), traced, boot: rand::random(), requests }
     }
 
     /// Believes other proxies from now on.
@@ -64,8 +66,8 @@ impl Face {
     }
 
     /// What is counted.
-    pub fn telemetry(&self) -> &Arc<Telemetry> {
-        &self.telemetry
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Answers a request. Neither its path (which may hold identifiers) nor anything of its query, headers or body is logged.
@@ -75,39 +77,44 @@ impl Face {
         peer: SocketAddr,
     ) -> Result<Response<CompressionBody<Body>>, Infallible> {
         let began = Instant::now();
-        let method = method(request.method());
-        let nth = self.requests.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:08x}-{nth:x}", self.boot);
-        let span = tracing::info_span!("request", id, method, route = tracing::field::Empty);
-
-        let client = address::of(peer, request.headers(), &self.proxies.load());
+        let method = matron_api::method_name(request.method());
+        let proxies = self.proxies.load();
+        let client = address::of(peer, request.headers(), &proxies);
+        let (id, span) = self.open_span(method, &request, address::is_trusted(peer.ip(), &proxies));
+        drop(proxies);
         let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY_WITHIN, body)));
         request.extensions_mut().insert(ConnectInfo(client));
 
-        let pending = self.telemetry.pending();
+        let pending = self.traffic.pending();
         let Ok(mut response) = self.service.clone().call(request).instrument(span.clone()).await;
         drop(pending);
 
         let took = began.elapsed();
-        let route = response.extensions().get::<matron_api::Route>().cloned();
         let status = response.status().as_u16();
-        let millis = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // What went well is counted, and told to who asks for it.
         if status < 400 {
-            tracing::debug!(parent: &span, status, micros = millis, "answered");
+            tracing::debug!(parent: &span, status, micros, "answered");
         } else {
-            tracing::info!(parent: &span, status, micros = millis, "answered");
+            tracing::info!(parent: &span, status, micros, "answered");
         }
-        self.telemetry.answered(method, route, status, took);
+        if self.traced {
+            span::answered(&span, status);
+        }
+        self.traffic.answered(method, response.extensions().get(), status, took);
         if let Ok(id) = HeaderValue::try_from(id) {
-            response.headers_mut().insert(REQUEST_ID, id);
+            response.headers_mut().insert(span::REQUEST_ID, id);
         }
         Ok(response)
     }
-}
 
-/// A method's name, where clients cannot make up new ones.
-fn method(method: &http::Method) -> &'static str {
-    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+    /// A request's id and span. A proxy that is trusted may have begun either.
+    fn open_span(&self, method: &'static str, request: &Request<Incoming>, trusted: bool) -> (String, Span) {
+        let trusted = trusted.then_some(request.headers());
+        let nth = self.requests.fetch_add(1, Ordering::Relaxed);
+        let given = trusted.and_then(span::given_id);
+        let id = given.map_or_else(|| format!("{:08x}-{nth:x}", self.boot), ToOwned::to_owned);
+        let span = if self.traced { span::traced(&id, method, trusted) } else { span::plain(&id, method) };
+        (id, span)
+    }
 }

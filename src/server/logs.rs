@@ -8,6 +8,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::config::LogFormat;
 use crate::failure::{Failure, Result};
+use crate::traces::Traces;
 use writer::Writer;
 
 /// The log while it is open. Dropping it writes what waits.
@@ -32,11 +33,11 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
 }
 
 impl Logs {
-    /// Opens the log for the whole process.
+    /// Opens the log for the whole process, with the traces beside it.
     ///
     /// # Errors
     /// The filter is wrong, or the log's thread cannot start.
-    pub fn open(format: LogFormat, text: &str) -> Result<Self> {
+    pub fn open(format: LogFormat, text: &str, traces: Option<&Traces>) -> Result<Self> {
         let (filter, handle) = reload::Layer::new(filter(text).map_err(Failure::new)?);
         let writer = Writer::start().map_err(|error| Failure::because("the log cannot be opened", &error))?;
         let lines = fmt::layer().with_writer(writer.clone());
@@ -44,7 +45,9 @@ impl Logs {
             LogFormat::Text => lines.with_ansi(writer::is_terminal()).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
         };
-        let opened = tracing_subscriber::registry().with(filter).with(lines).try_init();
+        // The filter is that of the lines alone: what they leave out may be traced.
+        let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
+        let opened = registry.with(traces.map(Traces::layer)).try_init();
         opened.map_err(|error| Failure::because("the log cannot be opened", &error))?;
         Ok(Self { filter: handle, writer })
     }

@@ -15,6 +15,7 @@ mod metrics;
 mod password;
 mod place;
 mod serve;
+mod traces;
 mod upkeep;
 mod users;
 mod work;

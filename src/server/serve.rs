@@ -22,7 +22,8 @@ use crate::face::Face;
 use crate::failure::{Failure, Result};
 use crate::listen::Bound;
 use crate::logs::Logs;
-use crate::metrics::Telemetry;
+use crate::metrics::Traffic;
+use crate::traces::Traces;
 use crate::{first_start, health, metrics};
 
 /// Requests that run when it is time to stop may go on for this long.
@@ -54,17 +55,21 @@ struct Running {
 /// # Errors
 /// It cannot start.
 pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
-    let logs = Logs::open(config.log_format, &config.log_filter)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("no threads can be started", &error))?;
+    let traces = Traces::open(&config, runtime.handle())?;
+    let logs = Logs::open(config.log_format, &config.log_filter, traces.as_ref())?;
     limits::raise_open_files();
     let Reached::Held(data) = Data::reach(&config.data_dir)? else {
         let folder = config.data_dir.display();
         return Err(Failure::new(format!("another process serves the data folder {folder}: stop it first")));
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::because("no threads can be started", &error))?;
     let served = runtime.block_on(serve(config, file, logs, &data));
+    if let Some(traces) = traces {
+        traces.close();
+    }
     // What still runs holds the store: it is dropped first, so that the store closes here, and the lock goes last.
     runtime.shutdown_timeout(Duration::from_secs(5));
     let (homeserver, logs) = served?;
@@ -144,9 +149,13 @@ fn accept(
     stop: &CancellationToken,
     connections: &TaskTracker,
 ) -> Running {
-    let (telemetry, registry) = Telemetry::new(homeserver);
-    let api = health::routes(matron_api::service(Arc::clone(homeserver)), homeserver);
-    let face = Arc::new(Face::new(api, Arc::new(telemetry), config.trusted_proxies.clone()));
+    let matron_api::Service { router, mut routes, limits } = matron_api::service(Arc::clone(homeserver));
+    let (alive, able) = health::paths();
+    routes.extend([alive.clone(), able.clone()]);
+    let traffic = Arc::new(Traffic::new(routes, limits));
+    let registry = metrics::registry(homeserver, &traffic, config.data_dir.clone());
+    let api = health::routes(router, (alive, able), homeserver);
+    let face = Arc::new(Face::new(api, traffic, config.trusted_proxies.clone(), config.traces.is_some()));
     let mut certificates: Vec<Box<dyn Fn() -> Result<()> + Send + Sync>> = Vec::new();
     for bound in sockets.api {
         tracing::info!(address = %bound.address, url = bound.url(), "listening");
@@ -156,7 +165,7 @@ fn accept(
         tokio::spawn(bound.serve(Arc::clone(&face), stop.clone(), connections.clone()));
     }
     if let Some(listener) = sockets.metrics {
-        let router = health::routes(metrics::routes(registry), homeserver);
+        let router = health::routes(metrics::routes(registry), health::paths(), homeserver);
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {

@@ -13,6 +13,7 @@ use crate::batch::{Batch, Expect, News, Op};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
+use crate::meters::Meters;
 use crate::snapshot::Published;
 use crate::store::ceiling_row;
 
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub writable: AtomicBool,
     pub observer: Arc<dyn Observer>,
     pub sync: bool,
+    pub meters: Meters,
 }
 
 pub(crate) struct Committer {
@@ -184,6 +186,7 @@ impl Committer {
         if !accepted.is_empty() {
             self.write_group(accepted, ends, last);
         }
+        self.shared.meters.conflicts.add(conflicted.len() as u64);
         for answer in conflicted {
             let _ = answer.send(Err(Error::Conflict));
         }
@@ -207,6 +210,7 @@ impl Committer {
             }
             Err(error) => {
                 tracing::error!(%error, "the store cannot write; it takes no writes until the disk does again");
+                self.shared.meters.failures.add(1);
                 self.tried = self.tried.max(last);
                 self.shared.writable.store(false, Ordering::Release);
                 let why = error.to_string();
@@ -232,6 +236,7 @@ impl Committer {
             self.shared.engine.write(batches, wants_sync)?;
         }
         self.gather.wrote(jobs.len(), started.elapsed());
+        self.shared.meters.wrote(jobs.iter().map(|job| &job.batch), wants_sync, started.elapsed());
         Ok(())
     }
 

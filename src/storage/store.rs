@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoint;
@@ -15,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::format::{self, FORMAT};
 use crate::keyspace::{Family, Keyspace};
+use crate::meters::Meters;
 use crate::options::{EngineKind, Options};
 use crate::snapshot::Published;
 use crate::{Key, Position, Snapshot};
@@ -55,17 +57,23 @@ pub enum Health {
     Troubled,
 }
 
-/// What the engine uses, in bytes.
+/// What the engine uses, and how it does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Blocks in the cache.
+    /// Blocks in the cache, in bytes.
     pub cache_bytes: u64,
-    /// Rows that are in memory and in the log only.
+    /// What the cache has room for, in bytes.
+    pub cache_capacity_bytes: u64,
+    /// Rows that are in memory and in the log only, in bytes.
     pub memtable_bytes: u64,
-    /// Files of rows.
+    /// Files of rows, in bytes.
     pub disk_bytes: u64,
-    /// What waits to be compacted.
+    /// What waits to be compacted, in bytes.
     pub pending_compaction_bytes: u64,
+    /// How many reads did not find all they needed in memory, since the store was opened.
+    pub disk_reads: u64,
+    /// Whether the engine slows writes down, or stops them, until it has compacted what waits.
+    pub is_stalling: bool,
 }
 
 /// An open store. Dropping it writes what waits and closes the engine.
@@ -114,6 +122,7 @@ impl Store {
             writable: AtomicBool::new(failure.is_none()),
             observer,
             sync: options.sync,
+            meters: Meters::default(),
         });
         let (queue, jobs) = mpsc::channel(4096);
         let committer = match failure {
@@ -195,7 +204,7 @@ impl Store {
         let queue = self.queue.as_ref().ok_or(Error::Closed)?;
         let (answer, answered) = oneshot::channel();
         queue.send(Job { batch, answer }).await.map_err(|_| Error::Closed)?;
-        answered.await.map_err(|_| Error::Closed)?
+        answered.instrument(tracing::debug_span!("commit")).await.map_err(|_| Error::Closed)?
     }
 
     /// A number that no other store has, made with the store.
@@ -220,6 +229,12 @@ impl Store {
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.shared.engine.usage()
+    }
+
+    /// What was committed.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.shared.meters
     }
 
     /// How many batches wait for the committer.

@@ -57,7 +57,7 @@ impl House {
         let now = AtomicU64::new(1_700_000_000_000);
         let clock = Clock::by(move || now.fetch_add(1, Ordering::Relaxed));
         let server = Homeserver::start(config, &Options::memory(), clock).await.expect("a homeserver");
-        let service = matron_api::service(Arc::clone(&server));
+        let service = matron_api::service(Arc::clone(&server)).router;
         let words = Words { tokens: Vec::new(), words: Vec::new() };
         let mut house = Self { server, service, words };
         for name in ["ann", "bob"] {

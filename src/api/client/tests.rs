@@ -56,7 +56,7 @@ impl House {
         config.rate_limits.set(RateLimits::off());
         change(&mut config);
         let server = Homeserver::start(config, &Options::memory(), Clock::by(|| 1_700_000_000_000)).await.unwrap();
-        Self { service: crate::service(Arc::clone(&server)), server }
+        Self { service: crate::service(Arc::clone(&server)).router, server }
     }
 
     async fn call_raw(&self, method: Method, path: &str, token: &str, body: impl Into<Body>) -> Answer {

@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 use ruma::api::client::filter::FilterDefinition;
 use ruma::push::Ruleset;
 
+use crate::meters::Held;
 use crate::schema::UserNum;
 use crate::streams::Streams;
 
@@ -30,6 +31,16 @@ pub(super) struct Caches {
 impl Default for Caches {
     fn default() -> Self {
         Self { rulesets: Derived::new(), ignored: Derived::new(), filters: Cache::new(FILTERS) }
+    }
+}
+
+impl Caches {
+    pub fn held(&self) -> Vec<Held> {
+        vec![
+            Held::of("push_rules", &self.rulesets.0),
+            Held::of("ignored_users", &self.ignored.0),
+            Held::of("filters", &self.filters),
+        ]
     }
 }
 

@@ -64,6 +64,11 @@ impl Passwords {
         }
     }
 
+    /// How many wait for a core.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// The hash in PHC form, with a salt of its own.
     pub(crate) async fn hash(&self, password: &str) -> Result<String> {
         let (cost, password) = (self.cost, password.to_owned());

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use quick_cache::sync::Cache;
 
 use super::Session;
+use crate::meters::Held;
 use crate::schema::{Digest, UserNum};
 
 /// How many tokens are remembered.
@@ -33,6 +34,10 @@ pub(super) struct Sessions {
 impl Sessions {
     pub(super) fn new() -> Self {
         Self { known: Cache::new(REMEMBERED), round: Mutex::new(0) }
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held::of("access_tokens", &self.known)
     }
 
     pub(super) fn get(&self, token: &Digest) -> Option<Access> {

@@ -14,6 +14,7 @@ use ruma::{CanonicalJsonObject, OwnedDeviceId};
 
 use super::Devices;
 use crate::error::{Error, Result};
+use crate::meters::Held;
 use crate::schema::accounts::ACCOUNTS;
 use crate::schema::devices::{DEVICES, USER_KEYS, UserKeys};
 use crate::schema::{DeviceNum, UserNum};
@@ -107,6 +108,12 @@ pub(super) struct Directory(Cache<UserNum, Arc<Listed>, Weigh>);
 impl Default for Directory {
     fn default() -> Self {
         Self(Cache::with_weighter(10_000, CACHE_BYTES, Weigh))
+    }
+}
+
+impl Directory {
+    pub(super) fn held(&self) -> Held {
+        Held::of("device_lists", &self.0)
     }
 }
 

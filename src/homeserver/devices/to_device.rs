@@ -146,7 +146,9 @@ impl Devices {
             self.address(&mut batch, &snapshot, &mut outgoing, (user, &listed), &contents).await?;
         }
         // A conflict says that the same transaction was faster: it sent all this.
-        self.try_commit(batch).await?;
+        if self.try_commit(batch).await? {
+            self.to_device.add(outgoing.devices as u64);
+        }
         Ok(())
     }
 

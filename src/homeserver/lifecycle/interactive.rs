@@ -10,6 +10,7 @@ use ruma::api::error::StandardErrorBody;
 use super::authorize::Operation;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::meters::Held;
 use crate::schema::{Digest, UserNum};
 
 /// How long a client has for all stages, in milliseconds.
@@ -52,6 +53,10 @@ fn mark(operation: Operation<'_>, user: Option<UserNum>) -> Digest {
 impl Interactive {
     pub(super) fn new(clock: Clock) -> Self {
         Self { clock, sessions: Cache::new(REMEMBERED) }
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held::of("interactive_sessions", &self.sessions)
     }
 
     /// Goes on with the session that the client names, or begins one: also where the named one is forgotten.

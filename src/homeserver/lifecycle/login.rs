@@ -59,6 +59,13 @@ impl Lifecycle {
     /// `M_FORBIDDEN` where the proof is wrong; `M_USER_DEACTIVATED`, `M_USER_LOCKED`; `M_LIMIT_EXCEEDED` after too many
     /// wrong ones; `M_INVALID_PARAM` for a device id that is too long.
     pub async fn log_in(&self, proof: LogIn<'_>, device: &NewDevice) -> Result<LoggedIn> {
+        let done = self.log_in_by(proof, device).await;
+        let count = if done.is_ok() { &self.log_ins.done } else { &self.log_ins.refused };
+        count.add(1);
+        done
+    }
+
+    async fn log_in_by(&self, proof: LogIn<'_>, device: &NewDevice) -> Result<LoggedIn> {
         match proof {
             LogIn::Password { identifier, password } => self.log_in_by_password(identifier, password, device).await,
             LogIn::Token(token) => {

@@ -14,6 +14,7 @@ use crate::accounts::{check_name, check_password};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::lifecycle::register::Registered;
+use crate::meters::Held;
 
 /// How long a nonce can be used, in milliseconds.
 const LIFETIME: u64 = 60_000;
@@ -30,6 +31,10 @@ pub(super) struct Nonces {
 impl Nonces {
     pub(super) fn new(clock: Clock) -> Self {
         Self { clock, expires: Cache::new(REMEMBERED) }
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held::of("registration_nonces", &self.expires)
     }
 
     fn give(&self) -> String {

@@ -68,7 +68,10 @@ impl Media {
     /// # Errors
     /// The file cannot be read.
     pub async fn read(&self, found: &Found, start: u64, end: u64) -> Result<Pieces> {
-        self.files.read(FileName::content(found.content.file), start, end.min(found.content.bytes)).await
+        let end = end.min(found.content.bytes);
+        let pieces = self.files.read(FileName::content(found.content.file), start, end).await?;
+        self.meters.served.add(end.saturating_sub(start));
+        Ok(pieces)
     }
 }
 

@@ -78,6 +78,10 @@ impl Media {
             found = tokio::time::timeout(WITHIN, self.find_page(url)) => found.unwrap_or(Err(Trouble::Unreachable)),
             () = self.stop.cancelled() => Err(Trouble::Unreachable),
         };
+        self.meters.pages.add(1);
+        if found.is_err() {
+            self.meters.pages_lost.add(1);
+        }
         let answer = match found {
             Ok(found) => Some(Value::Object(found).to_string()),
             Err(Trouble::Ours(error)) => return Err(error),

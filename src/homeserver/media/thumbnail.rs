@@ -69,6 +69,7 @@ impl Media {
         if let Some(kept) = self.kept(found, name).await? {
             return Ok(kept);
         }
+        let _drawing = self.meters.drawing.enter();
         let _turn = self.thumbnail_turns.take(&key).await;
         if let Some(kept) = self.kept(found, name).await? {
             return Ok(kept);
@@ -81,6 +82,7 @@ impl Media {
         };
         let row = Thumbnail { form, is_original: false, bytes: picture.len() as u64 };
         self.remember(name, row.clone(), Some(picture.clone())).await?;
+        self.meters.served.add(row.bytes);
         Ok(served(found, name, &row, futures_util::stream::once(std::future::ready(Ok(picture))).boxed()))
     }
 
@@ -98,6 +100,7 @@ impl Media {
     async fn serve(&self, found: &Found, name: FileName, row: &Thumbnail) -> Result<Served> {
         let file = if row.is_original { FileName::content(name.digest) } else { name };
         let pieces = self.files.read(file, 0, row.bytes).await?;
+        self.meters.served.add(row.bytes);
         Ok(served(found, name, row, pieces))
     }
 
@@ -109,7 +112,10 @@ impl Media {
         let _painter = self.painters.acquire().await.map_err(Error::internal)?;
         let draw = move || picture::thumbnail(BufReader::new(source), size, fit, most);
         // A decoder that panics has met a picture that is none.
-        match tokio::task::spawn_blocking(draw).await.unwrap_or(Err(Refusal::NoPicture)) {
+        let made = tokio::task::spawn_blocking(draw).await.unwrap_or(Err(Refusal::NoPicture));
+        let count = if made.is_ok() { &self.meters.drawn } else { &self.meters.refused };
+        count.add(1);
+        match made {
             Ok(made) => Ok(made),
             Err(Refusal::TooLarge) => {
                 Err(MatrixError::too_large(format!("thumbnails are made of pictures of up to {most} pixels")).into())

@@ -178,7 +178,9 @@ impl Media {
             }
             incoming.write(piece).await?;
         }
-        incoming.finish().await
+        let whole = incoming.finish().await?;
+        self.meters.uploaded.add(whole.bytes);
+        Ok(whole)
     }
 
     /// Moves a whole file to its place, then says so in the store. A task of the server's does it: it is not left half done

@@ -46,8 +46,12 @@ impl Push {
             };
             match outcome {
                 Outcome::Early => {}
-                Outcome::Delivered => self.desk.finish(name, &work),
+                Outcome::Delivered => {
+                    self.count_delivered(&work);
+                    self.desk.finish(name, &work);
+                }
                 Outcome::Rejected => {
+                    self.meters.rejected.add(1);
                     tracing::info!(app = work.pusher.app_id, "a push gateway rejects a pushkey: the pusher is deleted");
                     self.desk.remove(name);
                     if let Err(error) = self.drop_pusher(name.0, name.1).await {
@@ -55,6 +59,7 @@ impl Push {
                     }
                 }
                 Outcome::Failed => {
+                    self.meters.failed.add(1);
                     let Some(wait) = self.desk.fail(name) else { return };
                     self.wait(name, wait).await;
                 }
@@ -62,6 +67,16 @@ impl Push {
             if self.stop.is_cancelled() {
                 return;
             }
+        }
+    }
+
+    fn count_delivered(&self, work: &Work) {
+        self.meters.delivered.add(1);
+        if let Some(item) = &work.item
+            && work.pusher.kind == PusherKind::Http
+        {
+            let delay = self.clock.millis().saturating_sub(item.since);
+            self.meters.delay.note_time(Duration::from_millis(delay));
         }
     }
 

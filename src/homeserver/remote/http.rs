@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::ClientConfig;
 use tower::Service;
+use tracing::Instrument as _;
 
 use super::addresses::Addresses;
 use super::dns::SystemDns;
@@ -97,7 +98,9 @@ impl Client {
     /// # Errors
     /// There is no answer.
     pub async fn begin(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CallError> {
-        self.pool.request(request).await.map_err(|error| why(&error))
+        // Whom it calls is told nobody: it may be a link of somebody's.
+        let span = tracing::debug_span!("call", method = %request.method());
+        self.pool.request(request).instrument(span).await.map_err(|error| why(&error))
     }
 
     /// Calls, and reads the whole answer, whatever its status: redirects too are answers.

@@ -12,6 +12,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::config::{Mail, MailSecurity};
 use crate::error::{Error, Result};
+use crate::meters::Letters;
 
 /// How long one step of talking to the SMTP server may take.
 const STEP_WITHIN: Duration = Duration::from_secs(20);
@@ -44,6 +45,8 @@ pub struct Mailer {
     from: Mailbox,
     server_name: String,
     at_once: Semaphore,
+    /// What is counted.
+    pub letters: Letters,
 }
 
 /// An address in the form by which it is compared: people do not heed capitals, nor do mail servers. None where it is no
@@ -92,6 +95,7 @@ impl Mailer {
             from: mail.from.parse().map_err(Error::internal)?,
             server_name: server_name.to_owned(),
             at_once: Semaphore::new(AT_ONCE),
+            letters: Letters::default(),
         })
     }
 
@@ -100,9 +104,8 @@ impl Mailer {
     /// # Errors
     /// It cannot be written, or the SMTP server does not take it.
     pub async fn send(&self, letter: &Letter) -> Result<()> {
-        let message = self.message(letter)?;
-        let _permit = self.at_once.acquire().await.map_err(Error::internal)?;
-        self.transport.send(message).await.map(|_| ()).map_err(Error::internal)
+        let _waiting = self.letters.waiting.enter();
+        self.try_to_send(letter).await
     }
 
     /// Sends a letter, and tries again for some minutes where that fails.
@@ -110,14 +113,24 @@ impl Mailer {
     /// # Errors
     /// As [`Self::send`], the last time.
     pub async fn send_surely(&self, letter: &Letter) -> Result<()> {
+        let _waiting = self.letters.waiting.enter();
         for wait in AGAIN_AFTER {
-            match self.send(letter).await {
+            match self.try_to_send(letter).await {
                 Ok(()) => return Ok(()),
                 Err(error) => tracing::warn!(%error, "the SMTP server does not take a letter; it is tried again"),
             }
             tokio::time::sleep(wait).await;
         }
-        self.send(letter).await
+        self.try_to_send(letter).await
+    }
+
+    async fn try_to_send(&self, letter: &Letter) -> Result<()> {
+        let message = self.message(letter)?;
+        let _permit = self.at_once.acquire().await.map_err(Error::internal)?;
+        let sent = self.transport.send(message).await;
+        let count = if sent.is_ok() { &self.letters.sent } else { &self.letters.failed };
+        count.add(1);
+        sent.map(|_| ()).map_err(Error::internal)
     }
 
     fn message(&self, letter: &Letter) -> Result<Message> {

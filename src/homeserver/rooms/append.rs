@@ -222,6 +222,7 @@ impl<'a> Append<'a> {
     /// Writes the event's row and its indexes.
     fn place(&mut self, event: StoredEvent, place: Place, depth: u64) {
         let num = event.header.num;
+        self.rooms.meters.place(event.header.standing);
         self.batch.put(&EVENT_NUMS, &event.header.digest, &num);
         self.batch.put(&PLACES, &num, &place);
         match place.arrival {

@@ -13,6 +13,7 @@ use matron_storage::{Batch, Snapshot};
 use quick_cache::sync::Cache;
 
 use crate::error::{Error, Result};
+use crate::meters::Held;
 use crate::schema::rooms::TREE;
 use crate::schema::{EventNum, RoomNum, StateKeyNum};
 
@@ -39,6 +40,10 @@ impl NodeCache {
     #[must_use]
     pub fn new(nodes: usize) -> Self {
         Self(Cache::new(nodes))
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held::of("state_nodes", &self.0)
     }
 }
 

@@ -11,6 +11,7 @@ use matron_storage::{Batch, Position, Snapshot};
 use quick_cache::sync::Cache;
 use ruma::{EventId, OwnedEventId, OwnedRoomId};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::Rooms;
 use super::append::Append;
@@ -19,6 +20,7 @@ use super::policy::{Asked, MOST_ASKED, Unsigned};
 use super::upgrade::Upgrade;
 use super::working::Working;
 use crate::error::{Error, Result};
+use crate::meters::Held;
 use crate::schema::rooms::{TRANSACTIONS, Transaction};
 use crate::schema::{DeviceNum, Digest, RoomNum};
 
@@ -139,6 +141,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Writers {
+    pub(super) fn held(&self) -> Held {
+        Held::of("idle_rooms", &self.idle)
+    }
+
+    /// How many rooms have a writer, and how much waits for all of them.
+    pub(super) fn busy(&self) -> (usize, usize) {
+        let queues = lock(&self.queues);
+        (queues.len(), queues.values().map(VecDeque::len).sum())
+    }
+
     /// Puts an intent in a room's queue. True if the room needs a writer.
     fn push(&self, room: RoomNum, waiting: Waiting) -> bool {
         let mut queues = lock(&self.queues);
@@ -203,12 +215,14 @@ impl Rooms {
     }
 
     async fn wish(self: &Arc<Self>, room: RoomNum, wish: Wish) -> Result<Done> {
+        let _timed = self.meters.appends.time();
         let (answer, answered) = oneshot::channel();
         if self.writers.push(room, Waiting { wish, answer }) {
             let rooms = Arc::clone(self);
             self.tasks.spawn(async move { rooms.write(room).await });
         }
-        answered.await.map_err(|_| Error::Storage(matron_storage::Error::Closed))?
+        let answered = answered.instrument(tracing::debug_span!("append")).await;
+        answered.map_err(|_| Error::Storage(matron_storage::Error::Closed))?
     }
 
     /// Writes batch after batch until nothing waits for the room.

@@ -80,6 +80,7 @@ impl Sync {
         stop: &CancellationToken,
     ) -> Result<Answer> {
         let since = self.since(request)?;
+        self.meters.ask(since.is_some());
         let _syncing = self.ephemeral.begin_sync(session, &request.set_presence)?;
         if let Some(since) = since {
             self.take(session, since.to_device).await?;
@@ -101,7 +102,10 @@ impl Sync {
             }
             tokio::select! {
                 () = woken => self.accounts.still_valid(session).await?,
-                () = tokio::time::sleep_until(deadline) => return Ok(answer),
+                () = tokio::time::sleep_until(deadline) => {
+                    self.meters.timed_out.add(1);
+                    return Ok(answer);
+                }
                 () = stop.cancelled() => return Ok(answer),
             }
         }
@@ -130,6 +134,7 @@ impl Sync {
         since: Option<Since>,
         snapshot: &Snapshot,
     ) -> Result<Answer> {
+        let _timed = self.meters.answers.time();
         let now = snapshot.position();
         let typing = self.typing_counter();
         let presence = self.presence_counter();

@@ -12,6 +12,7 @@ use ruma::UserId;
 use super::answer::Timeline;
 use super::filter::SyncFilter;
 use crate::error::Result;
+use crate::meters::Held;
 use crate::rooms::history::{Between, wanted};
 use crate::rooms::tree::{Change, EMPTY, diff};
 use crate::rooms::view::View;
@@ -28,6 +29,10 @@ pub struct SentMembers(Cache<(DeviceNum, RoomNum), Arc<Mutex<HashSet<UserNum>>>>
 impl SentMembers {
     pub(super) fn new() -> Self {
         Self(Cache::new(20_000))
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held::of("members_sent", &self.0)
     }
 
     /// Begins anew: the device knows nothing of the room.

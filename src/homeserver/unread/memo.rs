@@ -6,6 +6,7 @@ use quick_cache::sync::Cache;
 use ruma::push::Ruleset;
 
 use super::{ReadUpTo, Tally};
+use crate::meters::Held;
 use crate::schema::{RoomNum, UserNum};
 
 /// How many pairs of user and room are remembered.
@@ -26,6 +27,10 @@ pub(super) struct Memos(Cache<(UserNum, RoomNum), Arc<Memo>>);
 impl Memos {
     pub(super) fn new() -> Self {
         Self(Cache::new(REMEMBERED))
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held::of("unread_counts", &self.0)
     }
 
     pub(super) fn get(&self, user: UserNum, room: RoomNum) -> Option<Arc<Memo>> {

@@ -386,6 +386,19 @@ pub const KEYS: &[Key] = &[
         "\"\"",
         "Where `/metrics` is served for Prometheus (and `/health` and `/ready` too). Empty: nowhere.",
     ),
+    Key::text(
+        "traces.endpoint",
+        None,
+        "\"http://127.0.0.1:4318\"",
+        "Where OpenTelemetry traces are sent, by OTLP over HTTP (protobuf): the address of a collector; `/v1/traces` is added \
+         where it has no path. Without it nothing is traced. A trace names no user, room or address.",
+    ),
+    Key::toml(
+        "traces.sample",
+        Some("0.1"),
+        "1.0",
+        "Which part of the requests is traced: 0 to 1. Where a trusted proxy began a trace, its decision holds.",
+    ),
     Key::toml(
         "store.cache_mib",
         Some("256"),

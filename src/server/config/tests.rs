@@ -92,6 +92,9 @@ fn a_wrong_value_is_named_with_its_line() {
         "password_hashing.iterations = -1",
         "metrics.bind = \"9090\"",
         "log.filter = \"matron=loud\"",
+        "traces.endpoint = \"collector:4318\"",
+        "traces.sample = 1.5",
+        "traces.sample = -1",
         "data_dir = \"\"",
         "rate_limits.send = { burst = 0, per_minute = 1 }",
         "rate_limits.send = { burst = 1, per_minute = -1 }",
@@ -138,6 +141,17 @@ fn private_networks_are_denied_by_one_word() {
     let denied = "outgoing.denied_networks = [\"8.8.0.0/16\", \"private\"]";
     assert!(!may_call(denied, "10.0.0.1") && !may_call(denied, "8.8.8.8"));
     assert!(may_call("outgoing.denied_networks = []", "127.0.0.1"));
+}
+
+#[test]
+fn a_collector_has_the_usual_path_unless_it_has_another() {
+    let traces = |text: &str| parse(text, &[]).unwrap().traces.map(|traces| (traces.endpoint, traces.sample));
+    assert_eq!(traces(""), None);
+    assert_eq!(traces("traces.sample = 1"), None);
+    let here = "traces = { endpoint = \"http://127.0.0.1:4318/\", sample = 1 }";
+    assert_eq!(traces(here), Some(("http://127.0.0.1:4318/v1/traces".to_owned(), 1.0)));
+    let there = "traces.endpoint = \"https://tempo.example.org/otlp/v1/traces\"";
+    assert_eq!(traces(there), Some(("https://tempo.example.org/otlp/v1/traces".to_owned(), 0.1)));
 }
 
 #[test]

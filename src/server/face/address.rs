@@ -10,9 +10,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Walks `X-Forwarded-For` from its end, which our own proxies wrote, to the first address that is none of them: what stands
 /// before that, anybody could have written.
 pub fn of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> SocketAddr {
-    let trusted = |ip: &IpAddr| proxies.iter().any(|proxies| proxies.contains(ip));
+    let trusted = |ip: &IpAddr| is_trusted(*ip, proxies);
     let mut client = peer.ip().to_canonical();
-    if proxies.is_empty() || !trusted(&client) {
+    if !trusted(&client) {
         return SocketAddr::new(client, peer.port());
     }
     let lines = headers.get_all(FORWARDED_FOR).into_iter().rev();
@@ -24,6 +24,11 @@ pub fn of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> SocketAdd
         }
     }
     SocketAddr::new(client, peer.port())
+}
+
+/// Whether somebody is one of our own proxies.
+pub fn is_trusted(ip: IpAddr, proxies: &[IpNet]) -> bool {
+    proxies.iter().any(|proxies| proxies.contains(&ip.to_canonical()))
 }
 
 /// Some proxies write a port too.

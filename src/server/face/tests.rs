@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use http::HeaderMap;
 
-use super::{address, method};
+use super::{address, span};
 
 fn from(peer: &str, forwarded: &[&str]) -> String {
     let proxies = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
@@ -32,7 +32,14 @@ fn what_a_client_made_up_is_not_believed() {
 }
 
 #[test]
-fn methods_are_a_bounded_set() {
-    assert_eq!(method(&http::Method::PUT), "PUT");
-    assert_eq!(method(&http::Method::from_bytes(b"MADEUP").unwrap()), "other");
+fn a_proxy_may_name_a_request() {
+    let given = |id: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(span::REQUEST_ID, id.parse().unwrap());
+        span::given_id(&headers).map(ToOwned::to_owned)
+    };
+    assert_eq!(given("7c3f-09_a.b").as_deref(), Some("7c3f-09_a.b"));
+    for bad in ["", "a b", "a\"b", "@ann:trust.example", &"a".repeat(65)] {
+        assert_eq!(given(bad), None, "{bad}");
+    }
 }

@@ -73,7 +73,7 @@ impl Connection {
             Version::One => &builders.one,
             Version::Two => &builders.two,
         };
-        let _open = face.telemetry().connection();
+        let _open = face.traffic().connection();
         let requests = Arc::new(Requests::default());
         let service = service_fn(|request| {
             let begun = Begun::new(&requests);

@@ -4,34 +4,31 @@ use std::fmt;
 use std::fs;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Unit;
+use prometheus_client::encoding::DescriptorEncoder;
+use rustix::process::{Resource, getrlimit};
+
+use super::sheet::Sheet;
 
 /// Asks the kernel.
 #[derive(Debug)]
 pub struct Collect;
 
 impl Collector for Collect {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut sheet = Sheet(encoder);
         if let Some(bytes) = resident_bytes() {
-            let gauge = ConstGauge::new(bytes);
-            let kind = gauge.metric_type();
-            gauge.encode(encoder.encode_descriptor("process_resident_memory_bytes", "Memory", None, kind)?)?;
+            sheet.gauge("process_resident_memory_bytes", "Memory", bytes)?;
         }
         if let Some(seconds) = cpu_seconds() {
-            let counter = ConstCounter::new(seconds);
-            let kind = counter.metric_type();
-            let unit = Some(&Unit::Seconds);
-            counter.encode(encoder.encode_descriptor("process_cpu", "Processor time", unit, kind)?)?;
+            sheet.counter("process_cpu_seconds", "Processor time", seconds)?;
         }
         if let Ok(files) = fs::read_dir("/proc/self/fd") {
-            let gauge = ConstGauge::new(i64::try_from(files.count()).unwrap_or(i64::MAX));
-            let kind = gauge.metric_type();
-            gauge.encode(encoder.encode_descriptor("process_open_fds", "Open file descriptors", None, kind)?)?;
+            sheet.gauge("process_open_fds", "Open file descriptors", files.count())?;
         }
-        Ok(())
+        match getrlimit(Resource::Nofile).current {
+            Some(most) => sheet.gauge("process_max_fds", "How many file descriptors may be open", most),
+            None => Ok(()),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use rocksdb::{BottommostLevelCompaction, CompactOptions, ErrorKind, SingleThread
 pub(crate) use view::{RocksCursor, RocksSnapshot};
 
 use crate::batch::{Batch, Op};
+use crate::count::Count;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
 use crate::store::Usage;
@@ -33,6 +34,7 @@ pub(crate) struct Rocks {
     folder: PathBuf,
     db: ArcSwap<Db>,
     caches: tuning::Caches,
+    disk_reads: Arc<Count>,
     trouble: Arc<trouble::Trouble>,
     /// While it is open for reading alone.
     shut: Mutex<Option<Shut>>,
@@ -92,7 +94,8 @@ impl Rocks {
             }
             Err(error) => return Err(unopened(&error)),
         };
-        Ok(Self { folder: folder.to_owned(), db: ArcSwap::from_pointee(db), caches, trouble, shut: Mutex::new(shut) })
+        let (db, shut) = (ArcSwap::from_pointee(db), Mutex::new(shut));
+        Ok(Self { folder: folder.to_owned(), db, caches, disk_reads: Arc::default(), trouble, shut })
     }
 
     /// Opens a store for a look at its own rows, whoever wrote it. Changes nothing on disk.
@@ -105,11 +108,11 @@ impl Rocks {
         let db = db.map_err(|error| unopened(&error))?;
         let shut = Shut { why: "it is open for a look alone".to_owned(), next: Instant::now() };
         let (db, shut) = (ArcSwap::from_pointee(db), Mutex::new(Some(shut)));
-        Ok(Self { folder: folder.to_owned(), db, caches, trouble, shut })
+        Ok(Self { folder: folder.to_owned(), db, caches, disk_reads: Arc::default(), trouble, shut })
     }
 
     pub fn snapshot(&self) -> RocksSnapshot {
-        RocksSnapshot::new(self.db.load_full())
+        RocksSnapshot::new(self.db.load_full(), Arc::clone(&self.disk_reads))
     }
 
     /// Why nothing can be written, where the store is open for reading alone.
@@ -197,11 +200,15 @@ impl Rocks {
                 .filter_map(|handle| db.property_int_value_cf(handle, property).ok().flatten())
                 .sum()
         };
+        let whole = |property: &str| db.property_int_value(property).ok().flatten().unwrap_or(0);
         Usage {
             cache_bytes: self.caches.used(),
+            cache_capacity_bytes: self.caches.capacity(),
             memtable_bytes: sum("rocksdb.cur-size-all-mem-tables"),
             disk_bytes: sum("rocksdb.total-sst-files-size"),
             pending_compaction_bytes: sum("rocksdb.estimate-pending-compaction-bytes"),
+            disk_reads: self.disk_reads.get(),
+            is_stalling: whole("rocksdb.is-write-stopped") > 0 || whole("rocksdb.actual-delayed-write-rate") > 0,
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod program;
 mod tls;
+mod traces;
+mod watching;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -35,6 +35,30 @@ pub fn run(folder: &Path, arguments: &[&str], input: &str) -> (bool, String, Str
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+/// The whole answer to a request with these headers, each with its end of line.
+pub fn ask_at(port: u16, method: &str, path: &str, headers: &str, body: &str) -> String {
+    let mut stream = connect(port);
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The whole answer to a `GET` with these headers.
+pub fn get_at(port: u16, path: &str, headers: &str) -> String {
+    ask_at(port, "GET", path, headers, "")
+}
+
 /// A running server.
 pub struct Program {
     child: Child,
@@ -90,19 +114,12 @@ impl Program {
 
     /// A connection.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream
+        connect(self.port)
     }
 
     /// The whole answer to a request.
     pub fn get(&self, path: &str) -> String {
-        let mut stream = self.connect();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        get_at(self.port, path, "")
     }
 
     /// Sends a signal.

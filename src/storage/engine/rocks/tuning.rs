@@ -9,6 +9,7 @@ use crate::keyspace::Family;
 /// The one cache that all families share; write buffers are limited beside it.
 pub(super) struct Caches {
     blocks: Cache,
+    block_bytes: usize,
     write_buffer_bytes: usize,
 }
 
@@ -16,11 +17,16 @@ impl Caches {
     /// Splits `bytes` between blocks read and rows not yet in files.
     pub fn new(bytes: usize) -> Self {
         let write_buffer_bytes = (bytes / 4).clamp(8 << 20, 128 << 20);
-        Self { blocks: Cache::new_lru_cache(bytes.saturating_sub(write_buffer_bytes).max(8 << 20)), write_buffer_bytes }
+        let block_bytes = bytes.saturating_sub(write_buffer_bytes).max(8 << 20);
+        Self { blocks: Cache::new_lru_cache(block_bytes), block_bytes, write_buffer_bytes }
     }
 
     pub fn used(&self) -> u64 {
         self.blocks.get_usage() as u64
+    }
+
+    pub fn capacity(&self) -> u64 {
+        self.block_bytes as u64
     }
 }
 

@@ -6,6 +6,7 @@ use rocksdb::{ErrorKind, ReadOptions, ReadTier, SnapshotWithThreadMode};
 use self_cell::self_cell;
 
 use super::{Db, engine_error, handle};
+use crate::count::Count;
 use crate::engine::{Page, Reach, Read, Run};
 use crate::error::Result;
 use crate::keyspace::Family;
@@ -38,6 +39,7 @@ pub(crate) struct RocksSnapshot {
     /// For reads that are confined to memory: made once, since there are many.
     cached: ReadOptions,
     snapshot: OwnedSnapshot,
+    disk_reads: Arc<Count>,
 }
 
 impl std::fmt::Debug for RocksSnapshot {
@@ -65,9 +67,9 @@ fn options(snapshot: &OwnedSnapshot, reach: Reach) -> ReadOptions {
 }
 
 impl RocksSnapshot {
-    pub fn new(db: Arc<Db>) -> Self {
+    pub fn new(db: Arc<Db>, disk_reads: Arc<Count>) -> Self {
         let snapshot = OwnedSnapshot::new(db, |db| db.snapshot());
-        Self { cached: options(&snapshot, Reach::Cached), snapshot }
+        Self { cached: options(&snapshot, Reach::Cached), snapshot, disk_reads }
     }
 
     fn db(&self) -> &Db {
@@ -77,8 +79,15 @@ impl RocksSnapshot {
     fn with_options<T>(&self, reach: Reach, read: impl FnOnce(&ReadOptions) -> T) -> T {
         match reach {
             Reach::Cached => read(&self.cached),
-            Reach::Disk => read(&options(&self.snapshot, reach)),
+            Reach::Disk => read(&self.options(reach)),
         }
+    }
+
+    fn options(&self, reach: Reach) -> ReadOptions {
+        if reach == Reach::Disk {
+            self.disk_reads.add(1);
+        }
+        options(&self.snapshot, reach)
     }
 
     pub fn get<T>(
@@ -124,7 +133,7 @@ impl RocksSnapshot {
         reach: Reach,
         read: impl FnMut(&[u8], &[u8]) -> T,
     ) -> Result<Read<Page<T>>> {
-        let mut options = options(&self.snapshot, reach);
+        let mut options = self.options(reach);
         options.set_iterate_lower_bound(run.start.as_slice());
         options.set_iterate_upper_bound(run.end.as_slice());
         let mut iterator = self.db().raw_iterator_cf_opt(handle(self.db(), run.family)?, options);
