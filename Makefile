@@ -53,11 +53,12 @@ SECONDS ?= 300
 fuzz: setup
 	tools/fuzz $(SECONDS) $(TARGETS)
 
-# A real client's journey, against the build that the tests use: asked for in their way, nothing is built twice.
+# Real clients' journeys (or some: ARGS=nio), against the build that the tests use: asked for in their way,
+# nothing is built twice.
 clients:
-	@tools/setup npm
+	@tools/setup clients
 	tools/cargo dev test --locked --workspace --no-run
-	MATRON_BIN="$(abspath $(TARGET))/debug/matron" spec-tests/clients/run
+	MATRON_BIN="$(abspath $(TARGET))/debug/matron" spec-tests/clients/run $(ARGS)
 
 # A package for Debian and Ubuntu, in target/debian.
 deb: build

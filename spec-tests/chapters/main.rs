@@ -13,6 +13,7 @@ mod bad_input;
 mod content_repository;
 mod deactivation;
 mod dehydrated;
+mod device_management;
 mod filtering;
 mod guests;
 mod ignoring_users;

@@ -28,10 +28,10 @@ pub fn routes(routes: &mut Routes) {
 fn shown(info: DeviceInfo) -> Device {
     let mut device = Device::new(info.device_id.into());
     device.display_name = info.device.display_name;
-    if let Some(seen) = info.last_seen {
-        device.last_seen_ip = Some(seen.ip).filter(|ip| !ip.is_empty());
-        device.last_seen_ts = Some(MilliSecondsSinceUnixEpoch(UInt::new_saturating(seen.at)));
-    }
+    // Clients count on a time for each device: one that has not asked for anything yet was last seen as it was made.
+    let at = info.last_seen.as_ref().map_or(info.device.created, |seen| seen.at);
+    device.last_seen_ts = Some(MilliSecondsSinceUnixEpoch(UInt::new_saturating(at)));
+    device.last_seen_ip = info.last_seen.map(|seen| seen.ip).filter(|ip| !ip.is_empty());
     device
 }
 
