@@ -10,7 +10,7 @@ use quick_cache::sync::Cache;
 use crate::schema::rooms::Standing;
 
 /// How events can stand, with the names that this has outside.
-const STANDINGS: [(Standing, &'static str); 5] = [
+const STANDINGS: [(Standing, &str); 5] = [
     (Standing::Live, "live"),
     (Standing::Backfilled, "backfilled"),
     (Standing::Outlier, "outlier"),
