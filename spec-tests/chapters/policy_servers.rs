@@ -21,7 +21,7 @@ impl House {
         let (policy, folder) = (PolicyServer::start().await, TempDir::new().unwrap());
         let authority = folder.path().join("authority.pem");
         std::fs::write(&authority, &policy.authority).unwrap();
-        let authorities = format!("[{authority:?}]");
+        let authorities = format!("[\"{}\"]", authority.display());
         let settings = [
             ("MATRON_SERVER_NAME", policy.name.as_str()),
             ("MATRON_EXTRA_CA_FILES", &authorities),

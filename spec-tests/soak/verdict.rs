@@ -60,7 +60,7 @@ pub fn judge(minutes: &[Minute], tally: &Tally, log: &str) -> Vec<Sentence> {
         let [first, last] = [first, last].map(|minutes| middle(minutes, |minute| minute.latencies[nth]));
         let good = last <= (first * SLOWER).max(first + SLOWER_MILLIS);
         let text = format!("{what}: {first:.2} ms in the first quarter after the warm-up, {last:.2} ms in the last");
-        sentences.push(Sentence { good, text });
+        sentences.push(Sentence { text, good });
     }
     sentences
 }

@@ -2,7 +2,6 @@
 //!
 //! They begin anew with every start. None of them is kept by user, room or device.
 
-
 use matron_storage::{Count, Level, Spread};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;

@@ -210,10 +210,8 @@ async fn count(
 ) -> Result<()> {
     let (snapshot, room) = (&view.snapshot, view.room);
     let start = tally.start(read.main);
-    let before = match start == tally.at {
-        true => std::mem::take(&mut tally.counts),
-        false => counts_at(snapshot, room, start).await?,
-    };
+    let before =
+        if start == tally.at { std::mem::take(&mut tally.counts) } else { counts_at(snapshot, room, start).await? };
     tally.main.add(mask, &view.head.counts, &before, 1);
     let moved = THREAD_MOVES.range((room, tally.start(read.all).next())..=(room, Position::MAX));
     let moved = snapshot.scan(&THREAD_MOVES, moved).collect().await?;

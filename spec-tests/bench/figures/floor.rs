@@ -9,10 +9,9 @@ use ruma::signatures::Ed25519KeyPair as NewKey;
 use tokio::task::JoinSet;
 
 use crate::bench::Bench;
-use crate::domain::CACHE_MIB;
 use crate::meter::Meter;
 use crate::table::Goal;
-use crate::world::store;
+use crate::world::{CACHE_MIB, store};
 
 const SENDERS: u64 = 32;
 const EVENTS: u64 = 16_000;

@@ -93,11 +93,10 @@ struct Stretch {
 pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMembers) -> Result<News> {
     let stretch = timeline(view, span).await?;
     let now = if span.until >= view.snapshot.position() { view.head.state } else { view.state_at(span.until).await? };
+    let is_same = span.since.is_some_and(|since| !view.rooms.streams.state_changed(view.room, since));
     let known = match span.since {
-        Some(since) if !span.full_state => match view.rooms.streams.state_changed(view.room, since) {
-            true => view.state_at(since).await?,
-            false => now,
-        },
+        Some(_) if !span.full_state && is_same => now,
+        Some(since) if !span.full_state => view.state_at(since).await?,
         _ => EMPTY,
     };
     let changes = diff(view.states(), known, now).await?;

@@ -67,7 +67,7 @@ async fn all_bans_go_over_also_when_the_server_stops_meanwhile() {
     drop(server);
 
     let server = open(folder.path()).await;
-    tokio::time::timeout(Duration::from_secs(60), async {
+    tokio::time::timeout(Duration::from_mins(1), async {
         while server.store.snapshot().get(&MOVING, &new).await.unwrap().is_some() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
