@@ -52,7 +52,7 @@ fn it_starts_serves_and_stops() {
 
     // The second start makes nobody anew.
     fs::remove_file(data.join("admin-password")).unwrap();
-    let mut program = Program::start(folder.path(), &[("MATRON_LOG__FORMAT", "json")]);
+    let mut program = Program::start(folder.path(), &[("MATRON_LOG__FORMAT", "json"), ("MATRON_LOG__FILTER", "debug")]);
     assert!(!data.join("admin-password").exists());
     assert_eq!(program.stop(Signal::INT), Some(0));
     let log = program.log();
