@@ -6,6 +6,8 @@
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Both packages are named, so that what measures the server is built of the same.
+RELEASE := tools/cargo release build --release --locked -p matron-server -p spec-tests
 
 .PHONY: run build setup lint test bench soak crash power fuzz clients deb image complement-image clean
 
@@ -13,7 +15,7 @@ run: build
 	$(TARGET)/release/matron
 
 build: setup
-	tools/cargo release build --release --locked -p matron-server
+	$(RELEASE) --bin matron
 
 setup:
 	@tools/setup
@@ -28,12 +30,12 @@ test: lint
 
 # The figures, as one table (or some: ARGS="send sync"). The store that they need is filled once and kept: docs/benchmarks.md.
 bench: setup
-	tools/cargo release build --locked --profile bench -p matron-server -p spec-tests
+	$(RELEASE) --bin matron --bin bench
 	$(TARGET)/release/bench $(ARGS)
 
 # A working day: 200 messages a second among 1,000 who are there, for two hours (or ARGS="--hours 0.5"): docs/benchmarks.md.
 soak: setup
-	tools/cargo release build --locked --profile bench -p matron-server -p spec-tests
+	$(RELEASE) --bin matron --bin bench --bin soak
 	$(TARGET)/release/bench --fill
 	$(TARGET)/release/soak $(ARGS)
 

@@ -45,7 +45,7 @@ impl Search {
         accounts: Arc<Accounts>,
         rooms: Arc<Rooms>,
     ) -> Self {
-        let follower = Follower::new("search", Arc::clone(&store));
+        let follower = Follower::new("words", Arc::clone(&store));
         Self { store, ids, config, accounts, rooms, follower }
     }
 

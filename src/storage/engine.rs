@@ -85,7 +85,7 @@ impl Engine {
         match self {
             #[cfg(feature = "rocks")]
             Self::Rocks(engine) => EngineSnapshot::Rocks(Arc::new(engine.snapshot())),
-            Self::Memory(engine) => EngineSnapshot::Memory(engine.snapshot()),
+            Self::Memory(engine) => EngineSnapshot::Memory(Box::new(engine.snapshot())),
         }
     }
 
@@ -177,14 +177,14 @@ impl Engine {
 pub(crate) enum EngineSnapshot {
     #[cfg(feature = "rocks")]
     Rocks(Arc<rocks::RocksSnapshot>),
-    Memory(memory::MemorySnapshot),
+    Memory(Box<memory::MemorySnapshot>),
 }
 
 #[cfg_attr(not(feature = "rocks"), allow(unused_variables))]
 impl EngineSnapshot {
     /// A view of a store without rows.
     pub fn nothing() -> Self {
-        Self::Memory(memory::Memory::default().snapshot())
+        Self::Memory(Box::new(memory::Memory::default().snapshot()))
     }
 
     /// Hands the value of a key to `read`.

@@ -24,12 +24,23 @@ pub enum Family {
     Queue,
     /// Rows replaced in place often, whose loss in a power cut may be allowed.
     Current,
+    /// Very many small rows all over the key's range, written once and seldom read: merged as seldom as can be.
+    Words,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 8] =
-        [Self::Meta, Self::Log, Self::Index, Self::Point, Self::Id, Self::Tree, Self::Queue, Self::Current];
+    pub const ALL: [Self; 9] = [
+        Self::Meta,
+        Self::Log,
+        Self::Index,
+        Self::Point,
+        Self::Id,
+        Self::Tree,
+        Self::Queue,
+        Self::Current,
+        Self::Words,
+    ];
 
     /// The column family's name on disk.
     #[must_use]
@@ -43,6 +54,7 @@ impl Family {
             Self::Tree => "tree",
             Self::Queue => "queue",
             Self::Current => "current",
+            Self::Words => "words",
         }
     }
 }

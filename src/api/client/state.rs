@@ -1,22 +1,25 @@
 //! A room's state and its members: client-server API, "Getting events for a room".
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::response::Response;
+use http::StatusCode;
 use matron_homeserver::Homeserver;
 use matron_homeserver::rooms::state::MemberFilter;
 use matron_homeserver::schema::rooms::Membership;
 use matron_matrix::Error as MatrixError;
-use ruma::OwnedMxcUri;
+use ruma::UserId;
 use ruma::api::Metadata;
-use ruma::api::client::membership::joined_members::v3::RoomMember;
 use ruma::api::client::membership::{get_member_events, joined_members};
 use ruma::api::client::state::get_state_event_for_key::v3::StateEventFormat;
 use ruma::api::client::state::{get_state_event_for_key, get_state_events};
 use ruma::api::path_builder::PathBuilder;
 use ruma::events::room::member::MembershipState;
 use ruma::serde::Raw;
+use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Result, json};
 use crate::request::{Ruma, token};
 use crate::router::Routes;
 
@@ -29,7 +32,9 @@ pub fn routes(routes: &mut Routes) {
         }
     }
     routes.add(members);
-    routes.add(joined);
+    for path in joined_members::v3::Request::PATH_BUILDER.all_paths() {
+        routes.add_answering(path, joined);
+    }
 }
 
 /// The paths of a state event whose key is empty: with and without the last slash.
@@ -81,17 +86,22 @@ async fn members(
     Ok(get_member_events::v3::Response::new(members.into_iter().map(Raw::from_json).collect()))
 }
 
-async fn joined(
-    homeserver: Arc<Homeserver>,
-    request: Ruma<joined_members::v3::Request>,
-) -> Result<joined_members::v3::Response> {
+/// A member as others see them. What is not set is there as null: clients know it so from other servers.
+#[derive(Serialize)]
+struct Member {
+    display_name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Joined {
+    joined: BTreeMap<String, Member>,
+}
+
+async fn joined(homeserver: Arc<Homeserver>, request: Ruma<joined_members::v3::Request>) -> Result<Response> {
     let members = homeserver.rooms.joined_members(&request.identity, &request.body.room_id).await?;
-    let members = members.into_iter().filter_map(|(user_id, display_name, avatar_url)| {
-        let mut member = RoomMember::new();
-        member.display_name = display_name;
-        member.avatar_url = avatar_url.map(OwnedMxcUri::from);
-        // A member event whose key is no user id makes nobody a member.
-        user_id.try_into().ok().map(|user_id| (user_id, member))
-    });
-    Ok(joined_members::v3::Response::new(members.collect()))
+    // A member event whose key is no user id makes nobody a member.
+    let joined = members.into_iter().filter(|(user_id, ..)| UserId::parse(user_id).is_ok());
+    let joined = joined.map(|(user_id, display_name, avatar_url)| (user_id, Member { display_name, avatar_url }));
+    Ok(json(StatusCode::OK, &Joined { joined: joined.collect() }))
 }

@@ -15,7 +15,7 @@ use crate::follow::{Chunk, Follow, Output};
 use crate::rooms::event::{by_num, parse};
 use crate::schema::RoomNum;
 use crate::schema::rooms::{Arrival, StoredEvent, TIMELINE};
-use crate::schema::search::POSTINGS;
+use crate::schema::search::{FORMER_POSTINGS, POSTINGS};
 
 /// The most different words of one event that it is found by.
 const MOST_WORDS: usize = 2000;
@@ -57,6 +57,12 @@ fn put(batch: &mut Batch, room: RoomNum, position: Position, text: &str) {
 }
 
 impl Follow for &Search {
+    /// An index that lies where it once did goes: it is made anew.
+    async fn begin(&mut self, output: &mut Output<'_>) -> Result<Position> {
+        output.batch().delete_range(&FORMER_POSTINGS, &FORMER_POSTINGS.all());
+        Ok(Position::ZERO)
+    }
+
     async fn digest(&mut self, chunk: &Chunk, output: &mut Output<'_>) -> Result<()> {
         let keys: Vec<_> = chunk.events.iter().map(|(position, room)| (*room, Arrival::Live(*position))).collect();
         let events = chunk.snapshot.get_many(&TIMELINE, &keys).await?;

@@ -16,7 +16,7 @@ struct Families([Map; Family::ALL.len()]);
 
 impl Families {
     fn map(&self, family: Family) -> &Map {
-        let [meta, log, index, point, id, tree, queue, current] = &self.0;
+        let [meta, log, index, point, id, tree, queue, current, words] = &self.0;
         match family {
             Family::Meta => meta,
             Family::Log => log,
@@ -26,11 +26,12 @@ impl Families {
             Family::Tree => tree,
             Family::Queue => queue,
             Family::Current => current,
+            Family::Words => words,
         }
     }
 
     fn map_mut(&mut self, family: Family) -> &mut Map {
-        let [meta, log, index, point, id, tree, queue, current] = &mut self.0;
+        let [meta, log, index, point, id, tree, queue, current, words] = &mut self.0;
         match family {
             Family::Meta => meta,
             Family::Log => log,
@@ -40,6 +41,7 @@ impl Families {
             Family::Tree => tree,
             Family::Queue => queue,
             Family::Current => current,
+            Family::Words => words,
         }
     }
 }

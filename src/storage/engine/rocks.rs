@@ -238,7 +238,8 @@ fn sync_folder(folder: &Path) -> Result<()> {
         .map_err(|error| refused("a folder cannot be synced", &error))
 }
 
-/// Refuses what is not a store, or one with families that this version does not know.
+/// Refuses what is not a store, or one with families that this version does not know. One that lacks some is of an earlier
+/// version: it gets them.
 fn check_families(folder: &Path) -> Result<()> {
     if !folder.join("CURRENT").exists() {
         return Err(Error::Refused(format!("{} is not a store; nothing in it was touched", folder.display())));
@@ -248,9 +249,6 @@ fn check_families(folder: &Path) -> Result<()> {
     let is_known = |name: &str| name == "default" || Family::ALL.iter().any(|family| family.name() == name);
     if let Some(alien) = found.iter().find(|name| !is_known(name)) {
         return Err(Error::Refused(format!("the store has a family {alien:?} that this version does not know")));
-    }
-    if let Some(missing) = Family::ALL.iter().find(|family| !found.iter().any(|name| name == family.name())) {
-        return Err(Error::Refused(format!("the store lacks its family {:?}", missing.name())));
     }
     Ok(())
 }

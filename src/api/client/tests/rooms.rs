@@ -158,7 +158,8 @@ async fn pages_and_members() {
     house.get(&at("members?membership=boss"), &ann).await.refused(400, "M_INVALID_PARAM");
     house.get(&at("members?at=x"), &ann).await.refused(400, "M_INVALID_PARAM");
     let joined = house.get(&at("joined_members"), &ann).await.done();
-    assert_eq!(joined["joined"].as_object().unwrap().len(), 1);
+    let nameless = json!({ "joined": { "@ann:localhost": { "display_name": "ann", "avatar_url": null } } });
+    assert_eq!(joined, nameless);
     house.get(&at("joined_members"), &bob).await.refused(403, "M_FORBIDDEN");
 }
 

@@ -1,7 +1,8 @@
 //! `RocksDB`'s settings, a page for all families: what each pattern of access asks for, and what peers suffered without.
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType,
+    DBRecoveryMode, Options, UniversalCompactOptions,
 };
 
 use crate::keyspace::Family;
@@ -34,7 +35,7 @@ impl Caches {
 pub(super) fn database(caches: &Caches, create: bool) -> Options {
     let mut options = Options::default();
     options.create_if_missing(create);
-    options.create_missing_column_families(create);
+    options.create_missing_column_families(true);
     options.set_paranoid_checks(true);
     // One writer thread: nothing to gain from concurrent inserts.
     options.set_allow_concurrent_memtable_write(false);
@@ -95,6 +96,15 @@ fn family(family: Family, caches: &Caches) -> Options {
         Family::Point | Family::Id | Family::Current => {
             table.set_block_size(4 << 10);
             table.set_bloom_filter(10.0, false);
+        }
+        Family::Words => {
+            table.set_block_size(8 << 10);
+            // By levels, every row would be written anew some ten times, each time all that is there with a few new ones.
+            options.set_compaction_style(DBCompactionStyle::Universal);
+            let mut universal = UniversalCompactOptions::default();
+            universal.set_size_ratio(10);
+            universal.set_min_merge_width(4);
+            options.set_universal_compaction_options(&universal);
         }
         Family::Queue => {
             table.set_block_size(8 << 10);
