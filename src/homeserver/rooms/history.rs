@@ -1,5 +1,7 @@
 //! Walking a room's history: client-server API, "Getting events for a room" (/messages, /context, /event).
 
+use std::collections::HashMap;
+
 use matron_matrix::Error as MatrixError;
 use matron_matrix::filter::{Candidate, Compiled};
 use matron_matrix::splice::List;
@@ -179,8 +181,7 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
         if chunk.is_empty() {
             break;
         }
-        let keys: Vec<_> = chunk.iter().map(|(_, arrival)| (view.room, *arrival)).collect();
-        let events = view.snapshot.get_many(&TIMELINE, &keys).await?;
+        let events = events_at(view, &chunk).await?;
         for ((depth, arrival), event) in chunk.into_iter().zip(events) {
             let has_gap = gaps.lie_before((depth, arrival)).await?;
             // Forwards, the gap comes first; a page that begins there goes on, since it was asked for before.
@@ -284,6 +285,27 @@ async fn next_chunk(order: &mut Order, most: usize, until: Position) -> Result<V
         }
     }
     Ok(chunk)
+}
+
+/// The events at these places, in their order. Room order is the order of arrival but where the graph forked, so they lie side
+/// by side in the timeline: one walk finds them in a fraction of the time that it takes to look for each.
+async fn events_at(view: &View<'_>, places: &[(u64, Arrival)]) -> Result<Vec<Option<StoredEvent>>> {
+    let arrivals = || places.iter().map(|(_, arrival)| *arrival);
+    let (Some(first), Some(last)) = (arrivals().min(), arrivals().max()) else { return Ok(Vec::new()) };
+    let range = TIMELINE.range((view.room, first)..=(view.room, last));
+    let rows = view.snapshot.scan(&TIMELINE, range).take(places.len() + places.len() / 2).await?;
+    let mut found: HashMap<Arrival, StoredEvent> =
+        rows.into_iter().map(|((_, arrival), event)| (arrival, event)).collect();
+    let mut events: Vec<_> = arrivals().map(|arrival| found.remove(&arrival)).collect();
+    let elsewhere: Vec<_> =
+        arrivals().zip(&events).filter(|(_, event)| event.is_none()).map(|(arrival, _)| (view.room, arrival)).collect();
+    if !elsewhere.is_empty() {
+        let mut others = view.snapshot.get_many(&TIMELINE, &elsewhere).await?.into_iter();
+        for event in events.iter_mut().filter(|event| event.is_none()) {
+            *event = others.next().flatten();
+        }
+    }
+    Ok(events)
 }
 
 /// Whether a filter wants an event.
