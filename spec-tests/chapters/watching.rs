@@ -109,6 +109,8 @@ fn what_people_say_and_read_is_counted() {
         for follower in ["search", "user_directory", "push"] {
             watched.wait(&format!("matron_follower_behind{{follower=\"{follower}\"}}"), |behind| behind < 1.0).await;
         }
+        // Of the new device, say.
+        let since = bob.sync(Some(&since)).await["next_batch"].as_str().unwrap().to_owned();
         let parked = bob.on_its_own_connection();
         let waits = tokio::spawn(async move { parked.get(&format!("/v3/sync?since={since}&timeout=20000")).await });
         watched.wait("matron_sync_parked_users", |parked| parked >= 1.0).await;
