@@ -29,7 +29,9 @@ impl Running {
     pub async fn start(folder: PathBuf, world: Arc<World>) -> Self {
         // The rest is as everybody has it by default, but that limits on requests are off and passwords hashed at once.
         let cache = CACHE_MIB.to_string();
-        let server = Server::start_in(&folder, &[("MATRON_STORE__CACHE_MIB", &cache)]).await;
+        // As it runs by default: the tests' servers tell who is there.
+        let settings = [("MATRON_STORE__CACHE_MIB", &*cache), ("MATRON_PRESENCE__ENABLED", "false")];
+        let server = Server::start_in(&folder, &settings).await;
         let meter = Meter::of(server.process_id());
         let address = server.url.trim_start_matches("http://").parse().unwrap();
         meter.quiet().await;
