@@ -178,9 +178,10 @@ impl Rooms {
         if nums.len() > MOST_SHOWN_AT_ONCE {
             return Ok(by_nums(snapshot, nums).await?.into_iter().map(Arc::new).collect());
         }
-        // An event's row changes only where it is redacted.
-        let redacted_at = self.streams.redacted_at(room);
-        let known = |num: &EventNum| Some(self.shown.get(num).filter(|shown| shown.as_of >= redacted_at)?.event);
+        // An event's row changes only where it is redacted. What was read after this snapshot may name a redaction that is
+        // not in it.
+        let is_true = self.streams.redacted_at(room)..=snapshot.position();
+        let known = |num: &EventNum| Some(self.shown.get(num).filter(|shown| is_true.contains(&shown.as_of))?.event);
         let mut events: Vec<Option<Arc<StoredEvent>>> = nums.iter().map(known).collect();
         let missing: Vec<_> =
             nums.iter().zip(&events).filter(|(_, event)| event.is_none()).map(|(num, _)| *num).collect();
