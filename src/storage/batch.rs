@@ -1,9 +1,9 @@
 //! A batch: what is written at once or not at all, with what must hold for it and whom it concerns.
 
+use crate::Position;
 use crate::codec::{Encoder, Key, Value};
 use crate::error::{Error, Result};
 use crate::keyspace::{Family, KeyRange, Keyspace};
-use crate::{Position, Snapshot};
 
 /// Where some bytes of the batch's buffer lie.
 #[derive(Debug, Clone, Copy)]
@@ -218,14 +218,6 @@ impl Batch {
 
     pub(crate) fn fill(&mut self, first: Position) {
         self.buffer.fill(first);
-    }
-}
-
-impl Snapshot {
-    /// Whether this snapshot is as new as `position`.
-    #[must_use]
-    pub fn holds(&self, position: Position) -> bool {
-        self.position() >= position
     }
 }
 

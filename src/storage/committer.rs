@@ -13,9 +13,9 @@ use crate::batch::{Batch, Expect, News, Op};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
+use crate::meta::ceiling_row;
 use crate::meters::Meters;
 use crate::snapshot::Published;
-use crate::store::ceiling_row;
 
 const MOST_BATCHES: usize = 1024;
 const MOST_BYTES: usize = 1 << 20;

@@ -13,7 +13,6 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
 use crate::options::{EngineKind, Options};
-use crate::store::Usage;
 
 /// Whether a read may wait for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +47,25 @@ pub(crate) struct Page<T> {
     pub rows: Vec<T>,
     /// The key of the last of them.
     pub last: Vec<u8>,
+}
+
+/// What the engine uses, and how it does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Blocks in the cache, in bytes.
+    pub cache_bytes: u64,
+    /// What the cache has room for, in bytes.
+    pub cache_capacity_bytes: u64,
+    /// Rows that are in memory and in the log only, in bytes.
+    pub memtable_bytes: u64,
+    /// Files of rows, in bytes.
+    pub disk_bytes: u64,
+    /// What waits to be compacted, in bytes.
+    pub pending_compaction_bytes: u64,
+    /// How many reads did not find all they needed in memory, since the store was opened.
+    pub disk_reads: u64,
+    /// Whether the engine slows writes down, or stops them, until it has compacted what waits.
+    pub is_stalling: bool,
 }
 
 #[derive(Debug)]

@@ -76,6 +76,12 @@ impl Snapshot {
         self.position
     }
 
+    /// Whether it is as new as `position`.
+    #[must_use]
+    pub fn holds(&self, position: Position) -> bool {
+        self.position >= position
+    }
+
     /// The value of a row, if it is there.
     ///
     /// # Errors

@@ -12,39 +12,19 @@ use tracing::Instrument as _;
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoint;
 use crate::committer::{Committed, Committer, Job, Observer, RESERVE, Shared};
-use crate::engine::Engine;
+use crate::engine::{Engine, Usage};
 use crate::error::{Error, Result};
-use crate::format::{self, FORMAT};
-use crate::keyspace::{Family, Keyspace};
+use crate::format;
+use crate::keyspace::Family;
+use crate::meta::{self, MetaKey};
 use crate::meters::Meters;
 use crate::options::{EngineKind, Options};
 use crate::snapshot::Published;
-use crate::{Key, Position, Snapshot};
+use crate::{Position, Snapshot};
 
 /// A store that was brought back begins this far above the positions of its backup: more than any server gives in the
 /// time between a backup and its use.
 const RENEWAL: u64 = 1 << 40;
-
-const META: Keyspace<MetaKey, u64> = Keyspace::new(0, "meta", Family::Meta);
-
-crate::labels! {
-    /// The store's own rows.
-    enum MetaKey {
-        /// The form of what is on disk.
-        Format = 0,
-        /// A random number given at founding: tokens of another store are told by it.
-        Epoch = 1,
-        /// No position above this one has ever been given.
-        Ceiling = 2,
-    }
-}
-
-/// The row that reserves positions up to `ceiling`.
-pub(crate) fn ceiling_row(ceiling: Position) -> Batch {
-    let mut batch = Batch::new();
-    batch.put(&META, &MetaKey::Ceiling, &ceiling.get());
-    batch
-}
 
 /// Whether the store can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,25 +35,6 @@ pub enum Health {
     ReadOnly,
     /// Reads, and writes as long as memory and log take them: what moves rows to files behind them failed.
     Troubled,
-}
-
-/// What the engine uses, and how it does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Blocks in the cache, in bytes.
-    pub cache_bytes: u64,
-    /// What the cache has room for, in bytes.
-    pub cache_capacity_bytes: u64,
-    /// Rows that are in memory and in the log only, in bytes.
-    pub memtable_bytes: u64,
-    /// Files of rows, in bytes.
-    pub disk_bytes: u64,
-    /// What waits to be compacted, in bytes.
-    pub pending_compaction_bytes: u64,
-    /// How many reads did not find all they needed in memory, since the store was opened.
-    pub disk_reads: u64,
-    /// Whether the engine slows writes down, or stops them, until it has compacted what waits.
-    pub is_stalling: bool,
 }
 
 /// An open store. Dropping it writes what waits and closes the engine.
@@ -99,16 +60,12 @@ impl Store {
     /// # Errors
     /// [`Error::Refused`] where the folder holds anything but a store that this build knows.
     pub fn open(options: &Options, observer: Arc<dyn Observer>) -> Result<Self> {
-        let mut founding = Batch::new();
-        founding.put(&META, &MetaKey::Format, &FORMAT);
-        founding.put(&META, &MetaKey::Epoch, &rand::random::<u64>());
-        founding.put(&META, &MetaKey::Ceiling, &0);
-        let engine = open_known(options, Some(&founding))?;
-        let epoch = read_meta(&engine, MetaKey::Epoch)?;
+        let engine = open_known(options, Some(&meta::founding()))?;
+        let epoch = meta::read(&engine, MetaKey::Epoch)?;
         // Positions below the old ceiling may have been given before a crash: start above, with a new reservation.
-        let last = Position::new(read_meta(&engine, MetaKey::Ceiling)?);
+        let last = Position::new(meta::read(&engine, MetaKey::Ceiling)?);
         let ceiling = Position::new(last.get() + RESERVE);
-        let reserved = engine.write(std::iter::once(&ceiling_row(ceiling)), true);
+        let reserved = engine.write(std::iter::once(&meta::ceiling_row(ceiling)), true);
         // Reads need no reservation, and the committer makes it when the disk takes writes.
         let failure = reserved.err().map(|error| error.to_string());
         if let Some(why) = &failure {
@@ -150,10 +107,8 @@ impl Store {
     /// [`Error::Refused`] as for [`Self::open`]; the engine's failures.
     pub fn renew(options: &Options) -> Result<()> {
         let engine = open_known(options, None)?;
-        let ceiling = Position::new(read_meta(&engine, MetaKey::Ceiling)?.saturating_add(RENEWAL));
-        let mut batch = ceiling_row(ceiling);
-        batch.put(&META, &MetaKey::Epoch, &rand::random::<u64>());
-        engine.write(std::iter::once(&batch), true)
+        let ceiling = Position::new(meta::read(&engine, MetaKey::Ceiling)?.saturating_add(RENEWAL));
+        engine.write(std::iter::once(&meta::renewal(ceiling)), true)
     }
 
     /// Copies the store as of now, beside it: by links, so that it takes a moment and hardly any room. Commits go on; one
@@ -264,7 +219,7 @@ fn open_known(options: &Options, founding: Option<&Batch>) -> Result<Engine> {
         None => None,
     };
     let engine = Engine::open(options, founding)?;
-    format::check(read_meta(&engine, MetaKey::Format)?)?;
+    format::check(meta::read(&engine, MetaKey::Format)?)?;
     if let (Some(folder), None) = (folder, said)
         && let Err(error) = format::write(folder)
     {
@@ -281,20 +236,11 @@ fn known_format(folder: &Path) -> Result<Option<u64>> {
     match said {
         Some(said) => format::check(said)?,
         #[cfg(feature = "rocks")]
-        None => format::check(read_meta(&Engine::peek(folder)?, MetaKey::Format)?)?,
+        None => format::check(meta::read(&Engine::peek(folder)?, MetaKey::Format)?)?,
         #[cfg(not(feature = "rocks"))]
         None => {}
     }
     Ok(said)
-}
-
-fn read_meta(engine: &Engine, key: MetaKey) -> Result<u64> {
-    let mut out = crate::Encoder::default();
-    META.encode_key(&key, &mut out);
-    let missing = || Error::Refused(format!("the store lacks its row {key:?}"));
-    let value = engine.newest(Family::Meta, &[out.bytes()])?.pop().flatten().ok_or_else(missing)?;
-    let mut reader = crate::Reader::new(&value);
-    u64::decode(&mut reader).map_err(|source| Error::Corrupt { keyspace: META.name(), source })
 }
 
 #[cfg(test)]

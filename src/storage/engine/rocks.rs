@@ -14,11 +14,11 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{BottommostLevelCompaction, CompactOptions, ErrorKind, SingleThreaded, WriteBatch, WriteOptions};
 pub(crate) use view::{RocksCursor, RocksSnapshot};
 
+use super::Usage;
 use crate::batch::{Batch, Op};
 use crate::count::Count;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
-use crate::store::Usage;
 
 type Db = rocksdb::DBWithThreadMode<SingleThreaded>;
 
