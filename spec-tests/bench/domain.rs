@@ -7,7 +7,7 @@ use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
 use matron_homeserver::clock::Clock;
 use matron_homeserver::config::{Config, PasswordHashing, RateLimits, Registration};
-use matron_homeserver::rooms::writer::Intent;
+use matron_homeserver::rooms::intent::Intent;
 use matron_homeserver::schema::{DeviceNum, RoomNum};
 use matron_matrix::event::Template;
 use matron_storage::Options;

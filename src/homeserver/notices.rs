@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::rooms::Rooms;
-use crate::rooms::writer::TransactionKey;
+use crate::rooms::intent::TransactionKey;
 use crate::schema::rooms::{Membership, NOTICE_ROOMS, ROOMS};
 use crate::schema::{RoomNum, UserNum};
 

@@ -1,8 +1,10 @@
 //! Rooms: the one door by which events enter them, and every way to read them.
 
 pub mod alias;
+mod allowed;
 pub mod append;
 pub mod build;
+pub mod built;
 mod bundle;
 mod check;
 pub mod create;
@@ -10,6 +12,7 @@ pub mod event;
 mod guests;
 pub mod hierarchy;
 pub mod history;
+pub mod intent;
 pub mod list;
 pub mod membership;
 pub mod policy;

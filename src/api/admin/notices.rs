@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::{Method, StatusCode};
 use matron_homeserver::Homeserver;
 use matron_homeserver::notices::Notice;
-use matron_homeserver::rooms::writer::TransactionKey;
+use matron_homeserver::rooms::intent::TransactionKey;
 use matron_matrix::{Error as MatrixError, canonical};
 use ruma::OwnedUserId;
 use serde::Deserialize;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
-use matron_homeserver::rooms::writer::TransactionKey;
+use matron_homeserver::rooms::intent::TransactionKey;
 use matron_matrix::Error as MatrixError;
 use matron_matrix::canonical::parse_object;
 use ruma::api::Metadata;

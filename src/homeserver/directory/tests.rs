@@ -15,7 +15,7 @@ use crate::Homeserver;
 use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::rooms::writer::Intent;
+use crate::rooms::intent::Intent;
 use crate::schema::directory::OPEN_MEMBERS;
 use crate::schema::{RoomNum, UserNum};
 

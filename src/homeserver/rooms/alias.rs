@@ -10,7 +10,7 @@ use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
 use serde_json::Value;
 
 use super::Rooms;
-use super::writer::Intent;
+use super::intent::Intent;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::RoomNum;

@@ -11,8 +11,7 @@ use matron_storage::{Batch, Position};
 use ruma::events::TimelineEventType;
 
 use super::Rooms;
-use super::build::{Built, MAX_DEPTH};
-use super::receive::Received;
+use super::built::{Built, MAX_DEPTH, Received};
 use super::tree::{Change, NodeNum, diff};
 use super::working::Working;
 use crate::error::Result;

@@ -4,43 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use matron_matrix::authorize;
-use matron_matrix::event::{self, Pdu, Setting, Template};
+use matron_matrix::event::{self, Setting, Template};
 use ruma::events::{StateEventType, TimelineEventType};
-use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId};
+use ruma::{EventId, OwnedEventId, RoomId};
 
 use super::Rooms;
-use super::receive::Received;
+use super::allowed::Named;
+use super::built::{Built, MAX_DEPTH};
 use super::working::{StateEvent, Working};
 use crate::error::{Error, Result};
-use crate::schema::EventNum;
 use crate::schema::rooms::Extremity;
 
 /// As many ends of the graph are joined by one event as the spec allows it previous events.
 const MOST_PREV_EVENTS: usize = 20;
-
-/// The greatest depth that canonical JSON can hold: whoever sends it must not end the room.
-pub(super) const MAX_DEPTH: u64 = (1 << 53) - 1;
-
-/// An event that may be placed.
-#[derive(Debug, Clone)]
-pub struct Built {
-    /// Its number.
-    pub num: EventNum,
-    /// The event.
-    pub pdu: Arc<Pdu>,
-    /// Its signed JSON.
-    pub json: Box<str>,
-    /// The events before it.
-    pub prev: Vec<EventNum>,
-    /// The events that authorize it.
-    pub auth: Vec<EventNum>,
-    /// The root of the state before it.
-    pub state_before: u32,
-    /// Its depth.
-    pub depth: u64,
-    /// What is known of it as an event of another server; nothing where it was made here.
-    pub received: Option<Received>,
-}
 
 /// From which ends of the graph an event goes on.
 #[derive(Debug, Clone, Default)]
@@ -99,9 +75,6 @@ pub async fn build(rooms: &Rooms, working: &mut Working, template: &Template, fr
     })
 }
 
-/// The events that an event names as its authority.
-type Named = Arc<[(EventNum, OwnedEventId)]>;
-
 /// What authorizes an event: the events that it names, and the state that the rules read.
 pub(super) struct Authority {
     auth: Named,
@@ -137,47 +110,6 @@ pub(super) async fn authority(
         }
     }
     Ok(Authority { auth: auth.into(), state })
-}
-
-/// Who was allowed what in a room's state, and by which events: for messages, whose authorization depends on state, sender
-/// and type alone, the answer is the same until the state changes.
-#[derive(Debug, Default)]
-pub struct Allowed {
-    root: u32,
-    known: HashMap<OwnedUserId, HashMap<TimelineEventType, Named>>,
-}
-
-/// How many senders of a room are remembered.
-const MOST_SENDERS: usize = 256;
-/// How many types of each.
-const MOST_TYPES: usize = 16;
-
-impl Allowed {
-    /// Whether the answer depends on nothing else. (Redactions are judged by their target too.)
-    fn is_plain(template: &Template) -> bool {
-        template.state_key.is_none() && template.kind != TimelineEventType::RoomRedaction
-    }
-
-    fn get(&self, root: u32, template: &Template) -> Option<Named> {
-        if self.root != root || !Self::is_plain(template) {
-            return None;
-        }
-        self.known.get(&template.sender)?.get(&template.kind).map(Arc::clone)
-    }
-
-    fn note(&mut self, root: u32, template: &Template, auth: &Named) {
-        if !Self::is_plain(template) {
-            return;
-        }
-        if self.root != root || self.known.len() >= MOST_SENDERS {
-            self.root = root;
-            self.known.clear();
-        }
-        let of_sender = self.known.entry(template.sender.clone()).or_default();
-        if of_sender.len() < MOST_TYPES {
-            of_sender.insert(template.kind.clone(), Arc::clone(auth));
-        }
-    }
 }
 
 fn parse_id(id: &str) -> Result<OwnedEventId> {

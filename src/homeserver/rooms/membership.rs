@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Rooms;
-use super::writer::{Intent, Sent};
+use super::intent::{Intent, Sent};
 use crate::accounts::{Invites, Session};
 use crate::error::{Error, Result};
 use crate::schema::rooms::{HEADS, MEMBERS, Membership, NOTICE_ROOMS, USER_ROOMS};

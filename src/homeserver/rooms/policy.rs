@@ -18,10 +18,11 @@ use serde::Deserialize;
 
 use super::Rooms;
 use super::append::Append;
-use super::build::{Built, From, authority, ends};
+use super::build::{From, authority, ends};
+use super::built::Built;
+use super::intent::{Asked, Intent};
 use super::resolve::state_after_all;
-use super::working::Working;
-use super::writer::Intent;
+use super::working::{Policy, Working};
 use crate::error::{Error, Result};
 use crate::remote::http::{CallError, Limits};
 use crate::remote::servers::Call;
@@ -38,17 +39,6 @@ const MOST_TEXT: usize = 1000;
 
 const SIGN: &str = "/_matrix/policy/v1/sign";
 
-/// What is known of a room's policy server. Whether it has a user in the room is another question.
-#[derive(Debug)]
-pub(super) enum Policy {
-    /// Nothing yet.
-    Unknown,
-    /// That the state names none.
-    None,
-    /// Which one the state names.
-    Server(Arc<PolicyServer>),
-}
-
 /// An event that the room's policy server must sign before it is placed.
 #[derive(Debug)]
 pub(super) struct Unsigned {
@@ -56,20 +46,6 @@ pub(super) struct Unsigned {
     pub intent: Intent,
     pub built: Built,
     pub policy: Arc<PolicyServer>,
-}
-
-/// An event that a policy server signed.
-#[derive(Debug, Clone)]
-pub(super) struct Asked {
-    built: Built,
-    policy: Arc<PolicyServer>,
-}
-
-impl Asked {
-    /// Whether the signature is that of the room's policy server of now.
-    pub fn is_enough_for(&self, policy: Option<&PolicyServer>) -> bool {
-        policy.is_none_or(|policy| *policy == *self.policy)
-    }
 }
 
 impl Working {

@@ -3,23 +3,13 @@
 use std::sync::Arc;
 
 use matron_matrix::event::Pdu;
-use ruma::OwnedEventId;
 
 use super::Rooms;
-use super::build::{Built, MAX_DEPTH};
+use super::built::{Built, MAX_DEPTH, Received};
 use super::tree::NodeNum;
 use super::working::Working;
 use crate::error::{Error, Result};
 use crate::schema::rooms::Standing;
-
-/// What is known of an event that came from another server.
-#[derive(Debug, Clone, Default)]
-pub struct Received {
-    /// Whether it lies with the outliers already: then it keeps its number.
-    pub known: bool,
-    /// Those of its previous events that have no place in the room: history has a gap before it.
-    pub missing: Vec<OwnedEventId>,
-}
 
 /// Makes an event ready that was checked: its signatures, its hash, its authority. `state_before` is the state that its
 /// previous events lead to; an outlier has none. Nothing where the event has its place in the room already.

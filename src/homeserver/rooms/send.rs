@@ -8,7 +8,7 @@ use ruma::events::TimelineEventType;
 use ruma::{CanonicalJsonObject, EventId, OwnedEventId, RoomAliasId, RoomId, UserId};
 
 use super::Rooms;
-use super::writer::{Intent, TransactionKey};
+use super::intent::{Intent, TransactionKey};
 use crate::accounts::Session;
 use crate::error::Result;
 use crate::schema::rooms::ALIASES;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use matron_matrix::digest;
 use matron_matrix::event::{Pdu, rules};
+use matron_matrix::policy::PolicyServer;
 use matron_storage::{Position, Snapshot};
 use ruma::events::StateEventType;
 use ruma::room_version_rules::RoomVersionRules;
 use ruma::{OwnedRoomId, RoomId, RoomVersionId};
 
 use super::Rooms;
-use super::build::Allowed;
+use super::allowed::Allowed;
 use super::event::{Found, by_num};
-use super::policy::Policy;
 use super::tree::{EMPTY, Editor};
 use super::watchers::Watchers;
 use crate::error::{Error, Result};
@@ -51,6 +51,17 @@ pub struct Working {
     pub(super) touched: Touched,
     /// Whom events may concern beyond their class; none before the first event.
     pub(super) watchers: Option<Watchers>,
+}
+
+/// What is known of a room's policy server. Whether it has a user in the room is another question.
+#[derive(Debug)]
+pub(super) enum Policy {
+    /// Nothing yet.
+    Unknown,
+    /// That the state names none.
+    None,
+    /// Which one the state names.
+    Server(Arc<PolicyServer>),
 }
 
 /// Rows that a batch changed before it is committed: later events of the batch read them here first.

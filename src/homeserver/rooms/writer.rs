@@ -4,87 +4,29 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use matron_matrix::digest;
-use matron_matrix::event::Template;
 use matron_matrix::policy::PolicyServer;
 use matron_storage::{Batch, Position, Snapshot};
 use quick_cache::sync::Cache;
-use ruma::{EventId, OwnedEventId, OwnedRoomId};
+use ruma::EventId;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use super::Rooms;
 use super::append::Append;
-use super::build::{From, build};
-use super::policy::{Asked, MOST_ASKED, Unsigned};
-use super::upgrade::Upgrade;
+use super::build::build;
+use super::intent::{Intent, Refused, Sent};
+use super::policy::{MOST_ASKED, Unsigned};
 use super::working::Working;
 use crate::error::{Error, Result};
 use crate::meters::Held;
+use crate::schema::RoomNum;
 use crate::schema::rooms::{TRANSACTIONS, Transaction};
-use crate::schema::{DeviceNum, Digest, RoomNum};
 
 /// A batch takes no more events when it has grown to this.
 const FULL_BATCH_BYTES: usize = 512 << 10;
 
 /// How many rooms' working copies are kept for their next event.
 const KEPT_ROOMS: usize = 4096;
-
-/// Which transaction sends an event: a repeat answers the same and does nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransactionKey {
-    /// The device.
-    pub device: DeviceNum,
-    /// The digest of method and path.
-    pub request: Digest,
-    /// The id that the client gave it.
-    pub id: String,
-}
-
-impl TransactionKey {
-    /// The transaction of a request: its method and whole path tell it from others of the device.
-    #[must_use]
-    pub fn new(device: DeviceNum, method: &str, path: &str, id: &str) -> Self {
-        let request = digest::of_parts([method.as_bytes(), path.as_bytes()]);
-        Self { device, request, id: id.to_owned() }
-    }
-}
-
-/// What somebody of this server wants to happen in a room.
-#[derive(Debug, Clone)]
-pub struct Intent {
-    /// The event.
-    pub template: Template,
-    /// The transaction that sends it.
-    pub transaction: Option<TransactionKey>,
-    /// Where the room's state has this very content already, nothing happens and that event is the answer.
-    pub unless_same: bool,
-    /// From which ends of the graph it goes on.
-    pub from: From,
-    /// The event is the tombstone of an upgrade, and this what the upgrade makes.
-    pub upgrade: Option<Arc<Upgrade>>,
-    /// The event itself, which waited for the room's policy server.
-    pub(super) asked: Option<Box<Asked>>,
-}
-
-impl Intent {
-    /// An event that goes on from all ends.
-    #[must_use]
-    pub const fn new(template: Template) -> Self {
-        Self { template, transaction: None, unless_same: false, from: From::Ends, upgrade: None, asked: None }
-    }
-}
-
-/// What became of an intent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// The event.
-    pub event_id: OwnedEventId,
-    /// Where it lies; none where it was there before.
-    pub position: Option<Position>,
-    /// The room that replaces this one by an upgrade.
-    pub replacement: Option<OwnedRoomId>,
-}
 
 /// What can be wanted of a room's writer.
 #[derive(Debug)]
@@ -348,12 +290,6 @@ fn give_up(room: RoomNum, error: &Error, pending: Vec<(Answer, Done)>) {
     for (answer, _) in pending {
         let _ = answer.send(Err(Error::internal("the batch that it was in cannot be built")));
     }
-}
-
-/// Who fails: the intent alone, or the whole batch, since the working copy is half changed.
-pub(super) enum Refused {
-    Intent(Error),
-    Batch(Error),
 }
 
 impl Append<'_> {

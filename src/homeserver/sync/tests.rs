@@ -29,7 +29,7 @@ use crate::accounts::{IGNORED_USER_LIST, Session};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ephemeral::Mark;
-use crate::rooms::writer::{Intent, TransactionKey};
+use crate::rooms::intent::{Intent, TransactionKey};
 use crate::schema::ephemeral::ReceiptKind;
 use crate::unread::Unread;
 

@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::Append;
 use crate::error::Result;
-use crate::rooms::policy::Policy;
 use crate::rooms::summary;
 use crate::rooms::tree::Change;
+use crate::rooms::working::Policy;
 use crate::schema::accounts::{USER_STREAM, UserChange, UserNews};
 use crate::schema::rooms::{MEMBERS, Member, Membership, SERVERS, USER_ROOMS, UserRoom};
 use crate::schema::{EventNum, UserNum};

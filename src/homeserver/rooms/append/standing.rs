@@ -2,7 +2,7 @@
 
 use super::Append;
 use crate::error::{Error, Result};
-use crate::rooms::build::{Built, MAX_DEPTH};
+use crate::rooms::built::{Built, MAX_DEPTH};
 use crate::rooms::tree::{EMPTY, NodeNum};
 use crate::schema::rooms::{Arrival, EDGES, EventHeader, OUTLIERS, Place, ROOMS, Standing, StoredEvent};
 use crate::schema::{EventNum, StateKeyNum};

@@ -12,7 +12,7 @@ use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::rooms::event::by_id;
-use crate::rooms::writer::TransactionKey;
+use crate::rooms::intent::TransactionKey;
 use crate::schema::rooms::{REDACTED, TRANSACTIONS};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;

@@ -20,7 +20,7 @@ use crate::remote::addresses::Addresses;
 use crate::remote::fixture::{Came, Far};
 use crate::rooms::Rooms;
 use crate::rooms::event::by_id;
-use crate::rooms::writer::TransactionKey;
+use crate::rooms::intent::TransactionKey;
 use crate::schema::rooms::{HEADS, Standing};
 
 const VERSION: RoomVersionId = RoomVersionId::V11;

@@ -13,7 +13,7 @@ use super::{house, session};
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::rooms::append::Append;
-use crate::rooms::build::Built;
+use crate::rooms::built::Built;
 use crate::rooms::event::{Found, by_id};
 use crate::rooms::receive::received;
 use crate::rooms::tree::{EMPTY, NodeNum};

@@ -10,7 +10,7 @@ use super::{house, session};
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::rooms::event::by_id;
-use crate::rooms::writer::TransactionKey;
+use crate::rooms::intent::TransactionKey;
 use crate::schema::EventNum;
 
 /// A state event as a user is shown it as of a snapshot.

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::scene::{FAR, MODERATOR, NEIGHBOUR, Scene, Sent};
 use crate::rooms::history::Page;
+use crate::rooms::intent::TransactionKey;
 use crate::rooms::roots::root_at;
 use crate::rooms::tree::{EMPTY, NodeNum};
-use crate::rooms::writer::TransactionKey;
 use crate::schema::rooms::{
     Arrival, EARLY_REDACTIONS, EDGES, GAPS, HEADS, MEMBERS, MISSING, Membership, OUTLIERS, Standing, VOIDED,
 };

@@ -14,7 +14,7 @@ use super::session;
 use crate::Homeserver;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::rooms::writer::Intent;
+use crate::rooms::intent::Intent;
 use crate::schema::RoomNum;
 use crate::schema::rooms::{MEMBERS, MOVING, Membership};
 

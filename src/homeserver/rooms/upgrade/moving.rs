@@ -18,7 +18,7 @@ use super::template;
 use crate::behind;
 use crate::error::{Error, Result};
 use crate::rooms::Rooms;
-use crate::rooms::writer::Intent;
+use crate::rooms::intent::Intent;
 use crate::schema::directory::SPACE_CHILDREN;
 use crate::schema::rooms::{MEMBERS, MOVING, Membership, Moving};
 use crate::schema::{EventNum, RoomNum, UserNum};
