@@ -23,12 +23,13 @@ impl Working {
     /// # Errors
     /// The store cannot be read.
     pub(in crate::rooms) async fn watchers(&mut self, rooms: &Rooms) -> Result<&mut Watchers> {
+        // Taken first: what changes after it is among the changes of the next time.
+        let snapshot = rooms.store.snapshot();
         let known = self.watchers.as_ref().map(|watchers| watchers.as_of);
         let changed = known.and_then(|as_of| rooms.streams.rules_changed_since(as_of));
         match changed {
             Some(changed) if changed.is_empty() => {}
             Some(changed) => {
-                let snapshot = rooms.store.snapshot();
                 for user in changed {
                     self.watch(rooms, &snapshot, user).await?;
                 }
