@@ -2,7 +2,7 @@
 //!
 //! `pushers` keeps whom to tell. `follow` walks the stream of events; `audience` knows whom they may concern, `judge` whom
 //! they notify, `badge` how much is unread. `desk` keeps a queue per pusher, `deliver` sees to each, `told` is what is said,
-//! `digest` what letters say.
+//! `digest` what letters say, and `pace` when the next may go.
 //! `notifications` lists what a user was notified of.
 
 use std::sync::Arc;
@@ -31,6 +31,7 @@ mod digest;
 mod follow;
 mod judge;
 mod notifications;
+mod pace;
 mod pushers;
 mod told;
 

@@ -18,7 +18,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use tempfile::TempDir;
 
-use super::incoming::{Incoming, Whole};
+use super::incoming::{Incoming, Whole, unavailable};
 use crate::config::MediaStorage;
 use crate::error::{Error, Result};
 use crate::remote::http::Client;
@@ -115,11 +115,6 @@ pub fn objects(storage: &MediaStorage, client: &Client) -> Result<Arc<dyn Object
         MediaStorage::Bucket { bucket, .. } => Ok(Bucket::open(bucket, client)?.objects()),
         MediaStorage::Temporary => Err(Error::internal("a folder of a running server")),
     }
-}
-
-/// The disk or the bucket takes nothing at the moment.
-pub(super) fn unavailable(error: &impl fmt::Display) -> Error {
-    matron_storage::Error::Unavailable(error.to_string()).into()
 }
 
 impl Files {

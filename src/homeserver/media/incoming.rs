@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
-use super::files::unavailable;
 use crate::error::{Error, Result};
 use crate::schema::Digest;
 
@@ -48,6 +47,11 @@ pub struct Whole {
     pub digest: Digest,
     /// How many there are.
     pub bytes: u64,
+}
+
+/// The disk or the bucket takes nothing at the moment.
+pub(super) fn unavailable(error: &impl std::fmt::Display) -> Error {
+    matron_storage::Error::Unavailable(error.to_string()).into()
 }
 
 impl Work {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use matron_storage::{Batch, Position};
 use tokio::sync::{Notify, Semaphore};
 
-use super::digest::Pace;
+use super::pace::Pace;
 use super::told::Told;
 use crate::schema::push::{Pusher, PusherKey, WAITING, Waiting};
 use crate::schema::{EventNum, RoomNum, UserNum};

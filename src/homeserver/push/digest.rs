@@ -15,45 +15,18 @@ use sha2::Sha256;
 use super::Push;
 use super::deliver::Outcome;
 use super::desk::{Item, Name, Work};
+use super::pace::Pace;
 use crate::error::{Error, Result};
 use crate::remote::mail::{Letter, escaped};
 use crate::schema::UserNum;
 use crate::schema::push::{MAIL_SECRET, PUSHERS, Pusher, PusherKey, PusherKind};
 
-/// The longest time between two letters, in milliseconds.
-const LONGEST_PAUSE: u64 = 24 * 60 * 60 * 1000;
-/// Who got no letter for so long gets the next one as soon as the first, in milliseconds.
-const FORGIVEN_AFTER: u64 = 12 * 60 * 60 * 1000;
 /// How many rooms a letter names.
 const MOST_ROOMS: usize = 20;
 /// How many people it names of each.
 const MOST_PEOPLE: usize = 4;
 /// The longest name that it gives, in characters.
 const LONGEST_NAME: usize = 80;
-
-/// When somebody got letters.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    last: u64,
-    pause: u64,
-}
-
-impl Pace {
-    /// A letter was sent now; `pause` is the shortest time between two.
-    pub fn after(known: Option<Self>, now: u64, pause: u64) -> Self {
-        match known {
-            Some(known) if now.saturating_sub(known.last) < FORGIVEN_AFTER => {
-                Self { last: now, pause: known.pause.saturating_mul(2).min(LONGEST_PAUSE).max(pause) }
-            }
-            _ => Self { last: now, pause },
-        }
-    }
-
-    /// When the next letter may be sent.
-    pub const fn next(self) -> u64 {
-        self.last.saturating_add(self.pause)
-    }
-}
 
 /// What is unread in a room.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -232,20 +205,7 @@ fn written(
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{FORGIVEN_AFTER, LONGEST_PAUSE, Pace, Unread, short, taken_apart, written};
-
-    #[test]
-    fn each_letter_waits_longer_until_there_was_peace() {
-        let first = Pace::after(None, 1000, 10);
-        assert_eq!(first.next(), 1010);
-        let second = Pace::after(Some(first), 1010, 10);
-        assert_eq!(second.next(), 1030);
-        let third = Pace::after(Some(second), 1030, 10);
-        assert_eq!(third.next(), 1070);
-        assert_eq!(Pace::after(Some(third), 1030 + FORGIVEN_AFTER, 10).pause, 10);
-        let long = Pace { last: 0, pause: LONGEST_PAUSE };
-        assert_eq!(Pace::after(Some(long), 1, 10).pause, LONGEST_PAUSE);
-    }
+    use super::{Unread, short, taken_apart, written};
 
     #[test]
     fn a_letter_names_rooms_and_people() {

@@ -10,10 +10,10 @@ use object_store::{GetOptions, GetRange, MultipartUpload as _, ObjectStore, Obje
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 
-use super::{Pieces, unavailable};
+use super::Pieces;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::media::incoming::Whole;
+use crate::media::incoming::{Whole, unavailable};
 use crate::remote::bucket::{self, Care};
 use crate::remote::http::Client;
 

@@ -12,9 +12,9 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use rustix::buffer::spare_capacity;
 
-use super::{FileName, Pieces, unavailable};
+use super::{FileName, Pieces};
 use crate::error::{Error, Result};
-use crate::media::incoming::Whole;
+use crate::media::incoming::{Whole, unavailable};
 
 /// How much is read at once: a few reads for a picture, and little memory for each that is on its way out.
 const PIECE_BYTES: usize = 128 << 10;
