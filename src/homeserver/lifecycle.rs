@@ -27,12 +27,14 @@ mod deactivate;
 mod devices;
 mod interactive;
 mod login;
+mod open;
 mod password;
 mod register;
 mod shared_secret;
 mod validate;
 
-pub use authorize::{Operation, Proven};
+pub use authorize::Proven;
+pub use interactive::Operation;
 pub use login::LogIn;
 pub use register::{Registered, Registration};
 pub use shared_secret::SharedSecretRegistration;

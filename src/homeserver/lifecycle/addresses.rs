@@ -6,7 +6,7 @@ use matron_storage::{Batch, Error as StorageError};
 use ruma::api::client::uiaa::AuthData;
 
 use super::Lifecycle;
-use super::authorize::Operation;
+use super::interactive::Operation;
 use crate::accounts::{Session, TRIES, usable};
 use crate::error::{Error, Result};
 use crate::remote::mail;

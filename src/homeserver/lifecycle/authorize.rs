@@ -1,27 +1,15 @@
 //! Proving again who one is, before something that cannot be undone: by password.
 
-use std::net::IpAddr;
-
 use matron_matrix::Error as MatrixError;
 use ruma::OwnedUserId;
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UserIdentifier};
 
 use super::Lifecycle;
+use super::interactive::Operation;
 use crate::accounts::{Session, Verdict, usable};
 use crate::error::Result;
 use crate::schema::UserNum;
 use crate::schema::accounts::Account;
-
-/// What is to be done: a session of interactive authentication is good for nothing else.
-#[derive(Debug, Clone, Copy)]
-pub struct Operation<'a> {
-    /// The endpoint's name.
-    pub name: &'a str,
-    /// What it is done to, where that matters: a device's id, say. Empty otherwise.
-    pub subject: &'a str,
-    /// Where the client is.
-    pub address: Option<IpAddr>,
-}
 
 /// Somebody who has just proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use ruma::api::client::uiaa::AuthData;
 use serde::Deserialize;
 
 use super::Lifecycle;
-use super::authorize::Operation;
 use super::devices::TRIES_AT_LOG_INS;
+use super::interactive::Operation;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::accounts::{

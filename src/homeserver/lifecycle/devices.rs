@@ -7,7 +7,7 @@ use matron_storage::{Batch, Error as StorageError, Snapshot};
 use ruma::api::client::uiaa::AuthData;
 
 use super::Lifecycle;
-use super::authorize::Operation;
+use super::interactive::Operation;
 use crate::accounts::{Revoked, Session, TRIES, check_name, delete_rows};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;

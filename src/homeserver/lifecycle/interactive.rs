@@ -1,5 +1,7 @@
 //! Sessions of "User-Interactive Authentication": what a client has proved so far, for one operation.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use matron_matrix::{Error as MatrixError, digest};
@@ -7,7 +9,6 @@ use quick_cache::sync::Cache;
 use ruma::api::client::uiaa::{AuthFlow, AuthType, UiaaInfo};
 use ruma::api::error::StandardErrorBody;
 
-use super::authorize::Operation;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::meters::Held;
@@ -17,6 +18,17 @@ use crate::schema::{Digest, UserNum};
 const LIFETIME: u64 = 15 * 60 * 1000;
 /// How many sessions are remembered. Who is pushed out starts anew.
 const REMEMBERED: usize = 10_000;
+
+/// What is to be done: a session of interactive authentication is good for nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation<'a> {
+    /// The endpoint's name.
+    pub name: &'a str,
+    /// What it is done to, where that matters: a device's id, say. Empty otherwise.
+    pub subject: &'a str,
+    /// Where the client is.
+    pub address: Option<IpAddr>,
+}
 
 #[derive(Debug, Clone)]
 struct State {

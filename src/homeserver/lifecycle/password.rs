@@ -5,8 +5,8 @@ use matron_storage::{Batch, Error as StorageError};
 use ruma::api::client::uiaa::{AuthData, AuthType, EmailIdentity};
 
 use super::Lifecycle;
-use super::authorize::Operation;
 use super::devices::TRIES_AT_LOG_INS;
+use super::interactive::Operation;
 use super::validate::Proof;
 use crate::accounts::{Revoked, Session, check_password, usable};
 use crate::error::{Error, Result};

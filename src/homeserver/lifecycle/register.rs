@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use matron_matrix::{Error as MatrixError, digest};
-use matron_storage::{Batch, Error as StorageError, Snapshot};
+use matron_storage::{Batch, Error as StorageError};
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType};
 use ruma::{OwnedUserId, UserId};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::authorize::Operation;
-use super::login::{Right, put_account};
+use super::interactive::Operation;
+use super::open::{Right, put_account};
 use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
 use crate::accounts::{check_password, random_localpart};
@@ -95,19 +95,6 @@ impl Lifecycle {
     /// What a letter proved to somebody who registers: the letter's id, and the client's secret.
     async fn registration_proof(&self, letter: &(String, String), address: Option<IpAddr>) -> Result<Proof> {
         self.proof(&self.store.snapshot(), Purpose::Register, (&letter.0, &letter.1), address).await
-    }
-
-    /// Gives a new account the address that was proved for it, by `batch`.
-    pub(super) async fn put_proved(
-        &self,
-        batch: &mut Batch,
-        snapshot: &Snapshot,
-        user: UserNum,
-        proof: Option<&Proof>,
-    ) -> Result<()> {
-        let Some(proof) = proof else { return Ok(()) };
-        self.accounts.put_email(batch, snapshot, user, proof.address()).await?;
-        proof.use_up(batch, snapshot).await
     }
 
     /// Makes a guest's account, with a name and a device of the server's choosing.
