@@ -455,7 +455,7 @@ fn finding(source: &mut Source<'_>) -> Option<Finding> {
 
 fn log_filter(source: &mut Source<'_>) -> Option<String> {
     let filter = source.get::<String>("log.filter")?;
-    if let Err(error) = crate::logs::filter(&filter) {
+    if let Err(error) = crate::logs::filter::parse(&filter) {
         source.wrong("log.filter", error);
     }
     Some(filter)

@@ -1,5 +1,6 @@
 //! Log lines: as text for people or JSON for programs, on standard error, by a filter that can change while the server runs.
 
+pub mod filter;
 mod writer;
 
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -17,28 +18,13 @@ pub struct Logs {
     writer: Writer,
 }
 
-/// Reads a filter. A bare word must be a level: a misspelt one would else be taken for the name of a part.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn filter(text: &str) -> Result<EnvFilter, String> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let bare = text.split(',').map(str::trim).filter(|part| !part.contains(['=', '[']));
-    for part in bare {
-        if !LEVELS.contains(&part.to_ascii_lowercase().as_str()) {
-            return Err(format!("`{part}` is none of {}, and no part=level", LEVELS.join(", ")));
-        }
-    }
-    EnvFilter::try_new(text).map_err(|error| error.to_string())
-}
-
 impl Logs {
     /// Opens the log for the whole process, with the traces beside it.
     ///
     /// # Errors
     /// The filter is wrong, or the log's thread cannot start.
     pub fn open(format: LogFormat, text: &str, traces: Option<&Traces>) -> Result<Self> {
-        let (filter, handle) = reload::Layer::new(filter(text).map_err(Failure::new)?);
+        let (filter, handle) = reload::Layer::new(filter::parse(text).map_err(Failure::new)?);
         let writer = Writer::start().map_err(|error| Failure::because("the log cannot be opened", &error))?;
         let lines = fmt::layer().with_writer(writer.clone());
         let lines = match format {
@@ -57,7 +43,7 @@ impl Logs {
     /// # Errors
     /// The filter is wrong.
     pub fn set_filter(&self, text: &str) -> Result<()> {
-        let filter = filter(text).map_err(Failure::new)?;
+        let filter = filter::parse(text).map_err(Failure::new)?;
         self.filter.reload(filter).map_err(|error| Failure::because("the filter cannot be changed", &error))
     }
 }
