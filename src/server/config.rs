@@ -156,7 +156,7 @@ impl Config {
 
     /// The keys whose values differ and that only a new start takes over.
     pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
-        let fixed = keys::KEYS.iter().filter(|key| !key.reload);
+        let fixed = keys::all().filter(|key| !key.reload);
         fixed.map(|key| key.name).filter(|name| self.shown.get(name) != other.shown.get(name)).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{Form, KEYS, Key};
+use super::keys::{self, Form, Key};
 
 const HEAD: &str = "\
 # Configuration
@@ -42,7 +42,7 @@ tokens = [\"welcome-2026\"]
 /// The whole page.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
-    for key in KEYS {
+    for key in keys::all() {
         // Writing to a string cannot fail.
         let _ = entry(&mut page, key);
     }

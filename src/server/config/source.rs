@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::keys::{self, Form, KEYS, Key, PREFIX};
+use super::keys::{self, Form, Key, PREFIX};
 
 /// Variables that begin like ours and are no keys: the program's own, and that of the client tests.
 const NO_KEYS: [&str; 2] = ["MATRON_CONFIG", "MATRON_BIN"];
@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
     /// Collects all values and finds unknown keys.
     pub fn new(file: Option<File<'a>>, variables: &'a [(String, String)]) -> Self {
         let mut source = Self { file, settings: BTreeMap::new(), problems: Vec::new() };
-        for key in KEYS {
+        for key in keys::all() {
             if let Some(default) = key.default {
                 source.parse(key, default, Origin::Default);
             }
@@ -139,10 +139,10 @@ impl<'a> Source<'a> {
         if NO_KEYS.contains(&name) || rest.starts_with("PORT") || rest.starts_with("SERVICE_") {
             return;
         }
-        if let Some(key) = KEYS.iter().find(|key| key.variable().as_deref() == Some(name)) {
+        if let Some(key) = keys::all().find(|key| key.variable().as_deref() == Some(name)) {
             self.parse(key, text, Origin::Variable(name.to_owned()));
         } else {
-            let message = format!("unknown key{}", did_you_mean(name, KEYS.iter().filter_map(Key::variable)));
+            let message = format!("unknown key{}", did_you_mean(name, keys::all().filter_map(Key::variable)));
             self.problems.push(Problem { place: name.to_owned(), message });
         }
     }
@@ -169,7 +169,7 @@ impl<'a> Source<'a> {
     fn leaf(&mut self, key: &'static Key, value: Spanned<DeValue<'a>>, origin: Origin) {
         let entries = format!("{}[]", key.name);
         if let DeValue::Array(array) = value.get_ref()
-            && KEYS.iter().any(|key| key.name.starts_with(&entries))
+            && keys::all().any(|key| key.name.starts_with(&entries))
         {
             for entry in array {
                 if let DeValue::Table(table) = entry.get_ref() {
@@ -188,7 +188,7 @@ impl<'a> Source<'a> {
             match (keys::find(&path), value.get_ref()) {
                 (Some(_), _) if prefix.contains('[') => {}
                 (Some(key), _) => self.leaf(key, value, Origin::File),
-                (None, DeValue::Table(_)) if KEYS.iter().any(|key| key.name.starts_with(&section)) => {
+                (None, DeValue::Table(_)) if keys::all().any(|key| key.name.starts_with(&section)) => {
                     if let DeValue::Table(table) = value.into_inner() {
                         self.table(origin, &section, table);
                     }
@@ -199,12 +199,12 @@ impl<'a> Source<'a> {
                         (_, Some(file)) => file.place(name.span().start),
                         _ => "default".to_owned(),
                     };
-                    let message = if KEYS.iter().any(|key| key.name.starts_with(&section)) {
+                    let message = if keys::all().any(|key| key.name.starts_with(&section)) {
                         format!("`{path}` is a section: write `[{path}]`, and its keys below")
                     } else {
                         let sections =
-                            KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(section, _)| section);
-                        let known = KEYS.iter().map(|key| key.name).chain(sections).map(ToOwned::to_owned);
+                            keys::all().filter_map(|key| key.name.split_once('.')).map(|(section, _)| section);
+                        let known = keys::all().map(|key| key.name).chain(sections).map(ToOwned::to_owned);
                         format!("unknown key `{path}`{}", did_you_mean(&path, known))
                     };
                     self.problems.push(Problem { place, message });

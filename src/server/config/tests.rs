@@ -217,7 +217,7 @@ fn what_a_reload_cannot_take_over_is_named() {
 
 #[test]
 fn every_default_and_example_has_its_type() {
-    for key in keys::KEYS.iter().filter(|key| key.variable().is_some()) {
+    for key in keys::all().filter(|key| key.variable().is_some()) {
         let text = format!("{} = {}\n", key.name, key.example);
         // Files of the examples do not exist here; their types are what is looked at.
         if let Err(error) = parse(&text, &[]) {
