@@ -4,25 +4,26 @@ mod backup;
 mod bucket;
 mod document;
 mod keys;
+mod mail;
 mod media;
+mod outgoing;
 mod rate_limits;
 mod source;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use matron_homeserver::config::{
-    Config as Domain, Findable, Finding, Live, Mail, MailSecurity, Notices, Outgoing, PasswordHashing, Publication,
-    Push, Registration, Turn, TurnAccess,
+    Config as Domain, Findable, Finding, Live, Notices, PasswordHashing, Publication, Push, Registration, Turn,
+    TurnAccess,
 };
-use matron_homeserver::remote::addresses::Addresses;
-use matron_homeserver::remote::mail::is_mailbox;
 use ruma::{OwnedServerName, RoomVersionId};
 use serde::Deserialize;
 
@@ -31,6 +32,7 @@ pub use document::page as document;
 pub use source::Problem;
 use source::{File, Source};
 pub use traces::Traces;
+use values::{networks, path, text, url, within};
 
 /// The longest configuration file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -167,13 +169,13 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
     let data_dir = path(source, "data_dir");
     let public_url = url(source, "public_url");
     let room_version = room_version(source);
-    let outgoing = outgoing(source);
+    let outgoing = outgoing::read(source);
     let media = media::read(source, data_dir.as_deref());
     let plain_gateways = source.get("push.plain_gateways");
     let count_rooms = source.get("push.count_rooms");
     let email_after = within(source, "push.email_after_seconds", 0, 7 * 24 * 3600);
     let email_pause = within(source, "push.email_pause_seconds", 0, 24 * 3600);
-    let mail = mail(source, public_url.is_some());
+    let mail = mail::read(source, public_url.is_some());
     let trusted_proxies = proxies(source);
     let listeners = listeners(source);
     let registration = registration(source);
@@ -275,82 +277,6 @@ fn notices(source: &mut Source<'_>) -> Option<Notices> {
     Some(Notices { localpart, display_name, room_name })
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Security {
-    Tls,
-    StartTls,
-    None,
-}
-
-/// None where it is off, and where it is wrong: that is noted.
-fn mail(source: &mut Source<'_>, has_public_url: bool) -> Option<Mail> {
-    let host = text(source, "mail.host");
-    let port = within(source, "mail.port", 1, u32::from(u16::MAX))?;
-    let security = match source.get("mail.security")? {
-        Security::Tls => MailSecurity::Tls,
-        Security::StartTls => MailSecurity::StartTls,
-        Security::None => MailSecurity::None,
-    };
-    let (username, password) = (text(source, "mail.username"), text(source, "mail.password"));
-    if username.is_some() != password.is_some() {
-        source.wrong("mail.username", "mail.username and mail.password stand together, or neither does");
-    }
-    let from = text(source, "mail.from");
-    if from.as_ref().is_some_and(|from| !is_mailbox(from)) {
-        source.wrong("mail.from", "an address such as Ward Chat <chat@example.org> is needed");
-    }
-    let client_url = url(source, "mail.client_url");
-    let hide_addresses = source.get("mail.hide_addresses")?;
-    let required = source.get("registration.require_email")?;
-    if required && host.is_none() {
-        source.wrong("registration.require_email", "`mail.host` is needed for it");
-    }
-    let host = host?;
-    if !has_public_url {
-        source.wrong("mail.host", "`public_url` is needed for it: links in e-mails begin with it");
-    }
-    if from.is_none() {
-        source.wrong("mail.host", "`mail.from` is needed for it");
-    }
-    let port = u16::try_from(port).ok()?;
-    Some(Mail { host, port, security, username, password, from: from?, client_url, hide_addresses, required })
-}
-
-/// A text, where an empty one is none.
-fn text(source: &mut Source<'_>, name: &'static str) -> Option<String> {
-    source.get::<String>(name).filter(|text| !text.is_empty())
-}
-
-fn path(source: &mut Source<'_>, name: &'static str) -> Option<PathBuf> {
-    let path = source.get::<PathBuf>(name)?;
-    if path.as_os_str().is_empty() {
-        source.wrong(name, "a path is needed");
-        return None;
-    }
-    Some(path)
-}
-
-fn url(source: &mut Source<'_>, name: &'static str) -> Option<String> {
-    let text = text(source, name)?;
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace)) {
-        source.wrong(name, "an address that begins with https:// (or http://) is needed");
-    }
-    Some(text.trim_end_matches('/').to_owned())
-}
-
-fn within(source: &mut Source<'_>, name: &'static str, least: u32, most: u32) -> Option<u32> {
-    let number = source.get::<i64>(name)?;
-    match u32::try_from(number) {
-        Ok(number) if (least..=most).contains(&number) => Some(number),
-        _ => {
-            source.wrong(name, format_args!("{number} is not between {least} and {most}"));
-            None
-        }
-    }
-}
-
 fn room_version(source: &mut Source<'_>) -> Option<RoomVersionId> {
     let name = "default_room_version";
     let text = source.get::<String>(name)?;
@@ -365,38 +291,6 @@ fn proxies(source: &mut Source<'_>) -> Option<Vec<IpNet>> {
     let name = "trusted_proxies";
     let texts = source.get::<Vec<String>>(name)?;
     Some(networks(source, name, &texts))
-}
-
-fn networks(source: &mut Source<'_>, name: &'static str, texts: &[String]) -> Vec<IpNet> {
-    let parse = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
-    if let Some(wrong) = texts.iter().find(|text| parse(text).is_none()) {
-        source.wrong(name, format_args!("`{wrong}` is no address and no network such as 10.0.0.0/8"));
-    }
-    texts.iter().filter_map(parse).collect()
-}
-
-fn outgoing(source: &mut Source<'_>) -> Option<Outgoing> {
-    let mut authorities = Vec::new();
-    for file in source.get::<Vec<PathBuf>>("extra_ca_files")? {
-        match crate::listen::certificates(&file) {
-            Ok(certificates) => authorities.extend(certificates),
-            Err(error) => source.wrong("extra_ca_files", error),
-        }
-    }
-    let name = "outgoing.denied_networks";
-    let mut denied = source.get::<Vec<String>>(name)?;
-    let named = denied.len();
-    denied.retain(|text| text != "private");
-    let private = if denied.len() < named { Addresses::default().denied } else { Vec::new() };
-    let denied: Vec<_> = private.into_iter().chain(networks(source, name, &denied)).collect();
-    let name = "outgoing.allowed_networks";
-    let allowed = source.get::<Vec<String>>(name)?;
-    let allowed = networks(source, name, &allowed);
-    let name = "federation.allowed_networks";
-    let servers = source.get::<Vec<String>>(name)?;
-    let servers =
-        Addresses { denied: denied.clone(), allowed: [networks(source, name, &servers), allowed.clone()].concat() };
-    Some(Outgoing { authorities, addresses: Addresses { denied, allowed }, servers })
 }
 
 fn listeners(source: &mut Source<'_>) -> Option<Vec<Listener>> {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use matron_homeserver::config::{Bucket, BucketAccess};
 use serde::{Deserialize, Serialize};
 
+use super::bucket;
 use super::source::Source;
-use super::{bucket, text};
+use super::values::text;
 
 /// What the name of a place in a bucket begins with.
 const BUCKET: &str = "s3://";

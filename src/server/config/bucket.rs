@@ -5,7 +5,7 @@ use std::path::Path;
 use matron_homeserver::config::BucketAccess;
 
 use super::source::Source;
-use super::{text, url};
+use super::values::{text, url};
 
 /// The longest secret in a file, in bytes.
 const MAX_SECRET_BYTES: u64 = 4096;

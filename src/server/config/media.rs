@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use matron_homeserver::config::{Bucket, Media, MediaStorage};
 use serde::Deserialize;
 
+use super::bucket;
 use super::source::Source;
-use super::{bucket, text, within};
+use super::values::{text, within};
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,7 @@
 //! Traces.
 
 use super::source::Source;
-use super::url;
+use super::values::url;
 
 /// Where traces are sent, and how many.
 #[derive(Debug, Clone, PartialEq)]
