@@ -6,9 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use matron_storage::{News, Observer, Position, Snapshot, Topic};
+use matron_storage::{News, Observer, Position, Snapshot};
 use quick_cache::sync::Cache;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::error::Result;
 use crate::meters::Held;
@@ -17,93 +17,20 @@ use crate::schema::rooms::{MEMBERS, Membership};
 use crate::schema::{RoomNum, UserNum};
 
 mod recent;
+mod subject;
 mod token;
+mod wait;
 
 use recent::Recent;
+pub use subject::Subject;
 pub use token::{Token, TokenError};
+use wait::Parked;
+pub use wait::{NewsReceiver, Ticket};
 
 /// How many of the latest changes of rooms are kept in memory, and how many of users.
 const RECENT: usize = 65_536;
 /// How many of the latest changes of users' rules are.
 const RECENT_RULES: usize = 4096;
-
-/// What a batch can be about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// A room's timeline, state or receipts.
-    Room(RoomNum),
-    /// Who is in a room.
-    Members(RoomNum),
-    /// What concerns one user alone: account data, to-device messages, their own receipts.
-    User(UserNum),
-    /// Which rooms a user is in.
-    Memberships(UserNum),
-    /// A user's devices or keys.
-    DeviceList(UserNum),
-    /// A user's pushers.
-    Pushers(UserNum),
-    /// A user's push rules, or whom they ignore.
-    Rules(UserNum),
-    /// What was redacted in a room.
-    Redactions(RoomNum),
-    /// A user was erased.
-    Erased(UserNum),
-    /// A room's resolved state.
-    State(RoomNum),
-    /// How far a user has read, or where they last spoke.
-    Read(UserNum),
-}
-
-impl From<Subject> for Topic {
-    fn from(subject: Subject) -> Self {
-        let (kind, subject) = match subject {
-            Subject::Room(room) => (1, room.0),
-            Subject::Members(room) => (2, room.0),
-            Subject::User(user) => (3, user.0),
-            Subject::Memberships(user) => (4, user.0),
-            Subject::DeviceList(user) => (5, user.0),
-            Subject::Pushers(user) => (6, user.0),
-            Subject::Rules(user) => (10, user.0),
-            Subject::Redactions(room) => (11, room.0),
-            Subject::Erased(user) => (12, user.0),
-            Subject::State(room) => (13, room.0),
-            Subject::Read(user) => (14, user.0),
-        };
-        Self { kind, subject }
-    }
-}
-
-impl Subject {
-    /// Whether anybody waits for it. What the others mean for a client is announced beside them.
-    const fn wakes(self) -> bool {
-        match self {
-            Self::Room(_) | Self::Members(_) | Self::User(_) | Self::Memberships(_) | Self::DeviceList(_) => true,
-            Self::Pushers(_)
-            | Self::Rules(_)
-            | Self::Redactions(_)
-            | Self::Erased(_)
-            | Self::State(_)
-            | Self::Read(_) => false,
-        }
-    }
-
-    const fn of(topic: Topic) -> Option<Self> {
-        Some(match topic.kind {
-            1 => Self::Room(RoomNum(topic.subject)),
-            2 => Self::Members(RoomNum(topic.subject)),
-            3 => Self::User(UserNum(topic.subject)),
-            4 => Self::Memberships(UserNum(topic.subject)),
-            5 => Self::DeviceList(UserNum(topic.subject)),
-            6 => Self::Pushers(UserNum(topic.subject)),
-            10 => Self::Rules(UserNum(topic.subject)),
-            11 => Self::Redactions(RoomNum(topic.subject)),
-            12 => Self::Erased(UserNum(topic.subject)),
-            13 => Self::State(RoomNum(topic.subject)),
-            14 => Self::Read(UserNum(topic.subject)),
-            _ => return None,
-        })
-    }
-}
 
 #[derive(Debug, Default)]
 struct Tables {
@@ -140,15 +67,6 @@ pub struct Streams {
     grown: watch::Sender<Position>,
     boot: u32,
 }
-
-#[derive(Debug, Default)]
-struct Parked {
-    waiting: usize,
-    notify: Arc<Notify>,
-}
-
-/// Where the news arrive that [`Streams::serve`] wakes people by.
-pub type NewsReceiver = mpsc::UnboundedReceiver<(Subject, Position)>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -381,115 +299,9 @@ impl Streams {
         Ok(joined)
     }
 
-    /// Wakes those whom a subject concerns.
-    pub fn tell(&self, subject: Subject, position: Position) {
-        // The receiver lives as long as the server; when it is gone, nobody waits.
-        let _ = self.news.send((subject, position));
-    }
-
-    /// Wakes a user at once: a token was revoked, say.
-    pub fn wake(&self, user: UserNum) {
-        if let Some(parked) = lock(&self.parked).get(&user) {
-            parked.notify.notify_waiters();
-        }
-    }
-
-    /// Begins to wait: changes that become readable from now on wake the ticket.
-    pub fn park(self: &Arc<Self>, user: UserNum) -> Ticket {
-        let notify = {
-            let mut parked = lock(&self.parked);
-            let entry = parked.entry(user).or_default();
-            entry.waiting += 1;
-            Arc::clone(&entry.notify)
-        };
-        Ticket { streams: Arc::clone(self), user, notify }
-    }
-
     /// The cache of rooms' members.
     #[must_use]
     pub fn caches(&self) -> Vec<Held> {
         vec![Held::of("joined_members", &self.joined)]
-    }
-
-    /// How many users wait.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        lock(&self.parked).len()
-    }
-
-    /// Wakes people by the news, until nobody can send any more. `snapshot` gives the store as of now.
-    pub async fn serve(&self, mut news: NewsReceiver, snapshot: impl Fn() -> Snapshot) {
-        let mut told = HashSet::new();
-        while let Some(first) = news.recv().await {
-            told.clear();
-            let mut next = Some(first);
-            while let Some((subject, _)) = next {
-                match subject {
-                    Subject::Room(room) | Subject::Members(room) => {
-                        told.insert(room);
-                    }
-                    Subject::User(user) | Subject::Memberships(user) => self.wake(user),
-                    Subject::DeviceList(_) => self.wake_everybody(),
-                    _ => {}
-                }
-                next = news.try_recv().ok();
-            }
-            for room in &told {
-                if let Err(error) = self.wake_room(&snapshot(), *room).await {
-                    tracing::error!(%error, "a room's members cannot be woken");
-                    self.wake_everybody();
-                }
-            }
-        }
-    }
-
-    /// Wakes the joined members who wait, by walking the shorter of the two lists.
-    async fn wake_room(&self, snapshot: &Snapshot, room: RoomNum) -> Result<()> {
-        if lock(&self.parked).is_empty() {
-            return Ok(());
-        }
-        let joined = self.joined(snapshot, room).await?;
-        let parked = lock(&self.parked);
-        if parked.len() < joined.len() {
-            parked
-                .iter()
-                .filter(|(user, _)| joined.contains(user))
-                .for_each(|(_, entry)| entry.notify.notify_waiters());
-        } else {
-            joined.iter().filter_map(|user| parked.get(user)).for_each(|entry| entry.notify.notify_waiters());
-        }
-        Ok(())
-    }
-
-    /// Wakes all who wait: at a stop, and where it is not known whom something concerns.
-    pub fn wake_everybody(&self) {
-        lock(&self.parked).values().for_each(|entry| entry.notify.notify_waiters());
-    }
-}
-
-/// A place among those who wait. Dropping it leaves.
-#[derive(Debug)]
-pub struct Ticket {
-    streams: Arc<Streams>,
-    user: UserNum,
-    notify: Arc<Notify>,
-}
-
-impl Ticket {
-    /// Resolves at the next wake-up after this call.
-    pub fn woken(&self) -> tokio::sync::futures::Notified<'_> {
-        self.notify.notified()
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut parked = lock(&self.streams.parked);
-        if let Some(entry) = parked.get_mut(&self.user) {
-            entry.waiting -= 1;
-            if entry.waiting == 0 {
-                parked.remove(&self.user);
-            }
-        }
     }
 }
