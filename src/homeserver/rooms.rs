@@ -7,6 +7,7 @@ pub mod build;
 pub mod built;
 mod bundle;
 mod check;
+pub mod context;
 pub mod create;
 pub mod event;
 mod guests;

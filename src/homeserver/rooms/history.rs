@@ -1,4 +1,4 @@
-//! Walking a room's history: client-server API, "Getting events for a room" (/messages, /context, /event).
+//! Walking a room's history: client-server API, "Getting events for a room" (/messages, /event).
 
 use std::collections::HashMap;
 
@@ -10,6 +10,7 @@ use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
 
 use super::Rooms;
+use super::state::members_of;
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
@@ -323,116 +324,4 @@ pub async fn wanted(view: &View<'_>, filter: &Compiled, event: &StoredEvent) -> 
         room_id: &view.room_id,
         json: Some(&event.json),
     }))
-}
-
-/// An event with what stands around it.
-#[derive(Debug)]
-pub struct Context {
-    /// The event.
-    pub event: Box<RawValue>,
-    /// Those before it, newest first.
-    pub before: History,
-    /// Those after it, oldest first.
-    pub after: History,
-    /// The state after the last of them.
-    pub state: List,
-}
-
-impl Rooms {
-    /// An event with what stands around it.
-    ///
-    /// # Errors
-    /// `M_FORBIDDEN`, `M_NOT_FOUND`.
-    pub async fn context(
-        &self,
-        session: &Session,
-        room_id: &RoomId,
-        event_id: &EventId,
-        limit: usize,
-        filter: &Compiled,
-        lazy: bool,
-    ) -> Result<Context> {
-        let snapshot = self.store.snapshot();
-        let mut view = self.view(&snapshot, session, room_id).await?;
-        view.state().await?;
-        let found = view.find(event_id).await?;
-        let depth = found.event.header.depth;
-        let arrival = found.place.arrival.ok_or_else(|| Error::internal("an event that is seen has a place"))?;
-        let until = snapshot.position();
-        let older = Between::before(depth, arrival).token(until);
-        let newer = Between::after(depth, arrival).token(until);
-        let page = |from, forward, limit| Page { from: Some(from), to: None, forward, limit, filter };
-        let mut before = around(&mut view, &page(older, false, limit / 2)).await?;
-        let mut after = around(&mut view, &page(newer, true, limit - limit / 2)).await?;
-        let root = after.last_state.unwrap_or(found.event.header.state_after);
-        let mut members: Vec<_> = before.senders.iter().chain(&after.senders).copied().collect();
-        members.push(found.event.header.sender);
-        let state = if lazy {
-            state_of(&mut view, root, Some(&members)).await?
-        } else {
-            state_of(&mut view, root, None).await?
-        };
-        before.end = before.end.or_else(|| Some(Between::START.token(until)));
-        after.end = after.end.or(Some(newer));
-        Ok(Context { event: view.show_bundled(found.event, true).await?, before, after, state })
-    }
-}
-
-/// One side of a context: nothing at all where no events are asked for.
-pub(crate) async fn around(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
-    match page.from {
-        Some(start) if page.limit == 0 => {
-            Ok(History { events: List::default(), senders: Vec::new(), start, end: Some(start), last_state: None })
-        }
-        _ => walk(view, page).await,
-    }
-}
-
-/// The events of a state; with `members`, of all member events only theirs ("lazy-loading").
-///
-/// # Errors
-/// The store cannot be read.
-pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]>) -> Result<List> {
-    let kind = view.rooms.ids.kind("m.room.member").await?;
-    let mut nums = Vec::new();
-    for (key, num) in view.states().entries(root).await? {
-        if let Some(members) = members {
-            let name = view.rooms.ids.state_key_name(key).await?;
-            if name.kind == kind {
-                let user = ruma::UserId::parse(&name.key).ok();
-                let num = match user {
-                    Some(user) => view.rooms.ids.find_user(&user).await?,
-                    None => None,
-                };
-                if !num.is_some_and(|num| members.contains(&num)) {
-                    continue;
-                }
-            }
-        }
-        nums.push(num);
-    }
-    let mut shown = List::default();
-    for event in view.rooms.state_events(&view.snapshot, view.room, &nums).await? {
-        view.write_state(&event, true, shown.element()).await?;
-    }
-    Ok(shown)
-}
-
-/// The member events of some users in a state.
-///
-/// # Errors
-/// The store cannot be read.
-pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Result<List> {
-    let mut nums = Vec::new();
-    for user in users {
-        let id = view.rooms.ids.user_id(*user).await?;
-        if let Some(num) = view.state_event(root, "m.room.member", id.as_str()).await? {
-            nums.push(num);
-        }
-    }
-    let mut shown = List::default();
-    for event in view.rooms.state_events(&view.snapshot, view.room, &nums).await? {
-        view.write_state(&event, true, shown.element()).await?;
-    }
-    Ok(shown)
 }

@@ -1,4 +1,4 @@
-//! Joining, leaving, inviting and all else that moves members: client-server API, "Room membership".
+//! Leaving, inviting and all else that moves members: client-server API, "Room membership".
 
 use std::sync::Arc;
 
@@ -6,32 +6,21 @@ use matron_matrix::event::Template;
 use matron_matrix::{Error as MatrixError, canonical};
 use matron_storage::{Batch, Snapshot};
 use ruma::events::TimelineEventType;
-use ruma::events::room::join_rules::{AllowRule, JoinRule};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use ruma::{RoomId, UserId};
+use serde_json::{Value, json};
 
 use super::Rooms;
 use super::intent::{Intent, Sent};
 use crate::accounts::{Invites, Session};
 use crate::error::{Error, Result};
-use crate::schema::rooms::{HEADS, MEMBERS, Membership, NOTICE_ROOMS, USER_ROOMS};
+use crate::schema::rooms::{MEMBERS, Membership, NOTICE_ROOMS, USER_ROOMS};
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
+mod join;
+
 /// The longest reason that is passed on.
 const MAX_REASON_BYTES: usize = 2048;
-
-/// What of a join's content the server says itself, or nobody.
-const OURS: [&str; 7] = [
-    "membership",
-    "displayname",
-    "avatar_url",
-    "reason",
-    "third_party_signed",
-    "is_direct",
-    "join_authorised_via_users_server",
-];
 
 /// The longest user id.
 const MAX_USER_ID_BYTES: usize = 255;
@@ -89,19 +78,6 @@ impl Rooms {
         }
     }
 
-    /// The content of a state event of a room now.
-    pub(crate) async fn current<T: for<'a> Deserialize<'a>>(
-        &self,
-        snapshot: &Snapshot,
-        room: RoomNum,
-        kind: &str,
-    ) -> Result<Option<T>> {
-        let Some(head) = snapshot.get(&HEADS, &room).await? else { return Ok(None) };
-        let Some(key) = self.ids.find_state_key(kind, "").await? else { return Ok(None) };
-        let Some(num) = self.states(snapshot, room).get(head.state, key).await? else { return Ok(None) };
-        Ok(self.authority(snapshot, num).await?.content_as().ok())
-    }
-
     pub(super) async fn move_member(
         self: &Arc<Self>,
         sender: &UserId,
@@ -119,104 +95,6 @@ impl Rooms {
         };
         let intent = Intent { unless_same: true, ..Intent::new(template) };
         self.submit(room, intent).await
-    }
-
-    /// Joins a room of this server.
-    ///
-    /// # Errors
-    /// `M_FORBIDDEN`; `M_NOT_FOUND` where the room is not known here; `M_GUEST_ACCESS_FORBIDDEN`; `M_USER_SUSPENDED`.
-    pub async fn join(
-        self: &Arc<Self>,
-        session: &Session,
-        room_id: &RoomId,
-        reason: Option<&str>,
-        signed: Option<Value>,
-    ) -> Result<OwnedRoomId> {
-        self.join_saying(session, room_id, reason, signed, Map::new()).await
-    }
-
-    /// As [`Self::join`], with more that the member event is to say; what the server says in it stays the server's.
-    ///
-    /// # Errors
-    /// As [`Self::join`].
-    pub async fn join_saying(
-        self: &Arc<Self>,
-        session: &Session,
-        room_id: &RoomId,
-        reason: Option<&str>,
-        signed: Option<Value>,
-        more: Map<String, Value>,
-    ) -> Result<OwnedRoomId> {
-        session.may_act()?;
-        let snapshot = self.store.snapshot();
-        let room = self.room_num(&snapshot, room_id).await?;
-        let membership = self.membership(&snapshot, room, session.user).await?;
-        if membership == Some(Membership::Join) {
-            return Ok(room_id.to_owned());
-        }
-        if session.guest && !self.lets_guests_in(&snapshot, room).await? {
-            return Err(MatrixError::guest_access_forbidden("guests may not join this room").into());
-        }
-        let mut content = self.member_content(session.user, "join", reason).await?;
-        if membership != Some(Membership::Invite)
-            && let Some(authorizer) = self.authorizer(&snapshot, session, room).await?
-            && let Some(content) = content.as_object_mut()
-        {
-            content.insert("join_authorised_via_users_server".to_owned(), authorizer.as_str().into());
-        }
-        if let Some(content) = content.as_object_mut() {
-            content.extend(signed.map(|signed| ("third_party_signed".to_owned(), signed)));
-            let ours = |key: &str| OURS.contains(&key);
-            content.extend(more.into_iter().filter(|(key, _)| !ours(key)));
-        }
-        self.move_member(&session.user_id, room, &session.user_id, content).await?;
-        self.carry_over(session, room_id).await?;
-        Ok(room_id.to_owned())
-    }
-
-    /// In a restricted room, for who is in one of the allowed rooms: a member of this server who might invite.
-    ///
-    /// Client-server API, "Restricted rooms".
-    async fn authorizer(&self, snapshot: &Snapshot, session: &Session, room: RoomNum) -> Result<Option<OwnedUserId>> {
-        let rule: Option<JoinRule> = self.current(snapshot, room, "m.room.join_rules").await?;
-        let Some(JoinRule::Restricted(restricted) | JoinRule::KnockRestricted(restricted)) = rule else {
-            return Ok(None);
-        };
-        let mut allowed = false;
-        for rule in &restricted.allow {
-            if let AllowRule::RoomMembership(condition) = rule
-                && let Some(other) = self.ids.room(snapshot, condition.room_id.as_str()).await?
-                && self.membership(snapshot, other, session.user).await? == Some(Membership::Join)
-            {
-                allowed = true;
-                break;
-            }
-        }
-        if !allowed {
-            return Err(MatrixError::forbidden("you are in none of the rooms whose members may join").into());
-        }
-        let levels = self.power_levels(snapshot, room).await?;
-        let joined = self.streams.joined(snapshot, room).await?;
-        for user in joined.iter() {
-            let id = self.ids.user_id(*user).await?;
-            if id.server_name() == self.config.server_name && levels.user_can_invite(&id) {
-                return Ok(Some(id));
-            }
-        }
-        Err(MatrixError::forbidden("nobody of this server in the room may let you in").into())
-    }
-
-    /// The power levels of a room now.
-    ///
-    /// # Errors
-    /// The store cannot be read; the room's state cannot be.
-    pub async fn power_levels(
-        &self,
-        snapshot: &Snapshot,
-        room: RoomNum,
-    ) -> Result<ruma::events::room::power_levels::RoomPowerLevels> {
-        let mut working = super::working::Working::load(self, snapshot.clone(), room).await?;
-        super::power::current(self, &mut working).await
     }
 
     /// Knocks on a room of this server.

@@ -2,8 +2,10 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::client_event::{content, raw};
-use matron_storage::Position;
+use matron_matrix::splice::List;
+use matron_storage::{Position, Snapshot};
 use ruma::RoomId;
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -13,7 +15,8 @@ use super::tree::{EMPTY, NodeNum};
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::Result;
-use crate::schema::rooms::{Arrival, Membership, STATES, StoredEvent, TIMELINE};
+use crate::schema::rooms::{Arrival, HEADS, Membership, STATES, StoredEvent, TIMELINE};
+use crate::schema::{RoomNum, UserNum};
 use crate::streams::Token;
 
 /// Among so many of a room's first states is one with a member: who makes a room joins it next.
@@ -29,6 +32,19 @@ pub struct MemberFilter {
 }
 
 impl Rooms {
+    /// The content of a state event of a room now.
+    pub(crate) async fn current<T: for<'a> Deserialize<'a>>(
+        &self,
+        snapshot: &Snapshot,
+        room: RoomNum,
+        kind: &str,
+    ) -> Result<Option<T>> {
+        let Some(head) = snapshot.get(&HEADS, &room).await? else { return Ok(None) };
+        let Some(key) = self.ids.find_state_key(kind, "").await? else { return Ok(None) };
+        let Some(num) = self.states(snapshot, room).get(head.state, key).await? else { return Ok(None) };
+        Ok(self.authority(snapshot, num).await?.content_as().ok())
+    }
+
     /// All state events that a user may see of a room.
     ///
     /// # Errors
@@ -185,4 +201,53 @@ pub(crate) async fn members_in(view: &View<'_>, root: u32) -> Result<Vec<StoredE
         }
     }
     by_nums(&view.snapshot, &nums).await
+}
+
+/// The events of a state; with `members`, of all member events only theirs ("lazy-loading").
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]>) -> Result<List> {
+    let kind = view.rooms.ids.kind("m.room.member").await?;
+    let mut nums = Vec::new();
+    for (key, num) in view.states().entries(root).await? {
+        if let Some(members) = members {
+            let name = view.rooms.ids.state_key_name(key).await?;
+            if name.kind == kind {
+                let user = ruma::UserId::parse(&name.key).ok();
+                let num = match user {
+                    Some(user) => view.rooms.ids.find_user(&user).await?,
+                    None => None,
+                };
+                if !num.is_some_and(|num| members.contains(&num)) {
+                    continue;
+                }
+            }
+        }
+        nums.push(num);
+    }
+    let mut shown = List::default();
+    for event in view.rooms.state_events(&view.snapshot, view.room, &nums).await? {
+        view.write_state(&event, true, shown.element()).await?;
+    }
+    Ok(shown)
+}
+
+/// The member events of some users in a state.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Result<List> {
+    let mut nums = Vec::new();
+    for user in users {
+        let id = view.rooms.ids.user_id(*user).await?;
+        if let Some(num) = view.state_event(root, "m.room.member", id.as_str()).await? {
+            nums.push(num);
+        }
+    }
+    let mut shown = List::default();
+    for event in view.rooms.state_events(&view.snapshot, view.room, &nums).await? {
+        view.write_state(&event, true, shown.element()).await?;
+    }
+    Ok(shown)
 }

@@ -15,7 +15,9 @@ use super::query::{Around, Asked, Order, Page};
 use super::rank::{Ranking, highlights};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::rooms::history::{Between, History, Page as HistoryPage, around, members_of, state_of};
+use crate::rooms::context::around;
+use crate::rooms::history::{Between, History, Page as HistoryPage};
+use crate::rooms::state::{members_of, state_of};
 use crate::rooms::view::View;
 use crate::schema::rooms::Arrival;
 
