@@ -28,7 +28,6 @@ mod annotate;
 mod gaps;
 mod list;
 mod members;
-pub(crate) use members::membership_of;
 mod notify;
 mod redact;
 mod relate;

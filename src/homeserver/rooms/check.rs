@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use matron_storage::Snapshot;
 
 use super::Rooms;
-use super::event::{by_num, by_nums, parse};
+use super::event::{by_num, by_nums, membership_of, parse};
 use crate::error::{Error, Result};
 use crate::schema::rooms::{Arrival, HEADS, MEMBERS, Membership, ROOMS, StoredEvent, TIMELINE};
 use crate::schema::{RoomNum, StateKeyNum, UserNum};
@@ -103,7 +103,7 @@ impl Rooms {
             Some(user) => members.remove(&user),
             None => None,
         };
-        let membership = super::append::membership_of(pdu.content.get());
+        let membership = membership_of(pdu.content.get());
         Ok(match row {
             Some(row) if row == membership => Ok(()),
             Some(row) => Err(format!("{user_id} is {membership:?} by it and {row:?} by a row")),

@@ -7,12 +7,16 @@ use matron_matrix::event::{Pdu, redacted};
 use matron_storage::{Position, Snapshot};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use ruma::events::room::member::MembershipState;
 use ruma::room_version_rules::RoomVersionRules;
 use ruma::{EventId, OwnedEventId};
+use serde::Deserialize;
 
 use super::Rooms;
 use crate::error::{Error, Result};
-use crate::schema::rooms::{Arrival, EventHeader, OUTLIERS, PLACES, Place, Standing, StoredEvent, TIMELINE};
+use crate::schema::rooms::{
+    Arrival, EventHeader, Membership, OUTLIERS, PLACES, Place, Standing, StoredEvent, TIMELINE,
+};
 use crate::schema::{EventNum, RoomNum};
 
 /// Bytes of state events that are kept in memory, about.
@@ -144,6 +148,23 @@ pub fn parse(event: &StoredEvent) -> Result<Pdu> {
     let mut pdu = Pdu::parse(id, &event.json)?;
     pdu.rejected = event.header.standing == Standing::Rejected;
     Ok(pdu)
+}
+
+#[derive(Deserialize)]
+struct MemberContent {
+    membership: MembershipState,
+}
+
+/// The membership that a member event gives. Anything unknown is no membership, as the rules have it.
+#[must_use]
+pub(super) fn membership_of(content: &str) -> Membership {
+    match serde_json::from_str::<MemberContent>(content).map(|content| content.membership) {
+        Ok(MembershipState::Join) => Membership::Join,
+        Ok(MembershipState::Invite) => Membership::Invite,
+        Ok(MembershipState::Knock) => Membership::Knock,
+        Ok(MembershipState::Ban) => Membership::Ban,
+        _ => Membership::Leave,
+    }
 }
 
 impl Rooms {

@@ -221,7 +221,7 @@ impl Rooms {
     async fn is_join(&self, snapshot: &Snapshot, event: Option<EventNum>) -> Result<bool> {
         let Some(event) = event else { return Ok(false) };
         let pdu = self.authority(snapshot, event).await?;
-        Ok(super::append::membership_of(pdu.content.get()) == Membership::Join)
+        Ok(super::event::membership_of(pdu.content.get()) == Membership::Join)
     }
 
     /// The ids of the rooms that a user is joined to.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Rooms;
-use super::event::by_nums;
+use super::event::{by_nums, membership_of};
 use super::tree::{EMPTY, NodeNum};
 use super::view::View;
 use crate::accounts::Session;
@@ -188,7 +188,7 @@ fn not_then() -> MatrixError {
 }
 
 fn membership_of_event(event: &StoredEvent) -> Result<Membership> {
-    Ok(super::append::membership_of(content(&event.json)?))
+    Ok(membership_of(content(&event.json)?))
 }
 
 /// The member events of a state.

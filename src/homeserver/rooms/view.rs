@@ -17,7 +17,7 @@ use ruma::{RoomId, RoomVersionId, UserId};
 use serde::Deserialize;
 
 use super::Rooms;
-use super::event::{Found, by_id};
+use super::event::{Found, by_id, membership_of};
 use super::roots::root_at;
 use super::tree::{EMPTY, NodeNum, Reader};
 use crate::accounts::Session;
@@ -233,7 +233,7 @@ impl View<'_> {
         let Some(key) = self.keys.1 else { return Ok(None) };
         let Some(num) = self.states.get(root, key).await? else { return Ok(None) };
         let pdu = self.rooms.authority(&self.snapshot, num).await?;
-        Ok(Some(super::append::membership_of(pdu.content.get())))
+        Ok(Some(membership_of(pdu.content.get())))
     }
 
     async fn standing(&mut self, event: &StoredEvent) -> Result<At> {

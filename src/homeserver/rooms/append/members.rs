@@ -3,11 +3,10 @@
 use matron_storage::Position;
 use ruma::UserId;
 use ruma::events::StateEventType;
-use ruma::events::room::member::MembershipState;
-use serde::Deserialize;
 
 use super::Append;
 use crate::error::Result;
+use crate::rooms::event::membership_of;
 use crate::rooms::summary;
 use crate::rooms::tree::Change;
 use crate::rooms::working::Policy;
@@ -15,23 +14,6 @@ use crate::schema::accounts::{USER_STREAM, UserChange, UserNews};
 use crate::schema::rooms::{MEMBERS, Member, Membership, SERVERS, USER_ROOMS, UserRoom};
 use crate::schema::{EventNum, UserNum};
 use crate::streams::Subject;
-
-#[derive(Deserialize)]
-struct MemberContent {
-    membership: MembershipState,
-}
-
-/// The membership that a member event gives. Anything unknown is no membership, as the rules have it.
-#[must_use]
-pub(crate) fn membership_of(content: &str) -> Membership {
-    match serde_json::from_str::<MemberContent>(content).map(|content| content.membership) {
-        Ok(MembershipState::Join) => Membership::Join,
-        Ok(MembershipState::Invite) => Membership::Invite,
-        Ok(MembershipState::Knock) => Membership::Knock,
-        Ok(MembershipState::Ban) => Membership::Ban,
-        _ => Membership::Leave,
-    }
-}
 
 impl Append<'_> {
     /// Writes what follows from changes of the resolved state.
