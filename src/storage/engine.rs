@@ -13,7 +13,7 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
 use crate::options::{EngineKind, Options};
-use crate::store::Usage;
+use crate::store::{Health, Usage};
 
 /// Whether a read may wait for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,12 +127,12 @@ impl Engine {
         }
     }
 
-    /// Whether work that nobody waits for failed and is not mended.
-    pub fn is_troubled(&self) -> bool {
+    /// What is left of the store where work failed that nobody waits for.
+    pub fn health(&self) -> Health {
         match self {
             #[cfg(feature = "rocks")]
-            Self::Rocks(engine) => engine.is_troubled(),
-            Self::Memory(_) => false,
+            Self::Rocks(engine) => engine.health(),
+            Self::Memory(_) => Health::Ready,
         }
     }
 

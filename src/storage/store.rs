@@ -51,10 +51,11 @@ pub(crate) fn ceiling_row(ceiling: Position) -> Batch {
 pub enum Health {
     /// Reads and writes.
     Ready,
+    /// Reads and writes, though work behind the writes failed that only makes the store smaller and quicker. It is tried
+    /// again by itself.
+    Troubled,
     /// Reads only, until the disk takes writes again.
     ReadOnly,
-    /// Reads, and writes as long as memory and log take them: what moves rows to files behind them failed.
-    Troubled,
 }
 
 /// What the engine uses, and how it does.
@@ -216,13 +217,7 @@ impl Store {
     /// Whether the store takes writes.
     #[must_use]
     pub fn health(&self) -> Health {
-        if !self.shared.writable.load(Ordering::Acquire) {
-            Health::ReadOnly
-        } else if self.shared.engine.is_troubled() {
-            Health::Troubled
-        } else {
-            Health::Ready
-        }
+        if self.shared.writable.load(Ordering::Acquire) { self.shared.engine.health() } else { Health::ReadOnly }
     }
 
     /// What the engine uses.

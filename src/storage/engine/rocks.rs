@@ -18,7 +18,7 @@ use crate::batch::{Batch, Op};
 use crate::count::Count;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
-use crate::store::Usage;
+use crate::store::{Health, Usage};
 
 type Db = rocksdb::DBWithThreadMode<SingleThreaded>;
 
@@ -166,8 +166,8 @@ impl Rocks {
         }
     }
 
-    pub fn is_troubled(&self) -> bool {
-        self.trouble.is_there()
+    pub fn health(&self) -> Health {
+        self.trouble.health()
     }
 
     pub fn checkpoint(&self, folder: &Path) -> Result<()> {
