@@ -26,6 +26,7 @@ pub mod signing;
 pub mod streams;
 pub mod sync;
 pub mod tidy;
+mod turns;
 pub mod unread;
 
 use std::sync::Arc;
