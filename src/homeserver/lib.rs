@@ -13,6 +13,7 @@ pub mod follow;
 pub mod ids;
 pub mod lifecycle;
 pub mod limiter;
+mod locks;
 pub mod media;
 pub mod meters;
 pub mod notices;

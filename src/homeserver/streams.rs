@@ -4,13 +4,14 @@
 //! (so that those who wait are woken). Nobody is called by name: writers announce topics, readers ask or wait.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use matron_storage::{News, Observer, Position, Snapshot, Topic};
 use quick_cache::sync::Cache;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::error::Result;
+use crate::locks::lock;
 use crate::meters::Held;
 use crate::schema::accounts::ERASED;
 use crate::schema::rooms::{MEMBERS, Membership};
@@ -149,10 +150,6 @@ struct Parked {
 
 /// Where the news arrive that [`Streams::serve`] wakes people by.
 pub type NewsReceiver = mpsc::UnboundedReceiver<(Subject, Position)>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Observer for Streams {
     fn committing(&self, news: &[News]) {

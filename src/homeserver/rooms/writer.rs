@@ -2,7 +2,7 @@
 //! throughput grows with its load; a client that hangs up stops nothing halfway, since the writer is a task of its own.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use matron_matrix::digest;
 use matron_matrix::event::Template;
@@ -20,6 +20,7 @@ use super::policy::{Asked, MOST_ASKED, Unsigned};
 use super::upgrade::Upgrade;
 use super::working::Working;
 use crate::error::{Error, Result};
+use crate::locks::lock;
 use crate::meters::Held;
 use crate::schema::rooms::{TRANSACTIONS, Transaction};
 use crate::schema::{DeviceNum, Digest, RoomNum};
@@ -134,10 +135,6 @@ impl Default for Writers {
     fn default() -> Self {
         Self { queues: Mutex::default(), idle: Cache::new(KEPT_ROOMS), nothing: Snapshot::of_nothing() }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writers {
