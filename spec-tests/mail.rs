@@ -1,6 +1,7 @@
-//! An SMTP server of one's own, in memory: it takes every letter and keeps it for the test.
+//! An SMTP server of one's own, in memory: it keeps the letters that it takes for the test.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -40,6 +41,7 @@ pub struct MailServer {
     /// Where it listens.
     pub port: u16,
     letters: Mutex<UnboundedReceiver<Letter>>,
+    refuses: Arc<AtomicBool>,
 }
 
 impl MailServer {
@@ -48,17 +50,23 @@ impl MailServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, receiver) = unbounded_channel();
-        let sender = Arc::new(sender);
+        let refuses: Arc<AtomicBool> = Arc::default();
+        let (sender, refusing) = (Arc::new(sender), Arc::clone(&refuses));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let sender = Arc::clone(&sender);
+                let (sender, refusing) = (Arc::clone(&sender), Arc::clone(&refusing));
                 tokio::spawn(async move {
                     // A client that hangs up has nothing more to say.
-                    let _ = talk(stream, &sender).await;
+                    let _ = talk(stream, &sender, &refusing).await;
                 });
             }
         });
-        Self { port, letters: Mutex::new(receiver) }
+        Self { port, letters: Mutex::new(receiver), refuses }
+    }
+
+    /// From now on it takes no letters, or takes them again.
+    pub fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
     }
 
     /// The next letter.
@@ -71,7 +79,7 @@ impl MailServer {
     }
 }
 
-async fn talk(stream: TcpStream, letters: &UnboundedSender<Letter>) -> std::io::Result<()> {
+async fn talk(stream: TcpStream, letters: &UnboundedSender<Letter>, refuses: &AtomicBool) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     writer.write_all(b"220 here\r\n").await?;
@@ -79,6 +87,7 @@ async fn talk(stream: TcpStream, letters: &UnboundedSender<Letter>) -> std::io::
     while let Some(line) = lines.next_line().await? {
         let answer: &[u8] = match line.get(..4).unwrap_or_default().to_uppercase().as_str() {
             "EHLO" => b"250-here\r\n250 8BITMIME\r\n",
+            "RCPT" if refuses.load(Ordering::Relaxed) => b"451 not now\r\n",
             "RCPT" => {
                 to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 b"250 ok\r\n"

@@ -157,6 +157,30 @@ fn links_are_good_for_their_letter_and_nothing_happens_by_looking() {
 }
 
 #[test]
+fn a_letter_is_sent_before_it_is_promised() {
+    run(async {
+        let mut post = Post::new(&[]).await;
+        let ann = post.server.user("ann").await;
+        let path = "/v3/account/3pid/email/requestToken";
+        let secret = unique("secret");
+        let body = json!({ "client_secret": secret, "email": "ann@trust.example", "send_attempt": 1 });
+        post.mail.refuse(true);
+        post.stranger().post(path, body.clone()).await.refused(502, "M_UNKNOWN");
+        post.mail.refuse(false);
+        // The same attempt is good, since nothing was kept of it; who repeats it meanwhile gets no second letter.
+        let (one, other) = (post.stranger(), post.stranger());
+        let (one, other) = tokio::join!(one.post(path, body.clone()), other.post(path, body));
+        let sid = one.ok()["sid"].as_str().unwrap().to_owned();
+        assert_eq!(other.ok()["sid"], sid.as_str());
+        post.server.restart().await;
+        let _ = post.follow().await;
+        let _ = add(&ann.at(&post.server.url), &secret, &sid).await.ok();
+        let _ = post.ask(path, "bob@trust.example").await;
+        assert_eq!(post.mail.next().await.to, "bob@trust.example");
+    });
+}
+
+#[test]
 fn answers_do_not_say_whether_an_address_is_known() {
     run(async {
         let post = Post::new(&[]).await;

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use spec_tests::User;
+use spec_tests::{User, unique};
 
 use crate::{run, server};
 
@@ -45,6 +45,29 @@ fn keywords_and_senders_single_events_out() {
         let path = format!("/v3/rooms/{room}/send/m.room.message/emote");
         let _ = ann.put(&path, json!({ "msgtype": "m.emote", "body": "waves" })).await.ok();
         assert_eq!(counts(&bob, &room).await.1, json!(2));
+    });
+}
+
+#[test]
+fn who_wants_to_hear_of_everything_hears_of_reactions_from_then_on() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        bob.join(&room).await;
+        let event = ann.say(&room, "hello").await;
+        let react = async |key: &str| {
+            let path = format!("/v3/rooms/{room}/send/m.reaction/{}", unique("t"));
+            let relation = json!({ "rel_type": "m.annotation", "event_id": event, "key": key });
+            let _ = ann.put(&path, json!({ "m.relates_to": relation })).await.ok();
+        };
+        react("early").await;
+        assert_eq!(counts(&bob, &room).await, (json!(1), json!(0)));
+        let here = json!([{ "kind": "event_match", "key": "room_id", "pattern": room }]);
+        let all = json!({ "conditions": here, "actions": ["notify"] });
+        let _ = bob.put("/v3/pushrules/global/override/all", all).await.ok();
+        react("late").await;
+        assert_eq!(counts(&bob, &room).await, (json!(2), json!(0)));
     });
 }
 

@@ -112,7 +112,7 @@ pub struct Accounts {
 impl Accounts {
     /// Needs what lies below: store, streams, ids.
     #[must_use]
-    pub fn new(store: Arc<Store>, streams: Arc<Streams>, ids: Arc<Ids>, clock: Clock, config: Arc<Config>) -> Self {
+    pub fn new((store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>), clock: Clock, config: Arc<Config>) -> Self {
         Self {
             store,
             streams,

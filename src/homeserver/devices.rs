@@ -61,7 +61,7 @@ pub struct Devices {
 impl Devices {
     /// Needs what lies below.
     #[must_use]
-    pub fn new(store: Arc<Store>, streams: Arc<Streams>, ids: Arc<Ids>, clock: Clock, config: Arc<Config>) -> Self {
+    pub fn new((store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>), clock: Clock, config: Arc<Config>) -> Self {
         Self {
             store,
             streams,

@@ -36,9 +36,7 @@ impl Ephemeral {
     /// Needs what lies below, rooms, and accounts (for read markers).
     #[must_use]
     pub fn new(
-        store: Arc<Store>,
-        streams: Arc<Streams>,
-        ids: Arc<Ids>,
+        (store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>),
         clock: Clock,
         rooms: Arc<Rooms>,
         (accounts, config): (Arc<Accounts>, Arc<Config>),

@@ -13,6 +13,7 @@ pub mod follow;
 pub mod ids;
 pub mod lifecycle;
 pub mod limiter;
+mod locks;
 pub mod media;
 pub mod meters;
 pub mod notices;
@@ -26,6 +27,7 @@ pub mod signing;
 pub mod streams;
 pub mod sync;
 pub mod tidy;
+mod turns;
 pub mod unread;
 
 use std::sync::Arc;
@@ -151,21 +153,6 @@ fn open_media(
     Ok(Arc::new(Media::new(store, clock.clone(), config, (pages, bucket), stop.clone(), tasks.clone())?))
 }
 
-/// What finds messages and people.
-fn open_finding(
-    (store, streams, ids): (&Arc<Store>, &Arc<Streams>, &Arc<Ids>),
-    config: &Arc<Config>,
-    accounts: &Arc<Accounts>,
-    rooms: &Arc<Rooms>,
-) -> (Arc<Search>, Arc<Directory>) {
-    let below = || (Arc::clone(config), Arc::clone(accounts), Arc::clone(rooms));
-    let (config, accounts, rooms) = below();
-    let search = Search::new((Arc::clone(store), Arc::clone(ids)), config, accounts, rooms);
-    let (config, accounts, rooms) = below();
-    let streams = (Arc::clone(store), Arc::clone(streams), Arc::clone(ids));
-    (Arc::new(search), Arc::new(Directory::new(streams, config, accounts, rooms)))
-}
-
 /// Runs a worker until the server stops.
 fn work(tasks: &TaskTracker, stop: &CancellationToken, worker: impl Future<Output = ()> + Send + 'static) {
     let stop = stop.clone();
@@ -199,7 +186,7 @@ fn open_servers(config: &Config, key: &Arc<SigningKey>, clock: &Clock) -> Result
 }
 
 fn open_push(
-    (store, streams, ids): (&Arc<Store>, &Arc<Streams>, &Arc<Ids>),
+    ground: (Arc<Store>, Arc<Streams>, Arc<Ids>),
     (clock, config): (&Clock, &Arc<Config>),
     (accounts, rooms, unread): (&Arc<Accounts>, &Arc<Rooms>, Counter),
     mailer: Option<Arc<Mailer>>,
@@ -207,7 +194,7 @@ fn open_push(
 ) -> Result<Arc<Push>> {
     let tls = remote::trust::client(&config.outgoing.authorities)?;
     Ok(Arc::new(Push::new(
-        (Arc::clone(store), Arc::clone(streams), Arc::clone(ids)),
+        ground,
         (clock.clone(), Arc::clone(config)),
         Arc::clone(accounts),
         Arc::clone(rooms),
@@ -235,26 +222,16 @@ impl Homeserver {
         streams.begin(&store.snapshot()).await?;
         check_owner(&store, &config).await?;
         let ids = Arc::new(Ids::open(Arc::clone(&store)).await?);
-        let accounts = Arc::new(Accounts::new(
-            Arc::clone(&store),
-            Arc::clone(&streams),
-            Arc::clone(&ids),
-            clock.clone(),
-            Arc::clone(&config),
-        ));
+        // What nearly every owner stands on.
+        let ground = || (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids));
+        let accounts = Arc::new(Accounts::new(ground(), clock.clone(), Arc::clone(&config)));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         index_special_rules(&accounts, &tasks).await?;
-        let devices = Arc::new(Devices::new(
-            Arc::clone(&store),
-            Arc::clone(&streams),
-            Arc::clone(&ids),
-            clock.clone(),
-            Arc::clone(&config),
-        ));
+        let devices = Arc::new(Devices::new(ground(), clock.clone(), Arc::clone(&config)));
         let key = SigningKey::open(&store).await?;
         let servers = open_servers(&config, &key, &clock)?;
         let rooms = Arc::new(Rooms::new(
-            (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
+            ground(),
             clock.clone(),
             Arc::clone(&config),
             (key, servers),
@@ -265,9 +242,7 @@ impl Homeserver {
         rooms.resume_upgrades().await?;
         let reports = Arc::new(Reports::new(Arc::clone(&store), Arc::clone(&ids), clock.clone(), Arc::clone(&rooms)));
         let ephemeral = Arc::new(Ephemeral::new(
-            Arc::clone(&store),
-            Arc::clone(&streams),
-            Arc::clone(&ids),
+            ground(),
             clock.clone(),
             Arc::clone(&rooms),
             (Arc::clone(&accounts), Arc::clone(&config)),
@@ -275,7 +250,7 @@ impl Homeserver {
         let media = open_media(&store, &clock, &config, &stop, &tasks)?;
         let unread = Counter::new(Arc::clone(&accounts), Arc::clone(&rooms), Arc::clone(&ids));
         let sync = Arc::new(Sync::new(
-            (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids)),
+            ground(),
             Arc::clone(&accounts),
             Arc::clone(&rooms),
             Arc::clone(&ephemeral),
@@ -283,8 +258,15 @@ impl Homeserver {
         ));
         let mailer = open_mailer(&config)?;
         let owners = (&accounts, &rooms, unread);
-        let push = open_push((&store, &streams, &ids), (&clock, &config), owners, mailer.clone(), &stop)?;
-        let (search, directory) = open_finding((&store, &streams, &ids), &config, &accounts, &rooms);
+        let push = open_push(ground(), (&clock, &config), owners, mailer.clone(), &stop)?;
+        let search = Arc::new(Search::new(
+            (Arc::clone(&store), Arc::clone(&ids)),
+            Arc::clone(&config),
+            Arc::clone(&accounts),
+            Arc::clone(&rooms),
+        ));
+        let directory =
+            Arc::new(Directory::new(ground(), Arc::clone(&config), Arc::clone(&accounts), Arc::clone(&rooms)));
         let lifecycle = Arc::new(Lifecycle::new(
             Arc::clone(&store),
             Arc::clone(&ids),

@@ -20,6 +20,7 @@ use crate::meters::{Held, LogIns};
 use crate::push::Push;
 use crate::remote::mail::Mailer;
 use crate::rooms::Rooms;
+use crate::turns::Turns;
 
 mod addresses;
 mod authorize;
@@ -53,6 +54,8 @@ pub struct Lifecycle {
     push: Arc<Push>,
     mailer: Option<Arc<Mailer>>,
     letter_limits: validate::Limits,
+    /// Whoever sends a letter has its turn; who asks for the same one waits for what comes of it.
+    letter_turns: Turns,
     tasks: TaskTracker,
     stop: CancellationToken,
     interactive: interactive::Interactive,
@@ -112,6 +115,7 @@ impl Lifecycle {
             push,
             mailer,
             letter_limits: validate::Limits::default(),
+            letter_turns: Turns::new(),
             tasks,
             stop,
             interactive,

@@ -10,7 +10,6 @@ mod preview;
 mod rows;
 mod sweep;
 mod thumbnail;
-mod turns;
 mod upload;
 
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use crate::error::Result;
 use crate::meters;
 use crate::remote::http::Client;
 use crate::schema::media::{Content, Medium};
+use crate::turns::Turns;
 
 pub use administration::Listed;
 pub use download::{Asker, Found};
@@ -37,7 +37,6 @@ pub use thumbnail::{Served, Wanted};
 pub use upload::Told;
 
 use files::Files;
-use turns::Turns;
 
 /// The most pictures that are decoded at once, whatever the machine has.
 const MAX_PAINTERS: usize = 4;

@@ -106,11 +106,11 @@ impl Default for Push {
 /// Of e-mail.
 #[derive(Debug, Default)]
 pub struct Letters {
-    /// Letters that are on their way or wait to be tried again.
+    /// Letters that are on their way.
     pub waiting: Level,
     /// Letters that the SMTP server took.
     pub sent: Count,
-    /// Tries that it did not take.
+    /// Letters that it did not take.
     pub failed: Count,
 }
 

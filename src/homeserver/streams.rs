@@ -4,13 +4,14 @@
 //! (so that those who wait are woken). Nobody is called by name: writers announce topics, readers ask or wait.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use matron_storage::{News, Observer, Position, Snapshot};
 use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, watch};
 
 use crate::error::Result;
+use crate::locks::lock;
 use crate::meters::Held;
 use crate::schema::accounts::ERASED;
 use crate::schema::rooms::{MEMBERS, Membership};
@@ -66,10 +67,6 @@ pub struct Streams {
     /// Up to where something happened that followers look at.
     grown: watch::Sender<Position>,
     boot: u32,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Observer for Streams {

@@ -30,9 +30,8 @@ pub fn why_not_ready(homeserver: &Homeserver) -> Option<&'static str> {
         return Some("stopping");
     }
     match homeserver.store.health() {
-        Health::Ready => None,
+        Health::Ready | Health::Troubled => None,
         Health::ReadOnly => Some("the store takes no writes: is the disk full?"),
-        Health::Troubled => Some("the store cannot move rows to files: is the disk full? Soon it takes no writes"),
     }
 }
 

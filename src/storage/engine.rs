@@ -49,6 +49,18 @@ pub(crate) struct Page<T> {
     pub last: Vec<u8>,
 }
 
+/// Whether the store can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Reads and writes.
+    Ready,
+    /// Reads and writes, though work behind the writes failed that only makes the store smaller and quicker. It is tried
+    /// again by itself.
+    Troubled,
+    /// Reads only, until the disk takes writes again.
+    ReadOnly,
+}
+
 /// What the engine uses, and how it does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -145,12 +157,12 @@ impl Engine {
         }
     }
 
-    /// Whether work that nobody waits for failed and is not mended.
-    pub fn is_troubled(&self) -> bool {
+    /// What is left of the store where work failed that nobody waits for.
+    pub fn health(&self) -> Health {
         match self {
             #[cfg(feature = "rocks")]
-            Self::Rocks(engine) => engine.is_troubled(),
-            Self::Memory(_) => false,
+            Self::Rocks(engine) => engine.health(),
+            Self::Memory(_) => Health::Ready,
         }
     }
 

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoint;
 use crate::committer::{Committed, Committer, Job, Observer, RESERVE, Shared};
-use crate::engine::{Engine, Usage};
+use crate::engine::{Engine, Health, Usage};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::keyspace::Family;
@@ -25,17 +25,6 @@ use crate::{Position, Snapshot};
 /// A store that was brought back begins this far above the positions of its backup: more than any server gives in the
 /// time between a backup and its use.
 const RENEWAL: u64 = 1 << 40;
-
-/// Whether the store can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
-    /// Reads and writes.
-    Ready,
-    /// Reads only, until the disk takes writes again.
-    ReadOnly,
-    /// Reads, and writes as long as memory and log take them: what moves rows to files behind them failed.
-    Troubled,
-}
 
 /// An open store. Dropping it writes what waits and closes the engine.
 pub struct Store {
@@ -171,13 +160,7 @@ impl Store {
     /// Whether the store takes writes.
     #[must_use]
     pub fn health(&self) -> Health {
-        if !self.shared.writable.load(Ordering::Acquire) {
-            Health::ReadOnly
-        } else if self.shared.engine.is_troubled() {
-            Health::Troubled
-        } else {
-            Health::Ready
-        }
+        if self.shared.writable.load(Ordering::Acquire) { self.shared.engine.health() } else { Health::ReadOnly }
     }
 
     /// What the engine uses.

@@ -107,7 +107,7 @@ async fn letter(
         send_attempt: body.send_attempt.into(),
         address: client.address,
     };
-    let id = homeserver.lifecycle.request_letter(&request).await?;
+    let id = homeserver.lifecycle.request_letter(request).await?;
     Ok(SessionId::parse(id).map_err(Error::internal)?)
 }
 

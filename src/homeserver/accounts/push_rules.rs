@@ -88,7 +88,7 @@ impl Accounts {
         after: Option<&str>,
         before: Option<&str>,
     ) -> Result<()> {
-        let rule = checked(rule)?;
+        check(&rule)?;
         self.change_rules(session, |ruleset| insert(ruleset, rule.clone(), after, before)).await
     }
 
@@ -126,7 +126,8 @@ impl Accounts {
         .await
     }
 
-    /// Sets the actions of a push rule, be it a default rule or the user's own.
+    /// Sets the actions of a push rule, be it a default rule or the user's own. Those that mean nothing here, or nothing any
+    /// more ("Historical Actions"), are kept for clients that look for what they wrote, and do nothing.
     ///
     /// # Errors
     /// `M_NOT_FOUND` where there is none, `M_INVALID_PARAM` where the actions are too many.
@@ -138,7 +139,7 @@ impl Accounts {
         actions: Vec<Action>,
     ) -> Result<()> {
         known(kind)?;
-        let actions = checked_actions(actions)?;
+        check_parts(&actions)?;
         self.change_rules(session, |ruleset| {
             ruleset.set_actions(kind.clone(), rule_id, actions.clone()).map_err(|_| no_such_rule().into())
         })
@@ -203,35 +204,24 @@ fn insert(ruleset: &mut Ruleset, rule: NewPushRule, after: Option<&str>, before:
     Ok(())
 }
 
-/// Bounds a rule, and takes out of it what is history.
-fn checked(mut rule: NewPushRule) -> Result<NewPushRule> {
+/// Whether a rule is within bounds.
+fn check(rule: &NewPushRule) -> Result<()> {
     if rule.rule_id().is_empty() || rule.rule_id().len() > MAX_NAME_BYTES {
         return Err(MatrixError::invalid_param("a rule id has 1 to 255 bytes").into());
     }
-    let actions = match &mut rule {
+    let actions = match rule {
         NewPushRule::Override(rule) | NewPushRule::Underride(rule) => {
             check_conditions(&rule.conditions)?;
-            &mut rule.actions
+            &rule.actions
         }
         NewPushRule::Content(rule) => {
             check_pattern(&rule.pattern)?;
-            &mut rule.actions
+            &rule.actions
         }
-        NewPushRule::Room(rule) => &mut rule.actions,
-        NewPushRule::Sender(rule) => &mut rule.actions,
+        NewPushRule::Room(rule) => &rule.actions,
+        NewPushRule::Sender(rule) => &rule.actions,
     };
-    *actions = checked_actions(std::mem::take(actions))?;
-    Ok(rule)
-}
-
-/// "Historical Actions": `dont_notify` and `coalesce` are to be ignored.
-fn checked_actions(mut actions: Vec<Action>) -> Result<Vec<Action>> {
-    let is_history = |action: &Action| {
-        serde_json::to_value(action).is_ok_and(|action| action == "dont_notify" || action == "coalesce")
-    };
-    actions.retain(|action| !is_history(action));
-    check_parts(&actions)?;
-    Ok(actions)
+    check_parts(actions)
 }
 
 fn check_conditions(conditions: &[PushCondition]) -> Result<()> {

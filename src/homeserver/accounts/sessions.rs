@@ -1,10 +1,11 @@
 //! Sessions in memory: what a token stands for, until it is revoked.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use quick_cache::sync::Cache;
 
 use super::Session;
+use crate::locks::lock;
 use crate::meters::Held;
 use crate::schema::{Digest, UserNum};
 
@@ -46,11 +47,11 @@ impl Sessions {
 
     /// To be taken before the snapshot that is read from.
     pub(super) fn round(&self) -> Round {
-        Round(*self.round.lock().unwrap_or_else(PoisonError::into_inner))
+        Round(*lock(&self.round))
     }
 
     pub(super) fn remember(&self, read_in: Round, token: Digest, access: Access) {
-        let round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let round = lock(&self.round);
         if *round == read_in.0 {
             self.known.insert(token, access);
         }
@@ -58,7 +59,7 @@ impl Sessions {
 
     /// Forgets tokens: after the commit that revoked them, before it is answered.
     pub(super) fn forget(&self, tokens: &[Digest]) {
-        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut round = lock(&self.round);
         *round += 1;
         for token in tokens {
             self.known.remove(token);
@@ -67,7 +68,7 @@ impl Sessions {
 
     /// Forgets what is known of a user whose account changed.
     pub(super) fn forget_user(&self, user: UserNum) {
-        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut round = lock(&self.round);
         *round += 1;
         self.known.retain(|_, access| access.session.user != user);
     }

@@ -75,8 +75,8 @@ impl World {
         let store = Arc::new(Store::open(&Options::memory(), Arc::<Streams>::clone(&streams)).unwrap());
         let ids = Arc::new(Ids::open(Arc::clone(&store)).await.unwrap());
         let config = Arc::new(Config::named(ruma::OwnedServerName::try_from("x").unwrap()));
-        let devices =
-            Devices::new(Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids), Clock::by(|| 1_000), config);
+        let ground = (Arc::clone(&store), Arc::clone(&streams), Arc::clone(&ids));
+        let devices = Devices::new(ground, Clock::by(|| 1_000), config);
         Self { store, streams, ids, devices: Arc::new(devices) }
     }
 

@@ -4,7 +4,7 @@
 //! next number of one counter, so that a sync knows by one number what its client has seen.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use matron_matrix::Error as MatrixError;
@@ -16,6 +16,7 @@ use self::book::{Book, State};
 use super::Ephemeral;
 use crate::accounts::Session;
 use crate::error::Result;
+use crate::locks::lock;
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
@@ -49,10 +50,6 @@ pub(super) struct Presence {
     untold: Mutex<HashSet<UserNum>>,
     /// Something changed, or is due sooner than before.
     news: Notify,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Presence {

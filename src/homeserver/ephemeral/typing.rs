@@ -4,7 +4,7 @@
 //! seen. Notices end by themselves: readers look at the time, and one timer for all of them wakes those who wait.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use ruma::{OwnedUserId, RoomId};
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::Ephemeral;
 use crate::accounts::Session;
 use crate::error::Result;
+use crate::locks::lock;
 use crate::schema::RoomNum;
 use crate::streams::Subject;
 
@@ -56,7 +57,7 @@ pub(super) struct Typing {
 
 impl Typing {
     fn lock(&self) -> MutexGuard<'_, Notices> {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.notices)
     }
 }
 

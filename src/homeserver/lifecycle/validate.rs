@@ -2,6 +2,7 @@
 //! `email/requestToken` endpoints.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -114,7 +115,7 @@ impl Lifecycle {
     ///
     /// # Errors
     /// `M_THREEPID_MEDIUM_NOT_SUPPORTED` where nothing does.
-    pub(super) fn mailer(&self) -> Result<&std::sync::Arc<Mailer>> {
+    pub(super) fn mailer(&self) -> Result<&Arc<Mailer>> {
         let none = || MatrixError::threepid_medium_not_supported("this server sends no e-mail");
         Ok(self.mailer.as_ref().ok_or_else(none)?)
     }
@@ -124,9 +125,10 @@ impl Lifecycle {
     ///
     /// # Errors
     /// `M_THREEPID_MEDIUM_NOT_SUPPORTED` where no e-mail is sent, `M_INVALID_PARAM` for what is no address,
-    /// `M_LIMIT_EXCEEDED`; where the configuration wants it, `M_THREEPID_IN_USE` and `M_THREEPID_NOT_FOUND`.
-    pub async fn request_letter(&self, request: &LetterRequest) -> Result<String> {
-        let mailer = self.mailer()?;
+    /// `M_LIMIT_EXCEEDED`, [`Error::Upstream`] where the letter cannot be sent; where the configuration wants it,
+    /// `M_THREEPID_IN_USE` and `M_THREEPID_NOT_FOUND`.
+    pub async fn request_letter(self: &Arc<Self>, request: LetterRequest) -> Result<String> {
+        self.mailer()?;
         let address = mail::address(&request.email);
         let address = address.ok_or_else(|| MatrixError::invalid_param("this is no e-mail address"))?;
         let owner = self.accounts.email_owner(&address).await?;
@@ -137,61 +139,82 @@ impl Lifecycle {
                 None => MatrixError::threepid_not_found("nobody has this address").into(),
             });
         }
-        let secret = digest::of(request.client_secret.as_bytes());
+        let lifecycle = Arc::clone(self);
+        // A client that hangs up does not leave a letter behind of which nothing is kept.
+        let sent = self.tasks.spawn(async move { lifecycle.send_letter(&request, address, owner.as_ref()).await });
+        sent.await.map_err(Error::internal)?
+    }
+
+    /// Sends a letter, unless that was done; the id.
+    async fn send_letter(
+        &self,
+        request: &LetterRequest,
+        address: String,
+        owner: Option<&OwnedUserId>,
+    ) -> Result<String> {
+        let client_secret = digest::of(request.client_secret.as_bytes());
+        let asker = asker(request.purpose, &address, &client_secret);
+        let _turn = self.letter_turns.take(&asker).await;
+        let now = self.clock.millis();
+        if let Some((key, known)) = self.asked(&self.store.snapshot(), &asker).await?
+            && known.expires > now
+            && request.send_attempt <= known.send_attempt
+        {
+            return Ok(URL_SAFE_NO_PAD.encode(key));
+        }
+        self.limit(&address, request.address, now)?;
+        let key: ValidationKey = rand::random();
+        let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        self.post(&self.letter(request.purpose, &address, owner, (&key, &token))).await?;
+        let validation = Validation {
+            purpose: request.purpose,
+            address,
+            client_secret,
+            token: digest::of(token.as_bytes()),
+            send_attempt: request.send_attempt,
+            expires: now.saturating_add(LIFETIME),
+            validated: None,
+        };
+        // Not before: whatever ends the server meanwhile, a client that asks again is sent a letter.
+        self.put_validation(&asker, key, &validation).await?;
+        Ok(URL_SAFE_NO_PAD.encode(key))
+    }
+
+    /// What a client asked for before.
+    async fn asked(&self, snapshot: &Snapshot, asker: &Digest) -> Result<Option<(ValidationKey, Validation)>> {
+        let Some(key) = snapshot.get(&VALIDATION_OF, asker).await? else { return Ok(None) };
+        Ok(snapshot.get(&VALIDATIONS, &key).await?.map(|validation| (key, validation)))
+    }
+
+    /// Gives a letter to the SMTP server.
+    async fn post(&self, letter: &Letter) -> Result<()> {
+        let mailer = self.mailer()?;
+        let sent = tokio::select! {
+            sent = mailer.send(letter) => sent,
+            () = self.stop.cancelled() => Err(Error::internal("the server stops")),
+        };
+        sent.map_err(|error| {
+            tracing::error!(%error, "a letter could not be sent");
+            Error::Upstream(MatrixError::unknown("the e-mail could not be sent; try again later"))
+        })
+    }
+
+    /// Keeps what a letter is good for. What was sent before is good for nothing any more.
+    async fn put_validation(&self, asker: &Digest, key: ValidationKey, validation: &Validation) -> Result<()> {
         for _ in 0..TRIES {
             let snapshot = self.store.snapshot();
-            let asker = asker(request.purpose, &address, &secret);
-            let known = match snapshot.get(&VALIDATION_OF, &asker).await? {
-                Some(key) => snapshot.get(&VALIDATIONS, &key).await?.map(|validation| (key, validation)),
-                None => None,
-            };
-            let now = self.clock.millis();
-            if let Some((key, known)) = &known
-                && known.expires > now
-                && request.send_attempt <= known.send_attempt
-            {
-                return Ok(URL_SAFE_NO_PAD.encode(key));
-            }
             let mut batch = Batch::new();
-            self.sweep(&mut batch, &snapshot, now).await?;
-            if let Some((key, known)) = &known {
-                batch.expect_value(&VALIDATIONS, key, known);
-                delete(&mut batch, *key, known);
+            self.sweep(&mut batch, &snapshot, self.clock.millis()).await?;
+            if let Some((old, known)) = self.asked(&snapshot, asker).await? {
+                batch.expect_value(&VALIDATIONS, &old, &known);
+                delete(&mut batch, old, &known);
             }
-            let key: ValidationKey = rand::random();
-            let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-            let validation = Validation {
-                purpose: request.purpose,
-                address: address.clone(),
-                client_secret: secret,
-                token: digest::of(token.as_bytes()),
-                send_attempt: request.send_attempt,
-                expires: now.saturating_add(LIFETIME),
-                validated: None,
-            };
-            // What was sent before is good for nothing any more; a link that can do nothing is not sent at all.
-            batch.put(&VALIDATIONS, &key, &validation);
+            batch.put(&VALIDATIONS, &key, validation);
             batch.put(&VALIDATION_ENDS, &(validation.expires, key), &());
-            batch.put(&VALIDATION_OF, &asker, &key);
-            self.limit(&address, request.address, now)?;
+            batch.put(&VALIDATION_OF, asker, &key);
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                done => {
-                    done?;
-                    let letter = self.letter(request.purpose, &address, owner.as_ref(), (&key, &token));
-                    let mailer = std::sync::Arc::clone(mailer);
-                    let stop = self.stop.clone();
-                    // Not waited for: the time would say whether the address is known.
-                    self.tasks.spawn(async move {
-                        tokio::select! {
-                            sent = mailer.send_surely(&letter) => if let Err(error) = sent {
-                                tracing::error!(%error, "a letter could not be sent");
-                            },
-                            () = stop.cancelled() => {}
-                        }
-                    });
-                    return Ok(URL_SAFE_NO_PAD.encode(key));
-                }
+                done => return done.map(|_| ()).map_err(Into::into),
             }
         }
         Err(Error::internal("a validation changes all the time"))

@@ -1,7 +1,7 @@
 //! What is to be pushed: a short queue per pusher, so that a slow gateway keeps its own pushes waiting and nobody else's.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use matron_storage::{Batch, Position};
@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::pace::Pace;
 use super::told::Told;
+use crate::locks::lock;
 use crate::schema::push::{Pusher, PusherKey, WAITING, Waiting};
 use crate::schema::{EventNum, RoomNum, UserNum};
 
@@ -97,10 +98,6 @@ pub(super) struct Desk {
     gateways: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// Of e-mail pushers: when they told last.
     paces: Mutex<HashMap<Name, Pace>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Desk {

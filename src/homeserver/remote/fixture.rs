@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +15,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::dns::{Dns, Service};
+use crate::locks::lock;
 
 /// A request as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Far {
 
     /// What came since this was asked last.
     pub fn came(&self) -> Vec<Came> {
-        std::mem::take(&mut *self.came.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.came))
     }
 }
 
@@ -91,7 +92,7 @@ async fn serve(
     loop {
         if let Some((came, length)) = read(&text, greeted.clone()) {
             text.drain(..length);
-            noted.lock().unwrap_or_else(PoisonError::into_inner).push(came.clone());
+            lock(noted).push(came.clone());
             if came.body.contains("slow") {
                 drop(held.read().await);
             }

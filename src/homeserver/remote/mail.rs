@@ -18,8 +18,6 @@ use crate::meters::Letters;
 const STEP_WITHIN: Duration = Duration::from_secs(20);
 /// How many letters are sent at a time.
 const AT_ONCE: usize = 4;
-/// When a letter that did not go out is tried again.
-const AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(5), Duration::from_mins(1), Duration::from_mins(10)];
 /// The longest address that SMTP has room for, in bytes.
 const LONGEST: usize = 254;
 
@@ -99,32 +97,12 @@ impl Mailer {
         })
     }
 
-    /// Sends a letter once.
+    /// Sends a letter.
     ///
     /// # Errors
     /// It cannot be written, or the SMTP server does not take it.
     pub async fn send(&self, letter: &Letter) -> Result<()> {
         let _waiting = self.letters.waiting.enter();
-        self.try_to_send(letter).await
-    }
-
-    /// Sends a letter, and tries again for some minutes where that fails.
-    ///
-    /// # Errors
-    /// As [`Self::send`], the last time.
-    pub async fn send_surely(&self, letter: &Letter) -> Result<()> {
-        let _waiting = self.letters.waiting.enter();
-        for wait in AGAIN_AFTER {
-            match self.try_to_send(letter).await {
-                Ok(()) => return Ok(()),
-                Err(error) => tracing::warn!(%error, "the SMTP server does not take a letter; it is tried again"),
-            }
-            tokio::time::sleep(wait).await;
-        }
-        self.try_to_send(letter).await
-    }
-
-    async fn try_to_send(&self, letter: &Letter) -> Result<()> {
         let message = self.message(letter)?;
         let _permit = self.at_once.acquire().await.map_err(Error::internal)?;
         let sent = self.transport.send(message).await;

@@ -2,7 +2,7 @@
 //! throughput grows with its load; a client that hangs up stops nothing halfway, since the writer is a task of its own.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use matron_matrix::policy::PolicyServer;
 use matron_storage::{Batch, Position, Snapshot};
@@ -18,6 +18,7 @@ use super::intent::{Intent, Refused, Sent};
 use super::policy::{MOST_ASKED, Unsigned};
 use super::working::Working;
 use crate::error::{Error, Result};
+use crate::locks::lock;
 use crate::meters::Held;
 use crate::schema::RoomNum;
 use crate::schema::rooms::{TRANSACTIONS, Transaction};
@@ -76,10 +77,6 @@ impl Default for Writers {
     fn default() -> Self {
         Self { queues: Mutex::default(), idle: Cache::new(KEPT_ROOMS), nothing: Snapshot::of_nothing() }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writers {

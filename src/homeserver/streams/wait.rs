@@ -6,8 +6,9 @@ use std::sync::Arc;
 use matron_storage::{Position, Snapshot};
 use tokio::sync::{Notify, mpsc};
 
-use super::{Streams, Subject, lock};
+use super::{Streams, Subject};
 use crate::error::Result;
+use crate::locks::lock;
 use crate::schema::{RoomNum, UserNum};
 
 /// A user who waits, maybe in several requests.

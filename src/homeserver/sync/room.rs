@@ -1,7 +1,7 @@
 //! One room between two positions: the core of every sync. What changed in its timeline and state, for one reader.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use matron_matrix::client_event::only_fields;
 use matron_matrix::splice::List;
@@ -12,6 +12,7 @@ use ruma::UserId;
 use super::answer::Timeline;
 use super::filter::SyncFilter;
 use crate::error::Result;
+use crate::locks::lock;
 use crate::meters::Held;
 use crate::rooms::history::{Between, wanted};
 use crate::rooms::tree::{Change, EMPTY, diff};
@@ -47,7 +48,7 @@ impl SentMembers {
             self.0.insert((device, room), Arc::clone(&fresh));
             fresh
         });
-        let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = lock(&sent);
         users.into_iter().filter(|user| sent.insert(*user)).collect()
     }
 }

@@ -146,7 +146,14 @@ fn some_actions() -> impl Strategy<Value = Vec<Action>> {
         vec![Action::Notify, highlight.clone()],
         vec![highlight],
         vec![Action::Notify, no_highlight],
+        vec![Action::Notify, historical()],
+        vec![historical()],
     ])
+}
+
+/// "Historical Actions": clients of old set them, and they do nothing.
+fn historical() -> Action {
+    serde_json::from_str(r#""dont_notify""#).unwrap()
 }
 
 /// Rules that ask for a room at most: `(kind, room, actions, enabled)`.
@@ -332,6 +339,12 @@ fn plain_members_get_what_the_default_rules_say() {
 fn ones_own_events_never_notify() {
     let event = json!({"type": "m.room.message", "sender": me(), "content": {"body": "me myself"}});
     assert_eq!(outcome(&Ruleset::server_default(me()), &event.to_string(), &context(2, true)), Outcome::default());
+}
+
+#[test]
+fn historical_actions_do_nothing() {
+    assert_eq!(Outcome::of(&[historical()]), Outcome::of(&[]));
+    assert_eq!(Outcome::of(&[Action::Notify, historical()]), Outcome::of(&[Action::Notify]));
 }
 
 #[test]

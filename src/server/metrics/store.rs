@@ -16,10 +16,12 @@ pub struct Collect(pub Arc<Store>);
 impl Collector for Collect {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (store, mut sheet) = (&self.0, Sheet(encoder));
+        let health = store.health();
+        sheet.gauge("store_ready", "Whether the store takes writes", u64::from(health != Health::ReadOnly))?;
         sheet.gauge(
-            "store_ready",
-            "Whether the store works, and takes writes",
-            u64::from(store.health() == Health::Ready),
+            "store_troubled",
+            "Whether work behind the writes failed and is not mended",
+            u64::from(health != Health::Ready),
         )?;
         sheet.gauge("store_queued_batches", "Batches that wait to be committed", store.queued())?;
         sheet.gauge("store_position", "The newest position", store.snapshot().position().get())?;

@@ -14,7 +14,7 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{BottommostLevelCompaction, CompactOptions, ErrorKind, SingleThreaded, WriteBatch, WriteOptions};
 pub(crate) use view::{RocksCursor, RocksSnapshot};
 
-use super::Usage;
+use super::{Health, Usage};
 use crate::batch::{Batch, Op};
 use crate::count::Count;
 use crate::error::{Error, Result};
@@ -166,8 +166,8 @@ impl Rocks {
         }
     }
 
-    pub fn is_troubled(&self) -> bool {
-        self.trouble.is_there()
+    pub fn health(&self) -> Health {
+        self.trouble.health()
     }
 
     pub fn checkpoint(&self, folder: &Path) -> Result<()> {

@@ -84,13 +84,18 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn rules_are_bounded_and_lose_what_is_history() {
+async fn rules_are_bounded_and_keep_what_is_history() {
     let server = Fixture::new().await;
     let alice = server.user("alice").await;
-    let actions: Vec<Action> =
-        serde_json::from_str(r#"["dont_notify","coalesce",{"set_tweak":"x","value":1}]"#).unwrap();
-    server.set_push_rule_actions(&alice, &RuleKind::Underride, ".m.rule.call", actions).await.unwrap();
-    assert_eq!(server.push_rule(&alice, &RuleKind::Underride, ".m.rule.call").await.unwrap().actions().len(), 1);
+    let written = r#"["dont_notify","coalesce",{"set_tweak":"x","value":1}]"#;
+    let actions: Vec<Action> = serde_json::from_str(written).unwrap();
+    server.set_push_rule_actions(&alice, &RuleKind::Underride, ".m.rule.call", actions.clone()).await.unwrap();
+    let own = NewPushRule::Content(NewPatternedPushRule::new("own".to_owned(), "cake".to_owned(), actions));
+    server.set_push_rule(&alice, own, None, None).await.unwrap();
+    for (kind, id) in [(RuleKind::Underride, ".m.rule.call"), (RuleKind::Content, "own")] {
+        let rule = server.push_rule(&alice, &kind, id).await.unwrap();
+        assert_eq!(serde_json::to_string(rule.actions()).unwrap(), written);
+    }
     let long = NewPushRule::Content(NewPatternedPushRule::new("a".to_owned(), "?".repeat(256), vec![]));
     assert_eq!(refusal(server.set_push_rule(&alice, long, None, None).await), "M_INVALID_PARAM");
     let many = vec![Action::Notify; 33];

@@ -48,10 +48,10 @@ impl std::fmt::Debug for RocksSnapshot {
     }
 }
 
-/// A read that needs the disk though it was confined to memory is no error.
-fn unless_not_cached<T>(result: Result<T, rocksdb::Error>) -> Result<Read<T>> {
-    match result {
-        Ok(value) => Ok(Read::Done(value)),
+/// What `read` makes of what was found. A read that needs the disk though it was confined to memory is no error.
+fn unless_not_cached<F, T>(found: Result<F, rocksdb::Error>, read: impl FnOnce(F) -> T) -> Result<Read<T>> {
+    match found {
+        Ok(found) => Ok(Read::Done(read(found))),
         Err(error) if error.kind() == ErrorKind::Incomplete => Ok(Read::NotCached),
         Err(error) => Err(engine_error(&error)),
     }
@@ -99,11 +99,7 @@ impl RocksSnapshot {
     ) -> Result<Read<T>> {
         let family = handle(self.db(), family)?;
         let found = self.with_options(reach, |options| self.db().get_pinned_cf_opt(family, key, options));
-        let found = unless_not_cached(found)?;
-        Ok(match found {
-            Read::Done(value) => Read::Done(read(value.as_deref())),
-            Read::NotCached => Read::NotCached,
-        })
+        unless_not_cached(found, |value| read(value.as_deref()))
     }
 
     pub fn get_many<T>(
@@ -118,8 +114,8 @@ impl RocksSnapshot {
             self.with_options(reach, |options| self.db().batched_multi_get_cf_opt(family, keys, false, options));
         let mut values = Vec::with_capacity(keys.len());
         for value in found {
-            match unless_not_cached(value)? {
-                Read::Done(value) => values.push(read(value.as_deref())),
+            match unless_not_cached(value, |value| read(value.as_deref()))? {
+                Read::Done(value) => values.push(value),
                 Read::NotCached => return Ok(Read::NotCached),
             }
         }
@@ -175,10 +171,7 @@ fn walk<T>(
             iterator.next();
         }
     }
-    match unless_not_cached(iterator.status())? {
-        Read::Done(()) => Ok(Read::Done(page)),
-        Read::NotCached => Ok(Read::NotCached),
-    }
+    unless_not_cached(iterator.status(), |()| page)
 }
 
 /// An iterator over a whole family that is used for many short walks: to make one costs more than most walks.
