@@ -5,11 +5,18 @@ use ruma::CanonicalJsonValue;
 
 use crate::{Error, Result};
 
+#[cfg(test)]
+mod tests;
+
 /// The largest event, signatures included.
 pub const MAX_EVENT_BYTES: usize = 65_536;
 
 /// The deepest nesting of arrays and objects that is taken from outside.
 pub const MAX_DEPTH: usize = 100;
+
+/// How names begin that `serde_json` keeps for itself: where one stands first in an object, the text beside it is read
+/// as JSON in the object's place. That hides how deep it is; and once it is sorted, an object is read otherwise.
+const RESERVED: &[u8] = b"$serde_json::private::";
 
 /// Parses a JSON object from outside: canonical numbers only, bounded depth.
 ///
@@ -37,7 +44,7 @@ pub fn object(value: serde_json::Value) -> Result<CanonicalJsonObject> {
     }
 }
 
-/// Refuses JSON that nests deeper than [`MAX_DEPTH`], without recursion.
+/// Refuses JSON that nests deeper than [`MAX_DEPTH`], without recursion, and names by which it could hide its depth.
 ///
 /// # Errors
 /// `M_BAD_JSON`.
@@ -47,7 +54,13 @@ pub fn check_depth(bytes: &[u8]) -> Result<()> {
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
-            b'"' => at = after_text(bytes, at),
+            b'"' => {
+                let end = after_text(bytes, at);
+                if is_reserved(bytes.get(at..end).unwrap_or_default()) && names_something(bytes, end) {
+                    return Err(Error::bad_json("no name may begin with `$serde_json::private::`"));
+                }
+                at = end;
+            }
             b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -71,6 +84,29 @@ fn after_text(bytes: &[u8], mut at: usize) -> usize {
         at += 2;
     }
     bytes.len()
+}
+
+/// Whether a string, without its first quote, begins as [`RESERVED`] does, however that is written.
+fn is_reserved(mut text: &[u8]) -> bool {
+    RESERVED.iter().all(|wanted| {
+        let (found, rest) = match text {
+            [b'\\', b'u', b'0', b'0', high, low, rest @ ..] => (from_hex(*high, *low), rest),
+            [found, rest @ ..] => (Some(*found), rest),
+            [] => return false,
+        };
+        text = rest;
+        found == Some(*wanted)
+    })
+}
+
+fn from_hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |sign: u8| char::from(sign).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+/// Whether a string that ends here is a member's name.
+fn names_something(bytes: &[u8], end: usize) -> bool {
+    bytes.get(end..).is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b':'))
 }
 
 /// An object's canonical form.

@@ -180,4 +180,18 @@ macro_rules! value_as_key {
     )*};
 }
 
-value_as_key!(u8, u16, u32, u64, i64, Position, [u8; 16], [u8; 32]);
+value_as_key!(u8, u16, u32, u64, i64, [u8; 16], [u8; 32]);
+
+/// As a field, since its number may not be given yet where it is read.
+impl Value for Position {
+    fn encode(&self, out: &mut Encoder) {
+        Field::put(self, out);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut reader = Reader::new(bytes);
+        let value = <Self as Field>::get(&mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+}

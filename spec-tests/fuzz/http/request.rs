@@ -1,4 +1,4 @@
-//! Requests from a fuzzer's bytes: any method, a path of the table or none, words that mean something or anything.
+//! Requests from a fuzzer's bytes: any method, a path of the table or any other, words that mean something or anything.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use crate::house::Words;
 static ENDPOINTS: LazyLock<Vec<(Method, String)>> = LazyLock::new(matron_api::endpoints);
 
 /// Parameters of queries, and values that mean something to some of them.
-const QUERIES: [&str; 24] = [
+const QUERIES: [&str; 38] = [
     "from",
     "to",
     "dir",
@@ -38,8 +38,22 @@ const QUERIES: [&str; 24] = [
     "org.matrix.msc4222.use_state_after",
     "room_id",
     "ts",
+    "width",
+    "height",
+    "method",
+    "animated",
+    "filename",
+    "timeout_ms",
+    "allow_remote",
+    "server",
+    "include",
+    "only",
+    "suggested_only",
+    "max_depth",
+    "sid",
+    "token",
 ];
-const VALUES: [&str; 16] = [
+const VALUES: [&str; 18] = [
     "b",
     "f",
     "0",
@@ -56,7 +70,15 @@ const VALUES: [&str; 16] = [
     r#"{"lazy_load_members":true}"#,
     r#"{"room":{"timeline":{"limit":1}}}"#,
     "1.5",
+    "crop",
+    "participated",
 ];
+
+/// Headers of which something is made, and values that mean something in some of them.
+const HEADERS: [&str; 7] =
+    ["authorization", "content-type", "if-none-match", "if-range", "origin", "range", "user-agent"];
+const HEADER_VALUES: [&str; 8] =
+    ["bytes=0-0", "bytes=1-", "bytes=-1", "bytes=9-1", "*", "image/png", "text/html; charset=utf-8", "Bearer "];
 
 /// Names of fields in bodies.
 const FIELDS: [&str; 60] = [
@@ -156,15 +178,7 @@ pub fn from(input: &mut Unstructured<'_>, words: &Words) -> Result<Option<Reques
         2 => input.choose(&ENDPOINTS)?.0.clone(),
         _ => method.clone(),
     };
-    let mut uri = String::new();
-    for part in pattern.split('/').skip(1) {
-        uri.push('/');
-        if part.starts_with('{') {
-            uri.push_str(&encode(&word(input, words)?));
-        } else {
-            uri.push_str(part);
-        }
-    }
+    let mut uri = path(input, words, pattern)?;
     for nth in 0..input.int_in_range(0..=4)? {
         uri.push(if nth == 0 { '?' } else { '&' });
         let value = if input.ratio(2, 3)? { (*input.choose(&VALUES)?).to_owned() } else { word(input, words)? };
@@ -179,16 +193,36 @@ pub fn from(input: &mut Unstructured<'_>, words: &Words) -> Result<Option<Reques
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
-    if input.ratio(1, 16)? {
-        request = request.header(input.arbitrary::<&str>()?, input.arbitrary::<&[u8]>()?);
+    if input.ratio(1, 8)? {
+        let name = if input.ratio(1, 4)? { input.arbitrary::<&str>()? } else { *input.choose(&HEADERS)? };
+        let is_any = input.ratio(1, 2)?;
+        let value = if is_any { input.arbitrary::<&[u8]>()? } else { input.choose(&HEADER_VALUES)?.as_bytes() };
+        request = request.header(name, value);
     }
     let body = match input.int_in_range(0..=7)? {
         0 => Vec::new(),
-        1 => input.arbitrary::<Vec<u8>>()?,
+        1 => input.arbitrary::<&[u8]>()?.to_vec(),
         2 => value(input, words, 4)?.to_string().into_bytes(),
         _ => known(input, words)?.to_string().into_bytes(),
     };
     Ok(request.body(body.into()).ok())
+}
+
+/// A path of this pattern, or any.
+fn path(input: &mut Unstructured<'_>, words: &Words, pattern: &str) -> Result<String> {
+    if input.ratio(1, 32)? {
+        return Ok(format!("/{}", input.arbitrary::<&str>()?));
+    }
+    let mut path = String::new();
+    for part in pattern.split('/').skip(1) {
+        path.push('/');
+        if part.starts_with('{') {
+            path.push_str(&encode(&word(input, words)?));
+        } else {
+            path.push_str(part);
+        }
+    }
+    Ok(path)
 }
 
 fn encode(word: &str) -> String {

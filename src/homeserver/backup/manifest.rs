@@ -61,10 +61,10 @@ impl Manifest {
         }
     }
 
-    /// How many bytes its files have.
+    /// How many bytes its files have, as it says.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|entry| entry.bytes).sum()
+        self.files.iter().map(|entry| entry.bytes).fold(0, u64::saturating_add)
     }
 }
 

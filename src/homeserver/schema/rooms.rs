@@ -45,6 +45,8 @@ pub enum Arrival {
     Live(Position),
 }
 
+const NO_ARRIVAL: Corrupt = Corrupt("an arrival is neither live nor backfilled");
+
 impl Key for Arrival {
     fn encode(&self, out: &mut Encoder) {
         match self {
@@ -57,7 +59,7 @@ impl Key for Arrival {
         match <u8 as Key>::decode(input)? {
             0 => <i64 as Key>::decode(input).map(Self::Backfilled),
             1 => <Position as Key>::decode(input).map(Self::Live),
-            _ => Err(Corrupt("an arrival is neither live nor backfilled")),
+            _ => Err(NO_ARRIVAL),
         }
     }
 }
@@ -68,7 +70,12 @@ impl Field for Arrival {
     }
 
     fn get(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        <Self as Key>::decode(input)
+        match <u8 as Key>::decode(input)? {
+            0 => <i64 as Key>::decode(input).map(Self::Backfilled),
+            // Its number may not be given yet, as that of any position in a value.
+            1 => <Position as Field>::get(input).map(Self::Live),
+            _ => Err(NO_ARRIVAL),
+        }
     }
 }
 
@@ -495,3 +502,6 @@ impl Value for Mark {
         Ok(mark)
     }
 }
+
+#[cfg(test)]
+mod tests;

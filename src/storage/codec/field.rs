@@ -104,7 +104,8 @@ impl Field for bool {
     }
 }
 
-/// Eight bytes, since its number is filled in at commit.
+/// Eight bytes, since its number is filled in at commit. Until then it is read as [`Position::MAX`]: values can be asked
+/// for while their batch is built ([`crate::Batch::written`]).
 impl Field for Position {
     fn put(&self, out: &mut Encoder) {
         out.push_position(*self);

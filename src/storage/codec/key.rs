@@ -45,13 +45,18 @@ impl Key for i64 {
     }
 }
 
+/// Keys are read as they were committed: a position that is not given yet is in none of them.
 impl Key for Position {
     fn encode(&self, out: &mut Encoder) {
         out.push_position(*self);
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        Ok(Self::new(u64::decode(input)?))
+        let number = u64::decode(input)?;
+        if number > Self::MAX.get() {
+            return Err(Corrupt("a key's position is greater than all there are"));
+        }
+        Ok(Self::new(number))
     }
 }
 

@@ -69,3 +69,19 @@ fn pending_positions_are_filled_in_order() {
     let read: Vec<_> = (0..3).map(|_| <Position as Key>::decode(&mut reader).unwrap().get()).collect();
     assert_eq!(read, [101, 7, 100]);
 }
+
+#[test]
+fn a_position_that_is_not_given_is_in_a_value_but_in_no_key() {
+    for number in [1 << 63, u64::MAX, 0xff01_0025_0100_2425] {
+        let bytes = u64::to_be_bytes(number);
+        assert!(<Position as Key>::decode(&mut Reader::new(&bytes)).is_err());
+        assert!(<(Position, String)>::decode(&mut Reader::new(&bytes)).is_err());
+        assert_eq!(<Position as Field>::get(&mut Reader::new(&bytes)), Ok(Position::MAX));
+        assert_eq!(<Position as Value>::decode(&bytes), Ok(Position::MAX));
+    }
+    for position in [Position::ZERO, Position::new(7), Position::MAX] {
+        let bytes = key_bytes(&position);
+        assert_eq!(<Position as Key>::decode(&mut Reader::new(&bytes)), Ok(position));
+        assert_eq!(<Position as Value>::decode(&bytes), Ok(position));
+    }
+}
