@@ -45,11 +45,22 @@ impl Accounts {
     /// # Errors
     /// The store cannot be read.
     pub async fn profile(&self, snapshot: &Snapshot, user: UserNum) -> Result<Profile> {
-        let keys = [row(user, &ProfileFieldName::DisplayName), row(user, &ProfileFieldName::AvatarUrl)];
-        let mut rows = snapshot.get_many(&PROFILES, &keys).await?.into_iter();
-        let displayname = text(rows.next().flatten().as_deref());
-        let avatar_url = text(rows.next().flatten().as_deref()).map(OwnedMxcUri::from);
-        Ok(Profile { displayname, avatar_url })
+        Ok(self.profiles(snapshot, &[user]).await?.pop().unwrap_or_default())
+    }
+
+    /// As [`Self::profile`], of many users, in their order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn profiles(&self, snapshot: &Snapshot, users: &[UserNum]) -> Result<Vec<Profile>> {
+        let fields = [ProfileFieldName::DisplayName, ProfileFieldName::AvatarUrl];
+        let keys: Vec<_> = users.iter().flat_map(|user| fields.iter().map(|field| row(*user, field))).collect();
+        let rows = snapshot.get_many(&PROFILES, &keys).await?;
+        let profiles = rows.chunks(fields.len()).map(|rows| {
+            let field = |nth: usize| text(rows.get(nth).and_then(Option::as_deref));
+            Profile { displayname: field(0), avatar_url: field(1).map(OwnedMxcUri::from) }
+        });
+        Ok(profiles.collect())
     }
 
     /// All that a user tells of themselves, for whoever asks.

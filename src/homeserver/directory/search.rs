@@ -20,8 +20,10 @@ use crate::schema::directory::{NAME_WORDS, OPEN_MEMBERS};
 const MOST_PEOPLE: usize = 50;
 /// How many matches are put in order; of more than these, the first by word are taken.
 const MOST_RANKED: usize = 250;
-/// How many rows are looked at: somebody who may see few of many stops here.
+/// How many rows of a word are looked at: somebody who may see few of many stops here.
 const MOST_LOOKS: usize = 10_000;
+/// Of how many people the profiles are read at once.
+const PEOPLE_AT_ONCE: usize = 64;
 /// The most words that are looked for.
 const MOST_WORDS: usize = 8;
 
@@ -67,9 +69,10 @@ impl Query {
         Self { text: fold(name), words, server: server.map(str::to_ascii_lowercase) }
     }
 
-    /// The word by which rows are sought: the longest is in the fewest names.
-    fn rarest(&self) -> Option<&String> {
-        self.words.iter().max_by_key(|word| word.len())
+    /// The word by which rows are sought, and the others: the longest is in the fewest names.
+    fn rarest(&self) -> Option<(&String, impl Iterator<Item = &String>)> {
+        let (at, rarest) = self.words.iter().enumerate().max_by_key(|(_, word)| word.len())?;
+        Some((rarest, self.words.iter().enumerate().filter(move |(other, _)| *other != at).map(|(_, word)| word)))
     }
 
     /// How well somebody matches, the least best; none where they do not.
@@ -133,27 +136,41 @@ impl Directory {
     pub async fn search(&self, session: &Session, term: &str, limit: usize) -> Result<Found> {
         let limit = limit.min(MOST_PEOPLE);
         let query = Query::parse(term);
-        let Some(rarest) = query.rarest() else { return Ok(Found::default()) };
+        let Some((rarest, others)) = query.rarest() else { return Ok(Found::default()) };
         if self.config.finding.people == Findable::Known {
             self.follower.catch_up().await;
         }
         let snapshot = self.store.snapshot();
         let sight = self.sight(&snapshot, session.user).await?;
+        let mut named = Vec::new();
+        for word in others {
+            named.extend(all_named(&snapshot, word).await?);
+        }
         let mut scan = snapshot.scan(&NAME_WORDS, NAME_WORDS.under(&WordFront(rarest.clone())));
         let (mut seen, mut ranked) = (HashSet::new(), Vec::new());
-        let (mut looks, mut cut) = (0, false);
-        while let Some(((_, user), ())) = scan.next().await? {
-            looks += 1;
-            if ranked.len() == MOST_RANKED || looks > MOST_LOOKS {
-                cut = true;
-                break;
+        let (mut looks, mut cut, mut ended) = (0, false, false);
+        while !ended && !cut {
+            let most = PEOPLE_AT_ONCE.min(MOST_RANKED - ranked.len());
+            let mut some = Vec::with_capacity(most);
+            while let Some(((_, user), ())) = scan.next().await? {
+                looks += 1;
+                if most == 0 || looks > MOST_LOOKS {
+                    cut = true;
+                    break;
+                }
+                if named.iter().all(|named| named.contains(&user)) && seen.insert(user) && sight.reaches(user).await? {
+                    some.push(user);
+                }
+                if some.len() == most {
+                    break;
+                }
             }
-            if !seen.insert(user) || !sight.reaches(user).await? {
-                continue;
-            }
-            let (user_id, profile) = (self.ids.user_id(user).await?, self.accounts.profile(&snapshot, user).await?);
-            if let Some(rank) = query.rank(&user_id, &profile) {
-                ranked.push((rank, user_id, user, profile));
+            ended = some.len() < most || most == 0;
+            for (user, profile) in some.iter().zip(self.accounts.profiles(&snapshot, &some).await?) {
+                let user_id = self.ids.user_id(*user).await?;
+                if let Some(rank) = query.rank(&user_id, &profile) {
+                    ranked.push((rank, user_id, *user, profile));
+                }
             }
         }
         ranked.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
@@ -185,6 +202,13 @@ impl Directory {
         };
         Ok(Sight { directory: self, snapshot, searcher, rooms })
     }
+}
+
+/// All whose names have a word that begins so; none where they are too many to be gathered.
+async fn all_named(snapshot: &Snapshot, word: &str) -> Result<Option<HashSet<UserNum>>> {
+    let rows = NAME_WORDS.under(&WordFront(word.to_owned()));
+    let rows = snapshot.scan(&NAME_WORDS, rows).take(MOST_LOOKS).await?;
+    Ok((rows.len() < MOST_LOOKS).then(|| rows.into_iter().map(|((_, user), ())| user).collect()))
 }
 
 #[cfg(test)]
