@@ -5,6 +5,7 @@ mod download;
 mod files;
 mod incoming;
 mod name;
+mod owner;
 pub mod picture;
 mod preview;
 mod rows;
@@ -32,6 +33,7 @@ pub use administration::Listed;
 pub use download::{Asker, Found};
 pub use files::{Pieces, objects};
 pub use name::Name;
+pub(crate) use owner::Owner;
 pub use preview::{MAX_URL_BYTES, Page};
 pub use thumbnail::{Served, Wanted};
 pub use upload::Told;
@@ -86,7 +88,8 @@ impl Media {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Result<Self> {
-        let files = Files::open(&config.media.storage, &bucket)?;
+        let owner = Owner::new(config.server_name.as_str(), store.epoch());
+        let files = Files::open(&config.media.storage, &bucket, owner)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             store,
@@ -105,6 +108,21 @@ impl Media {
             stop,
             tasks,
         })
+    }
+
+    /// Begins to serve: makes the place of media this server's, and deletes what was half written when it last stopped.
+    /// Where the place cannot be reached, that waits until something is to be written there.
+    ///
+    /// # Errors
+    /// The place is another server's, or the disk does not let us.
+    pub async fn begin(&self) -> Result<()> {
+        self.files.begin().await
+    }
+
+    /// Whether the place of media was seen to be this server's. Nothing is written or deleted there before.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.files.are_ours()
     }
 
     /// The files, for backups.

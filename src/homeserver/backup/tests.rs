@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::key_counts;
 use crate::error::Result;
+use crate::media::Owner;
 use crate::schema::DeviceNum;
 use crate::schema::devices::{CLAIM_HEADS, ClaimHead, KeyQueue, ONE_TIME_KEYS, OneTimeKey};
 use crate::streams::{Token, TokenError};
@@ -68,7 +69,7 @@ impl Drill {
 
     async fn restore(&self, name: Option<&str>) -> Result<(String, InMemory)> {
         let media = InMemory::new();
-        let name = restore(&self.place, name, ("localhost", &self.new_store()), &media, &quiet).await?;
+        let name = restore(&self.place, name, ("localhost", &self.new_store()), (&media, false), &quiet).await?;
         Ok((name, media))
     }
 
@@ -217,7 +218,7 @@ async fn another_servers_backups_are_left_alone() {
     let drill = Drill::new().await;
     drill.take(None).await;
     let media = InMemory::new();
-    let other = restore(&drill.place, None, ("other.example", &drill.new_store()), &media, &quiet).await;
+    let other = restore(&drill.place, None, ("other.example", &drill.new_store()), (&media, false), &quiet).await;
     assert!(other.unwrap_err().to_string().contains("localhost"));
     let asked = Asked {
         server_name: "other.example".to_owned(),
@@ -230,6 +231,26 @@ async fn another_servers_backups_are_left_alone() {
     assert!(take(asked, &drill.place, &quiet).await.is_err());
     assert_eq!(drill.place.names().await.unwrap().len(), 1);
     drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_living_servers_media_are_taken_on_request_alone() {
+    let drill = Drill::new().await;
+    let living = Owner::new("localhost", drill.server.store.epoch());
+    living.claim(&*drill.media).await.unwrap();
+    drill.take(None).await;
+    drill.server.stop().await;
+    let store = drill.new_store();
+    let restored =
+        async |takes| restore(&drill.place, None, ("localhost", &store), (&*drill.media, takes), &quiet).await;
+    assert!(restored(false).await.unwrap_err().to_string().contains("--take-media"));
+    assert!(!store.exists());
+    assert_eq!(Owner::of(&*drill.media).await.unwrap().as_ref(), Some(&living));
+    restored(true).await.unwrap();
+    assert!(living.claim(&*drill.media).await.is_err());
+    let server = start(store.clone()).await;
+    Owner::new("localhost", server.store.epoch()).claim(&*drill.media).await.unwrap();
+    server.stop().await;
 }
 
 #[test]

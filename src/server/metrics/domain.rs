@@ -66,7 +66,9 @@ fn push(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {
 }
 
 fn media(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {
-    let meters = &homeserver.media.meters;
+    let (media, meters) = (&homeserver.media, &homeserver.media.meters);
+    let help = "Whether the place of media was seen to be this server's";
+    sheet.gauge("media_owned", help, u64::from(media.has_place()))?;
     sheet.counter("media_uploaded_bytes", "Bytes of uploads", meters.uploaded.get())?;
     sheet.counter("media_served_bytes", "Bytes of media and thumbnails that were asked for", meters.served.get())?;
     let outcomes = [("drawn", meters.drawn.get()), ("refused", meters.refused.get())];
