@@ -203,7 +203,10 @@ impl Files {
     }
 
     /// What stands before all writing and deleting.
-    async fn must_be_ours(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub async fn must_be_ours(&self) -> Result<()> {
         if self.are_ours() { Ok(()) } else { self.claim().await }
     }
 

@@ -41,8 +41,9 @@ impl Media {
     /// Deletes media and previews whose time is over.
     ///
     /// # Errors
-    /// The store or the files cannot be written.
+    /// The place is another server's or away, or the store or the files cannot be written.
     pub async fn sweep_expired(self: &Arc<Self>) -> Result<()> {
+        self.files.must_be_ours().await?;
         let now = self.clock.millis();
         loop {
             let over = MEDIA_EXPIRY.range((0, String::new())..(now.saturating_add(1), String::new()));
