@@ -65,9 +65,9 @@ pub struct Media {
     /// Told whenever bytes came that were awaited.
     arrived: Notify,
     /// A picture takes much memory while it is decoded.
-    painters: Semaphore,
+    painters: Arc<Semaphore>,
     /// Other servers keep us waiting.
-    fetchers: Semaphore,
+    fetchers: Arc<Semaphore>,
     /// What is counted.
     pub meters: meters::Media,
     stop: CancellationToken,
@@ -102,8 +102,8 @@ impl Media {
             thumbnail_turns: Turns::new(),
             page_turns: Turns::new(),
             arrived: Notify::new(),
-            painters: Semaphore::new(cores.min(MAX_PAINTERS)),
-            fetchers: Semaphore::new(MAX_FETCHERS),
+            painters: Arc::new(Semaphore::new(cores.min(MAX_PAINTERS))),
+            fetchers: Arc::new(Semaphore::new(MAX_FETCHERS)),
             meters: meters::Media::default(),
             stop,
             tasks,

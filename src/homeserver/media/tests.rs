@@ -1,5 +1,6 @@
 //! Media as their owners use them, and as somebody who wants more would.
 
+mod drawing;
 mod previewing;
 mod sweeping;
 mod uploading;
