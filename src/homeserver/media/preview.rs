@@ -10,6 +10,7 @@ use std::time::Duration;
 use matron_matrix::{Error as MatrixError, digest};
 use matron_storage::Batch;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::{Media, Medium, Name};
@@ -73,9 +74,9 @@ impl Media {
 
     /// Fetches a page, and keeps what was found, be it nothing.
     async fn look(self: &Arc<Self>, url: Url, key: [u8; 32]) -> Result<Preview> {
-        let _fetcher = self.fetchers.acquire().await.map_err(Error::internal)?;
+        let fetcher = Arc::new(Arc::clone(&self.fetchers).acquire_owned().await.map_err(Error::internal)?);
         let found = tokio::select! {
-            found = tokio::time::timeout(WITHIN, self.find_page(url)) => found.unwrap_or(Err(Trouble::Unreachable)),
+            found = tokio::time::timeout(WITHIN, self.find_page(url, &fetcher)) => found.unwrap_or(Err(Trouble::Unreachable)),
             () = self.stop.cancelled() => Err(Trouble::Unreachable),
         };
         self.meters.pages.add(1);
@@ -99,14 +100,25 @@ impl Media {
         Ok(preview)
     }
 
-    async fn find_page(self: &Arc<Self>, url: Url) -> Result<Map<String, Value>, Trouble> {
+    async fn find_page(
+        self: &Arc<Self>,
+        url: Url,
+        fetcher: &Arc<OwnedSemaphorePermit>,
+    ) -> Result<Map<String, Value>, Trouble> {
         let fetched = fetch::fetch(&self.pages, url).await?;
         if fetched.is_picture() {
             return self.picture(fetched).await;
         }
         let Some(text) = fetched.text().await? else { return Ok(Map::new()) };
         let base = text.url.clone();
-        let page = tokio::task::spawn_blocking(move || Page::read(&text.decoded())).await;
+        let fetcher = Arc::clone(fetcher);
+        let read = move || {
+            let page = Page::read(&text.decoded());
+            // Nobody calls a thread back whose page is given up meanwhile.
+            drop(fetcher);
+            page
+        };
+        let page = tokio::task::spawn_blocking(read).await;
         let page = page.map_err(|error| Trouble::Ours(Error::internal(error)))?;
         let picture = page.picture().and_then(|picture| base.join(picture).ok());
         let mut found = page.into_answer();
