@@ -57,7 +57,8 @@ pub struct Media {
     files: Files,
     /// Whoever gives a file its first medium, or takes its last one, has the file's turn.
     file_turns: Turns,
-    /// Whoever changes what a user has uploaded, or awaits, has the user's turn: after the file's, if both.
+    /// Whoever changes what a user has uploaded, or awaits, has the user's turn, and whoever changes what previews have theirs:
+    /// after the file's, if both.
     user_turns: Turns,
     /// Whoever makes a thumbnail has its turn, and whoever fetches a page; others wait for what comes of it.
     thumbnail_turns: Turns,

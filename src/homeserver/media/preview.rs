@@ -4,6 +4,7 @@
 mod fetch;
 mod page;
 
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use url::Url;
 
 use super::{Media, Medium, Name};
 use crate::error::{Error, Result};
-use crate::schema::media::{Content, Origin, PREVIEW_EXPIRY, PREVIEWS, Preview};
+use crate::schema::media::{Content, MEDIA_EXPIRY, Origin, PREVIEW_EXPIRY, PREVIEWS, Preview};
 use fetch::{Body, Trouble};
 pub use page::Page;
 
@@ -134,6 +135,23 @@ impl Media {
         Ok(found)
     }
 
+    /// Drops the oldest pictures of previews until there is room for one of so many bytes.
+    async fn make_room(self: &Arc<Self>, bytes: u64) -> Result<()> {
+        let mut after = (0, String::new());
+        loop {
+            let snapshot = self.store.snapshot();
+            let usage = self.preview_usage(&snapshot).await?;
+            if usage.bytes.saturating_add(bytes) <= self.config.media.max_preview_bytes {
+                return Ok(());
+            }
+            // All stay equally long, so that those that go next came first. Names whose bytes are awaited have a time too.
+            let next = MEDIA_EXPIRY.range((Excluded(after), Unbounded));
+            let Some((next, ())) = snapshot.scan(&MEDIA_EXPIRY, next).first().await? else { return Ok(()) };
+            self.delete_key(next.1.clone(), |medium| medium.origin == Origin::Preview).await?;
+            after = next;
+        }
+    }
+
     /// Keeps a picture, and says what is known of it.
     async fn picture(self: &Arc<Self>, fetched: Body) -> Result<Map<String, Value>, Trouble> {
         if !fetched.is_picture() {
@@ -154,6 +172,7 @@ impl Media {
             quarantined: None,
         };
         let bytes = whole.bytes;
+        self.make_room(bytes).await?;
         self.keep(whole, name.clone(), (None, medium), content).await.map_err(Trouble::Ours)?;
         let mut found = Map::new();
         found.insert("og:image".to_owned(), name.uri().to_string().into());
