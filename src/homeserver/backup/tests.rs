@@ -214,6 +214,21 @@ async fn backups_that_are_asked_for_at_once_are_taken_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_backup_that_was_just_taken_stays_whatever_the_clock_says() {
+    let drill = Drill::new().await;
+    let ahead = drill.take(None).await;
+    *drill.time.lock().unwrap() -= 24 * 60 * 60 * 1000;
+    let first = drill.take(Some(2)).await;
+    assert_eq!(drill.place.names().await.unwrap(), [first.name, ahead.name.clone()]);
+    let second = drill.take(Some(2)).await;
+    assert_eq!((second.removed, drill.place.names().await.unwrap()), (1, vec![second.name.clone(), ahead.name]));
+    let third = drill.take(Some(1)).await;
+    assert_eq!((third.removed, drill.place.names().await.unwrap()), (2, vec![third.name.clone()]));
+    assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_servers_backups_are_left_alone() {
     let drill = Drill::new().await;
     drill.take(None).await;
