@@ -100,6 +100,8 @@ pub struct Homeserver {
     pub search: Arc<Search>,
     /// The user directory.
     pub directory: Arc<Directory>,
+    /// The last good backup.
+    pub last_backup: backup::Last,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -300,6 +302,7 @@ impl Homeserver {
             Arc::clone(&rooms),
             Arc::clone(&lifecycle),
         ));
+        let last_backup = backup::Last::open(Arc::clone(&store)).await?;
         let homeserver = Self {
             config,
             clock,
@@ -318,6 +321,7 @@ impl Homeserver {
             sync,
             search,
             directory,
+            last_backup,
             stop,
             tasks,
         };
