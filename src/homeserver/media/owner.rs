@@ -1,4 +1,4 @@
-//! Whose the place of media is: an object beside them names the server and its store. Whoever finds another's name there
+//! Whose the place of media is: an object beside the media names the server and its store. Whoever finds another's name there
 //! writes nothing and deletes nothing, since what that other alone knows would look like leftovers.
 
 use std::fmt;
