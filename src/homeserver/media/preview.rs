@@ -76,8 +76,9 @@ impl Media {
     /// Fetches a page, and keeps what was found, be it nothing.
     async fn look(self: &Arc<Self>, url: Url, key: [u8; 32]) -> Result<Preview> {
         let fetcher = Arc::new(Arc::clone(&self.fetchers).acquire_owned().await.map_err(Error::internal)?);
+        let finding = tokio::time::timeout(WITHIN, self.find_page(url, &fetcher));
         let found = tokio::select! {
-            found = tokio::time::timeout(WITHIN, self.find_page(url, &fetcher)) => found.unwrap_or(Err(Trouble::Unreachable)),
+            found = finding => found.unwrap_or(Err(Trouble::Unreachable)),
             () = self.stop.cancelled() => Err(Trouble::Unreachable),
         };
         self.meters.pages.add(1);
