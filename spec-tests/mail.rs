@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex, Notify};
 
 /// How long a letter may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,13 +35,22 @@ impl Letter {
     }
 }
 
+/// What it is like at the moment.
+#[derive(Debug, Default)]
+struct Mood {
+    refuses: AtomicBool,
+    silent: AtomicBool,
+    /// Told of every connection that it says nothing to.
+    waits: Notify,
+}
+
 /// A running server. It ends with the test's runtime.
 #[derive(Debug)]
 pub struct MailServer {
     /// Where it listens.
     pub port: u16,
     letters: Mutex<UnboundedReceiver<Letter>>,
-    refuses: Arc<AtomicBool>,
+    mood: Arc<Mood>,
 }
 
 impl MailServer {
@@ -50,23 +59,36 @@ impl MailServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, receiver) = unbounded_channel();
-        let refuses: Arc<AtomicBool> = Arc::default();
-        let (sender, refusing) = (Arc::new(sender), Arc::clone(&refuses));
+        let mood: Arc<Mood> = Arc::default();
+        let (sender, its_mood) = (Arc::new(sender), Arc::clone(&mood));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (sender, refusing) = (Arc::clone(&sender), Arc::clone(&refusing));
+                let (sender, mood) = (Arc::clone(&sender), Arc::clone(&its_mood));
                 tokio::spawn(async move {
                     // A client that hangs up has nothing more to say.
-                    let _ = talk(stream, &sender, &refusing).await;
+                    let _ = talk(stream, &sender, &mood).await;
                 });
             }
         });
-        Self { port, letters: Mutex::new(receiver), refuses }
+        Self { port, letters: Mutex::new(receiver), mood }
     }
 
     /// From now on it takes no letters, or takes them again.
     pub fn refuse(&self, refuses: bool) {
-        self.refuses.store(refuses, Ordering::Relaxed);
+        self.mood.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    /// From now on it takes connections and says nothing.
+    pub fn fall_silent(&self) {
+        self.mood.silent.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until somebody waits for a word.
+    ///
+    /// # Panics
+    /// Nobody comes for long.
+    pub async fn keep_waiting(&self) {
+        tokio::time::timeout(PATIENCE, self.mood.waits.notified()).await.expect("nobody brings a letter");
     }
 
     /// The next letter.
@@ -79,7 +101,11 @@ impl MailServer {
     }
 }
 
-async fn talk(stream: TcpStream, letters: &UnboundedSender<Letter>, refuses: &AtomicBool) -> std::io::Result<()> {
+async fn talk(stream: TcpStream, letters: &UnboundedSender<Letter>, mood: &Mood) -> std::io::Result<()> {
+    if mood.silent.load(Ordering::Relaxed) {
+        mood.waits.notify_one();
+        return std::future::pending().await;
+    }
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     writer.write_all(b"220 here\r\n").await?;
@@ -87,7 +113,7 @@ async fn talk(stream: TcpStream, letters: &UnboundedSender<Letter>, refuses: &At
     while let Some(line) = lines.next_line().await? {
         let answer: &[u8] = match line.get(..4).unwrap_or_default().to_uppercase().as_str() {
             "EHLO" => b"250-here\r\n250 8BITMIME\r\n",
-            "RCPT" if refuses.load(Ordering::Relaxed) => b"451 not now\r\n",
+            "RCPT" if mood.refuses.load(Ordering::Relaxed) => b"451 not now\r\n",
             "RCPT" => {
                 to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 b"250 ok\r\n"

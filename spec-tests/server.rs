@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::User;
@@ -150,6 +152,23 @@ impl Server {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Stops the server as the system does, and waits for its end: whether it ended well.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub async fn stop(&mut self) -> bool {
+        let process = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        signal::kill(process, Signal::SIGTERM).unwrap();
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server does not stop:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Starts the server again over the same store, on another port.

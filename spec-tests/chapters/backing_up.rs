@@ -158,6 +158,44 @@ async fn drill(media_in_bucket: bool) {
 }
 
 #[test]
+fn a_copy_leaves_a_living_servers_media_alone() {
+    run(async {
+        let (folder, store) = (TempDir::new().unwrap(), ObjectStore::start(&["vault", "wards"]).await);
+        let settings = settings(&store, true);
+        let mut server = Server::start_in(folder.path(), &settings).await;
+        let ann = server.user("ann").await;
+        let medium = upload(&ann, &server.url, &pattern(1000, 0)).await;
+        command(true, &folder, &settings, &["db", "backup"]).await;
+        let late = upload(&ann, &server.url, &pattern(1000, 1)).await;
+        let kept = store.objects("/wards/");
+
+        // Beside the living server, by its own settings and by others.
+        let other = TempDir::new().unwrap();
+        let said = command(false, &other, &settings, &["db", "restore"]).await;
+        assert!(said.contains("--take-media"), "{said}");
+        assert!(!other.path().join("data/store").exists());
+        let elsewhere = [settings.as_slice(), &[("MATRON_MEDIA__STORAGE", "folder")]].concat();
+        command(true, &other, &elsewhere, &["db", "restore"]).await;
+        command(true, &other, &elsewhere, &["db", "check"]).await;
+        // Even where somebody forgets what media.storage was.
+        command(true, &other, &settings, &["db", "check"]).await;
+        let said = command(false, &other, &settings, &["serve"]).await;
+        assert!(said.contains("the place of media belongs to localhost"), "{said}");
+        assert_eq!(store.objects("/wards/"), kept);
+        assert!(download(&ann, &server.url, &late).await == pattern(1000, 1));
+
+        // It is lost after all; and when it comes up again, another one has its place.
+        server.kill();
+        let other = TempDir::new().unwrap();
+        command(true, &other, &settings, &["db", "restore", "--take-media"]).await;
+        let restored = Server::start_in(other.path(), &settings).await;
+        assert!(download(&ann.at(&restored.url), &restored.url, &medium).await == pattern(1000, 0));
+        let said = command(false, &folder, &settings, &["serve"]).await;
+        assert!(said.contains("the place of media belongs to localhost"), "{said}");
+    });
+}
+
+#[test]
 fn a_lost_server_comes_back_from_a_bucket() {
     run(drill(false));
 }

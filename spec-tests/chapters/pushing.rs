@@ -133,6 +133,19 @@ fn invites_and_mentions_are_told_as_such() {
 }
 
 #[test]
+fn invites_that_somebody_has_ignored_wake_nobody() {
+    run(async {
+        let scene = Scene::new(json!({})).await;
+        let (bob, eve) = (&scene.bob, server().await.user("eve").await);
+        let path = format!("/v3/user/{}/account_data/org.matrix.msc4155.invite_permission_config", bob.id);
+        let _ = bob.put(&path, json!({ "ignored_users": [eve.id] })).await.ok();
+        let _ = eve.create_room(json!({ "invite": [bob.id], "name": "nuisance" })).await;
+        let room = scene.ann.create_room(json!({ "invite": [bob.id] })).await;
+        assert_eq!(scene.gateway.next().await["room_id"], room);
+    });
+}
+
+#[test]
 fn words_that_somebody_chose_are_told() {
     run(async {
         let scene = Scene::new(json!({})).await;

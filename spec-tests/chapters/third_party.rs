@@ -367,22 +367,24 @@ fn bad_requests_for_letters() {
     });
 }
 
+/// A body for `/pushers/set` that has letters sent to an address.
+fn pusher(address: &str) -> Value {
+    json!({
+        "kind": "email",
+        "app_id": "m.email",
+        "pushkey": address,
+        "app_display_name": "Email",
+        "device_display_name": address,
+        "lang": "en",
+        "data": {},
+    })
+}
+
 #[test]
 fn letters_tell_of_unread_messages_until_one_click_ends_them() {
     run(async {
         let post = Post::new(&[]).await;
         let (ann, bob) = (post.server.user("ann").await, post.server.user("bob").await);
-        let pusher = |address: &str| {
-            json!({
-                "kind": "email",
-                "app_id": "m.email",
-                "pushkey": address,
-                "app_display_name": "Email",
-                "device_display_name": address,
-                "lang": "en",
-                "data": {},
-            })
-        };
         bob.post("/v3/pushers/set", pusher("bob@trust.example")).await.refused(400, "M_THREEPID_NOT_FOUND");
         post.add(&bob, "bob@trust.example").await;
         let _ = bob.post("/v3/pushers/set", pusher("bob@trust.example")).await.ok();
@@ -415,13 +417,27 @@ fn an_address_takes_its_pusher_with_it() {
         let post = Post::new(&[]).await;
         let ann = post.server.user("ann").await;
         post.add(&ann, "ann@trust.example").await;
-        let pusher = json!({
-            "kind": "email", "app_id": "m.email", "pushkey": "Ann@trust.example", "app_display_name": "Email",
-            "device_display_name": "x", "lang": "en", "data": {},
-        });
-        let _ = ann.post("/v3/pushers/set", pusher).await.ok();
+        let _ = ann.post("/v3/pushers/set", pusher("Ann@trust.example")).await.ok();
         let gone = json!({ "medium": "email", "address": "ann@trust.example" });
         let _ = ann.post("/v3/account/3pid/delete", gone).await.ok();
         assert_eq!(ann.get("/v3/pushers").await.ok()["pushers"], json!([]));
+    });
+}
+
+#[test]
+fn a_mail_server_that_says_nothing_does_not_hold_up_the_stop() {
+    run(async {
+        let mut post = Post::new(&[]).await;
+        let (ann, bob) = (post.server.user("ann").await, post.server.user("bob").await);
+        post.add(&bob, "bob@trust.example").await;
+        let _ = bob.post("/v3/pushers/set", pusher("bob@trust.example")).await.ok();
+        let room = ann.create_room(json!({ "invite": [bob.id] })).await;
+        bob.join(&room).await;
+        post.mail.fall_silent();
+        ann.say(&room, "hello").await;
+        post.mail.keep_waiting().await;
+        assert!(post.server.stop().await);
+        let log = post.server.log();
+        assert!(!log.contains("did not end in time"), "{log}");
     });
 }

@@ -4,6 +4,7 @@
 //! `backups/<time>.json`, a manifest per backup, written last: what has a manifest is whole.
 
 mod copy;
+mod last;
 mod manifest;
 mod restore;
 mod take;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
+pub use last::Last;
 pub use manifest::{Entry, Manifest};
 pub use restore::restore;
 pub use take::{Asked, Taken, take};

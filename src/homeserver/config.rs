@@ -138,6 +138,8 @@ pub struct Media {
     pub open: bool,
     /// Whether web pages are looked at for users.
     pub url_previews: bool,
+    /// How many bytes the pictures of previews may have together.
+    pub max_preview_bytes: u64,
 }
 
 /// How clients prove to TURN servers that they may use them.
@@ -299,6 +301,7 @@ impl Config {
                 user_quota_bytes: None,
                 open: false,
                 url_previews: false,
+                max_preview_bytes: 1 << 30,
             },
             turn: None,
             notices: None,

@@ -100,6 +100,8 @@ pub struct Homeserver {
     pub search: Arc<Search>,
     /// The user directory.
     pub directory: Arc<Directory>,
+    /// The last good backup.
+    pub last_backup: backup::Last,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -214,8 +216,28 @@ impl Homeserver {
     /// Opens the store and starts the workers. Blocks while the store opens.
     ///
     /// # Errors
-    /// The store is refused or cannot be read.
+    /// The store is refused or cannot be read; the place of media is another server's.
     pub async fn start(config: Config, options: &Options, clock: Clock) -> Result<Arc<Self>> {
+        let (homeserver, news) = Self::build(config, options, clock).await?;
+        homeserver.media.begin().await?;
+        homeserver.rooms.resume_renaming().await?;
+        homeserver.rooms.resume_upgrades().await?;
+        homeserver.begin(news);
+        Ok(Arc::new(homeserver))
+    }
+
+    /// Opens the store for what is asked, and for nothing else: no worker begins, nobody outside is told of anything, and
+    /// what a stop left half done waits for the server. A copy may be looked at like this while its original serves.
+    ///
+    /// # Errors
+    /// The store is refused or cannot be read.
+    pub async fn open(config: Config, options: &Options, clock: Clock) -> Result<Arc<Self>> {
+        let (homeserver, _) = Self::build(config, options, clock).await?;
+        Ok(Arc::new(homeserver))
+    }
+
+    /// Builds it floor by floor.
+    async fn build(config: Config, options: &Options, clock: Clock) -> Result<(Self, NewsReceiver)> {
         let config = Arc::new(config);
         let (streams, news) = Streams::new(rand::random());
         let store = Arc::new(Store::open(options, Arc::<Streams>::clone(&streams))?);
@@ -238,8 +260,6 @@ impl Homeserver {
             Arc::clone(&accounts),
             tasks.clone(),
         ));
-        rooms.resume_renaming().await?;
-        rooms.resume_upgrades().await?;
         let reports = Arc::new(Reports::new(Arc::clone(&store), Arc::clone(&ids), clock.clone(), Arc::clone(&rooms)));
         let ephemeral = Arc::new(Ephemeral::new(
             ground(),
@@ -282,6 +302,7 @@ impl Homeserver {
             Arc::clone(&rooms),
             Arc::clone(&lifecycle),
         ));
+        let last_backup = backup::Last::open(Arc::clone(&store)).await?;
         let homeserver = Self {
             config,
             clock,
@@ -300,11 +321,11 @@ impl Homeserver {
             sync,
             search,
             directory,
+            last_backup,
             stop,
             tasks,
         };
-        homeserver.begin(news);
-        Ok(Arc::new(homeserver))
+        Ok((homeserver, news))
     }
 
     /// Starts what works beside the requests.
@@ -341,14 +362,18 @@ impl Homeserver {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use matron_storage::{Error as StorageError, Options};
     use ruma::server_name;
+    use tempfile::TempDir;
 
     use super::{Clock, Config, Error, Homeserver};
+    use crate::config::MediaStorage;
 
     #[tokio::test]
     async fn a_store_is_opened_under_its_own_name_alone() {
-        let folder = tempfile::TempDir::new().unwrap();
+        let folder = TempDir::new().unwrap();
         let options = Options::rocks(folder.path().join("store"), 16 << 20);
         for _ in 0..2 {
             let config = Config::named(server_name!("trust.example").to_owned());
@@ -358,5 +383,39 @@ mod tests {
         let config = Config::named(server_name!("other.example").to_owned());
         let refused = Homeserver::start(config, &options, Clock::system()).await;
         assert!(matches!(refused, Err(Error::Storage(StorageError::Refused(_)))));
+    }
+
+    #[tokio::test]
+    async fn a_copy_touches_nothing_of_its_originals_media() {
+        let folder = TempDir::new().unwrap();
+        let media = folder.path().join("media");
+        let config = || {
+            let mut config = Config::named(server_name!("trust.example").to_owned());
+            config.media.storage = MediaStorage::Folder(media.clone());
+            config
+        };
+        let options = |store: &str| Options::rocks(folder.path().join(store), 16 << 20);
+        let server = Homeserver::start(config(), &options("original"), Clock::system()).await.unwrap();
+        server.stop().await;
+        drop(server);
+        // What only the original could know, and an upload that is on its way to it.
+        let (known, half) = (media.join("ab").join(format!("ab{}", "0".repeat(62))), media.join("incoming/half"));
+        for file in [&known, &half] {
+            std::fs::write(file, b"a picture").unwrap();
+        }
+        let old = SystemTime::now() - Duration::from_hours(48);
+        std::fs::File::options().write(true).open(&known).unwrap().set_modified(old).unwrap();
+
+        let copy = Homeserver::open(config(), &options("copy"), Clock::system()).await.unwrap();
+        assert!(copy.media.sweep_files().await.is_err());
+        copy.stop().await;
+        let refused = Homeserver::start(config(), &options("another copy"), Clock::system()).await;
+        assert!(matches!(refused, Err(Error::Storage(StorageError::Refused(_)))));
+        assert!(known.exists() && half.exists());
+
+        let server = Homeserver::start(config(), &options("original"), Clock::system()).await.unwrap();
+        server.media.sweep_files().await.unwrap();
+        assert!(!known.exists() && !half.exists());
+        server.stop().await;
     }
 }

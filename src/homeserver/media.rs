@@ -5,6 +5,7 @@ mod download;
 mod files;
 mod incoming;
 mod name;
+mod owner;
 pub mod picture;
 mod preview;
 mod rows;
@@ -32,6 +33,7 @@ pub use administration::Listed;
 pub use download::{Asker, Found};
 pub use files::{Pieces, objects};
 pub use name::Name;
+pub(crate) use owner::Owner;
 pub use preview::{MAX_URL_BYTES, Page};
 pub use thumbnail::{Served, Wanted};
 pub use upload::Told;
@@ -55,7 +57,8 @@ pub struct Media {
     files: Files,
     /// Whoever gives a file its first medium, or takes its last one, has the file's turn.
     file_turns: Turns,
-    /// Whoever changes what a user has uploaded, or awaits, has the user's turn: after the file's, if both.
+    /// Whoever changes what a user has uploaded, or awaits, has the user's turn, and whoever changes what previews have theirs:
+    /// after the file's, if both.
     user_turns: Turns,
     /// Whoever makes a thumbnail has its turn, and whoever fetches a page; others wait for what comes of it.
     thumbnail_turns: Turns,
@@ -63,9 +66,9 @@ pub struct Media {
     /// Told whenever bytes came that were awaited.
     arrived: Notify,
     /// A picture takes much memory while it is decoded.
-    painters: Semaphore,
+    painters: Arc<Semaphore>,
     /// Other servers keep us waiting.
-    fetchers: Semaphore,
+    fetchers: Arc<Semaphore>,
     /// What is counted.
     pub meters: meters::Media,
     stop: CancellationToken,
@@ -86,7 +89,8 @@ impl Media {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) -> Result<Self> {
-        let files = Files::open(&config.media.storage, &bucket)?;
+        let owner = Owner::new(config.server_name.as_str(), store.epoch());
+        let files = Files::open(&config.media.storage, &bucket, owner)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             store,
@@ -99,12 +103,27 @@ impl Media {
             thumbnail_turns: Turns::new(),
             page_turns: Turns::new(),
             arrived: Notify::new(),
-            painters: Semaphore::new(cores.min(MAX_PAINTERS)),
-            fetchers: Semaphore::new(MAX_FETCHERS),
+            painters: Arc::new(Semaphore::new(cores.min(MAX_PAINTERS))),
+            fetchers: Arc::new(Semaphore::new(MAX_FETCHERS)),
             meters: meters::Media::default(),
             stop,
             tasks,
         })
+    }
+
+    /// Begins to serve: makes the place of media this server's, and deletes what was half written when it last stopped.
+    /// Where the place cannot be reached, that waits until something is to be written there.
+    ///
+    /// # Errors
+    /// The place is another server's, or the disk does not let us.
+    pub async fn begin(&self) -> Result<()> {
+        self.files.begin().await
+    }
+
+    /// Whether the place of media was seen to be this server's. Nothing is written or deleted there before.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.files.are_ours()
     }
 
     /// The files, for backups.

@@ -73,7 +73,7 @@ impl Push {
         (gateways, mailer): (Client, Option<Arc<Mailer>>),
         stop: CancellationToken,
     ) -> Self {
-        let (desk, meters) = (desk::Desk::default(), meters::Push::default());
+        let (desk, meters) = (desk::Desk::new(&config.push), meters::Push::default());
         let follower = Follower::prompt("push", Arc::clone(&store), streams.grown());
         Self {
             store,

@@ -3,6 +3,7 @@
 //! The numbers are the format on disk: one that was used is never given to something else.
 
 pub mod accounts;
+pub mod backup;
 pub mod devices;
 pub mod directory;
 pub mod ephemeral;

@@ -114,6 +114,9 @@ pub enum Db {
         from: Option<String>,
         /// The backup's name; the newest, where nothing is said
         name: Option<String>,
+        /// Take the place of media from the server that it belongs to; only where that one is lost for good
+        #[arg(long)]
+        take_media: bool,
     },
     /// Read the whole store and say whether it is sound
     Check,

@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use matron_storage::Options;
+use rustix::process::geteuid;
 
 use crate::config::Config;
 use crate::failure::{Failure, Result};
@@ -30,7 +31,8 @@ impl Data {
     /// Makes the folder where there is none, and takes it.
     ///
     /// # Errors
-    /// The folder cannot be made, or be made private.
+    /// The folder cannot be made, or be made private; this is root, and the folder another user's: the server, which is that
+    /// user, could not open what root leaves there.
     pub fn reach(folder: &Path) -> Result<Reached> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             Failure::because(format_args!("the data folder {} {what}", folder.display()), error)
@@ -40,19 +42,25 @@ impl Data {
             .mode(0o700)
             .create(folder)
             .map_err(|error| failed("cannot be made", &error))?;
-        let mode = fs::metadata(folder).map_err(|error| failed("cannot be read", &error))?.permissions().mode();
-        if mode & 0o077 != 0 {
+        let metadata = fs::metadata(folder).map_err(|error| failed("cannot be read", &error))?;
+        let is_anothers = geteuid().is_root() && metadata.uid() != 0;
+        let anothers = || {
+            let (folder, owner) = (folder.display(), metadata.uid());
+            let how = format!("run this as that user: `sudo -u '#{owner}' matron …`, or the user's name");
+            Failure::new(format!("the data folder {folder} belongs to user {owner}, and this is root; {how}"))
+        };
+        if metadata.permissions().mode() & 0o077 != 0 {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
                 .map_err(|error| failed("is open to others, and that cannot be changed", &error))?;
         }
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(folder.join("lock"))
-            .map_err(|error| failed("cannot be written", &error))?;
+        let lock =
+            OpenOptions::new().create(!is_anothers).truncate(false).write(true).mode(0o600).open(folder.join("lock"));
+        let lock = match lock {
+            Err(_) if is_anothers => return Err(anothers()),
+            lock => lock.map_err(|error| failed("cannot be written", &error))?,
+        };
         match lock.try_lock() {
+            Ok(()) if is_anothers => Err(anothers()),
             Ok(()) => Ok(Reached::Held(Self { folder: folder.to_owned(), _lock: lock })),
             Err(TryLockError::WouldBlock) => Ok(Reached::Taken),
             Err(TryLockError::Error(error)) => Err(failed("cannot be locked", &error)),

@@ -37,7 +37,7 @@ impl Server {
             Reached::Taken => Ok(Self::Running(data::socket(&config.data_dir))),
             Reached::Held(held) => {
                 let options = data::options(&config);
-                let homeserver = Homeserver::start(config.domain, &options, Clock::system()).await?;
+                let homeserver = Homeserver::open(config.domain, &options, Clock::system()).await?;
                 Ok(Self::Opened { homeserver, _held: held })
             }
         }

@@ -34,7 +34,7 @@ pub fn run(config: Config, command: Command) -> Result<()> {
             Command::Compact => ask(config, Work::Compact).await,
             Command::Backups { from } => backups(&config, from).await,
             Command::Verify { from, name } => verify(&config, from, name.as_deref()).await,
-            Command::Restore { from, name } => restore(&config, from, name.as_deref()).await,
+            Command::Restore { from, name, take_media } => restore(&config, from, name.as_deref(), take_media).await,
         }
     })
 }
@@ -65,7 +65,7 @@ async fn verify(config: &Config, from: Option<String>, name: Option<&str>) -> Re
     Err(Failure::new(format!("{} is not sound:\n{wrong}", verified.name)))
 }
 
-async fn restore(config: &Config, from: Option<String>, name: Option<&str>) -> Result<()> {
+async fn restore(config: &Config, from: Option<String>, name: Option<&str>, takes_media: bool) -> Result<()> {
     let place = place::open(&place::named(config, from)?, &config.domain)?;
     let folder = config.data_dir.display();
     let Reached::Held(_held) = Data::reach(&config.data_dir)? else {
@@ -73,7 +73,8 @@ async fn restore(config: &Config, from: Option<String>, name: Option<&str>) -> R
     };
     let server_name = config.domain.server_name.as_str();
     let media = place::media(&config.domain)?;
-    let name = backup::restore(&place, name, (server_name, &config.store_dir()), &*media, &told).await?;
+    let to = config.store_dir();
+    let name = backup::restore(&place, name, (server_name, &to), (&*media, takes_media), &told).await?;
     crate::print(&format!("{name} is restored in {folder}; start the server\n"))
 }
 

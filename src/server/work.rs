@@ -43,11 +43,12 @@ pub enum Work {
 pub async fn run(homeserver: &Homeserver, work: Work, tell: Tell<'_>) -> Result<String> {
     match work {
         Work::Backup { place, keep, bytes_per_second } => {
+            let now = homeserver.clock.millis();
             let asked = Asked {
                 server_name: homeserver.config.server_name.to_string(),
                 store: Arc::clone(&homeserver.store),
                 media: Some(homeserver.media.objects()),
-                now: homeserver.clock.millis(),
+                now,
                 keep,
                 bytes_per_second,
             };
@@ -56,6 +57,9 @@ pub async fn run(homeserver: &Homeserver, work: Work, tell: Tell<'_>) -> Result<
             let gone = if taken.removed == 0 { String::new() } else { format!("; {} older ones went", taken.removed) };
             let said = format!("backup {}: {files} files, {mib} MiB, of which {copied} MiB are new{gone}", taken.name);
             if taken.damaged.is_empty() {
+                if let Err(error) = homeserver.last_backup.set(now).await {
+                    tell(format!("it cannot be noted in the store that this backup was taken: {error}"));
+                }
                 return Ok(said);
             }
             // It is whole but for what was lost before: yet nobody may miss that.

@@ -28,9 +28,10 @@ fn media_lie_in_a_bucket() {
             assert_eq!(ann.upload("", "text/plain", &bytes).await.len(), medium.len());
             media.push((medium, bytes));
         }
-        let stored = store.objects("");
-        assert_eq!(stored.len(), 3, "the same bytes are kept once: {stored:?}");
+        let mut stored = store.objects("");
         assert_eq!(stored, store.objects("wards/matron/"));
+        stored.retain(|object| !object.ends_with("matron/owner"));
+        assert_eq!(stored.len(), 3, "the same bytes are kept once: {stored:?}");
         server.restart().await;
         ann.url.clone_from(&server.url);
         for (medium, bytes) in &media {

@@ -14,21 +14,23 @@ use super::copy::{AT_ONCE, Pace, Reading, put_object};
 use super::{Entry, Manifest, Place, Progress, failed, object_path};
 use crate::devices;
 use crate::error::{Error, Result};
+use crate::media::Owner;
 
 /// Brings a backup back (the newest, where none is named): the store to `store`, which must not exist, the media to an
-/// object store. Answers the backup's name.
+/// object store, which becomes the restored server's. One that is another's is taken from it only where `takes_media` says
+/// so: a server that lives on would lose what came after the backup. Answers the backup's name.
 ///
 /// The store becomes another one than the lost: it has a new epoch, so that every client's token is answered whole; no
 /// position is given again; and all one-time keys are gone, since some were handed out after the backup.
 ///
 /// # Errors
-/// There is a store already; a file of the backup is missing or damaged; something cannot be written. Then nothing is
-/// restored, though media that were copied stay.
+/// There is a store already; the media's place is another's; a file of the backup is missing or damaged; something cannot be
+/// written. Then nothing is restored, though media that were copied stay.
 pub async fn restore(
     place: &Place,
     name: Option<&str>,
     (server_name, store): (&str, &FilePath),
-    media: &dyn ObjectStore,
+    (media, takes_media): (&dyn ObjectStore, bool),
     progress: Progress<'_>,
 ) -> Result<String> {
     let (name, manifest) = place.manifest(name).await?;
@@ -39,11 +41,19 @@ pub async fn restore(
     if store.exists() {
         return Err(Error::backup(format!("{} is there already", store.display())));
     }
+    if !takes_media && let Some(owner) = Owner::of(media).await? {
+        return Err(Error::backup(format!(
+            "the place of media belongs to {owner}. If that server is lost for good, restore with --take-media; if it lives, \
+             name another place for media (media.storage = \"folder\", say)"
+        )));
+    }
     progress(format!("backup {name}: {} files, {} bytes", manifest.files.len(), manifest.bytes()));
     let building = store.with_extension("restoring");
     files(place, &manifest, &building, media).await?;
     progress("all files are there".to_owned());
-    renew(&building).await?;
+    let epoch = renew(&building).await?;
+    // Before the store is there: where a crash comes between, this can be done again.
+    Owner::new(server_name, epoch).take(media).await?;
     let (from, to) = (building, store.to_owned());
     tokio::task::spawn_blocking(move || put_in_place(&from, &to)).await.map_err(Error::internal)??;
     Ok(name)
@@ -84,7 +94,8 @@ async fn to_object(place: &Place, entry: &Entry, media: &dyn ObjectStore, to: &P
     put_object(from, (media, to), entry, &Pace::new(None)).await?.map_err(Error::backup)
 }
 
-async fn renew(store: &FilePath) -> Result<()> {
+/// Makes the store another one than the lost, and answers its epoch.
+async fn renew(store: &FilePath) -> Result<u64> {
     let options = Options::rocks(store.to_owned(), 32 << 20);
     let opened = tokio::task::spawn_blocking(move || {
         Store::renew(&options)?;
@@ -92,8 +103,10 @@ async fn renew(store: &FilePath) -> Result<()> {
     });
     let store = opened.await.map_err(Error::internal)??;
     devices::forget_one_time_keys(&store).await?;
+    let epoch = store.epoch();
     // Closing it blocks.
-    tokio::task::spawn_blocking(move || drop(store)).await.map_err(Error::internal)
+    tokio::task::spawn_blocking(move || drop(store)).await.map_err(Error::internal)?;
+    Ok(epoch)
 }
 
 fn put_in_place(from: &FilePath, to: &FilePath) -> Result<()> {

@@ -100,7 +100,7 @@ pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result
     let json = serde_json::to_vec(&manifest).map_err(Error::internal)?;
     put_bytes(&*place.0, &manifest_path(&name), json.into()).await?;
     let removed = match asked.keep {
-        Some(keep) => tidy(place, keep.max(1)).await?,
+        Some(keep) => tidy(place, keep, &name).await?,
         None => 0,
     };
     Ok(Taken { name, files: manifest.files.len(), bytes: manifest.bytes(), copied, removed, damaged })

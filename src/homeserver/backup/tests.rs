@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::key_counts;
 use crate::error::Result;
+use crate::media::Owner;
 use crate::schema::DeviceNum;
 use crate::schema::devices::{CLAIM_HEADS, ClaimHead, KeyQueue, ONE_TIME_KEYS, OneTimeKey};
 use crate::streams::{Token, TokenError};
@@ -68,7 +69,7 @@ impl Drill {
 
     async fn restore(&self, name: Option<&str>) -> Result<(String, InMemory)> {
         let media = InMemory::new();
-        let name = restore(&self.place, name, ("localhost", &self.new_store()), &media, &quiet).await?;
+        let name = restore(&self.place, name, ("localhost", &self.new_store()), (&media, false), &quiet).await?;
         Ok((name, media))
     }
 
@@ -213,11 +214,26 @@ async fn backups_that_are_asked_for_at_once_are_taken_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_backup_that_was_just_taken_stays_whatever_the_clock_says() {
+    let drill = Drill::new().await;
+    let ahead = drill.take(None).await;
+    *drill.time.lock().unwrap() -= 24 * 60 * 60 * 1000;
+    let first = drill.take(Some(2)).await;
+    assert_eq!(drill.place.names().await.unwrap(), [first.name, ahead.name.clone()]);
+    let second = drill.take(Some(2)).await;
+    assert_eq!((second.removed, drill.place.names().await.unwrap()), (1, vec![second.name.clone(), ahead.name]));
+    let third = drill.take(Some(1)).await;
+    assert_eq!((third.removed, drill.place.names().await.unwrap()), (2, vec![third.name.clone()]));
+    assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_servers_backups_are_left_alone() {
     let drill = Drill::new().await;
     drill.take(None).await;
     let media = InMemory::new();
-    let other = restore(&drill.place, None, ("other.example", &drill.new_store()), &media, &quiet).await;
+    let other = restore(&drill.place, None, ("other.example", &drill.new_store()), (&media, false), &quiet).await;
     assert!(other.unwrap_err().to_string().contains("localhost"));
     let asked = Asked {
         server_name: "other.example".to_owned(),
@@ -230,6 +246,26 @@ async fn another_servers_backups_are_left_alone() {
     assert!(take(asked, &drill.place, &quiet).await.is_err());
     assert_eq!(drill.place.names().await.unwrap().len(), 1);
     drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_living_servers_media_are_taken_on_request_alone() {
+    let drill = Drill::new().await;
+    let living = Owner::new("localhost", drill.server.store.epoch());
+    living.claim(&*drill.media).await.unwrap();
+    drill.take(None).await;
+    drill.server.stop().await;
+    let store = drill.new_store();
+    let restored =
+        async |takes| restore(&drill.place, None, ("localhost", &store), (&*drill.media, takes), &quiet).await;
+    assert!(restored(false).await.unwrap_err().to_string().contains("--take-media"));
+    assert!(!store.exists());
+    assert_eq!(Owner::of(&*drill.media).await.unwrap().as_ref(), Some(&living));
+    restored(true).await.unwrap();
+    assert!(living.claim(&*drill.media).await.is_err());
+    let server = start(store.clone()).await;
+    Owner::new("localhost", server.store.epoch()).claim(&*drill.media).await.unwrap();
+    server.stop().await;
 }
 
 #[test]

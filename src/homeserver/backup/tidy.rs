@@ -10,10 +10,13 @@ use super::copy::AT_ONCE;
 use super::{Place, failed, manifest_path};
 use crate::error::Result;
 
-/// Leaves the newest `keep` backups, and answers how many went. Manifests go first: what remains is whole at any moment.
-pub async fn tidy(place: &Place, keep: usize) -> Result<usize> {
+/// Leaves the newest `keep` backups, and answers how many went. `taken`, which was taken just now, is the newest, whatever
+/// clocks say of it. Manifests go first: what remains is whole at any moment.
+pub async fn tidy(place: &Place, keep: usize, taken: &str) -> Result<usize> {
     let mut names = place.names().await?;
-    let kept = names.split_off(names.len().saturating_sub(keep));
+    names.retain(|name| name != taken);
+    let mut kept = names.split_off(names.len().saturating_sub(keep.saturating_sub(1)));
+    kept.push(taken.to_owned());
     if names.is_empty() {
         return Ok(0);
     }

@@ -137,10 +137,7 @@ impl Media {
     async fn delete_now(&self, key: &String, must_be: impl Fn(&Medium) -> bool) -> Result<bool> {
         for _ in 0..TRIES {
             let Some(medium) = self.store.snapshot().get(&MEDIA, key).await?.filter(&must_be) else { return Ok(false) };
-            let turn = match medium.user {
-                Some(user) => self.user_turns.take(&user).await,
-                None => None,
-            };
+            let turn = self.usage_turn(&medium).await;
             let mut batch = Batch::new();
             self.take_away(&mut batch, &self.store.snapshot(), key, &medium).await?;
             match self.store.commit(batch).await {

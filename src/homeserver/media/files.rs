@@ -10,6 +10,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -19,6 +21,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use tempfile::TempDir;
 
 use super::incoming::{Incoming, Whole, unavailable};
+use super::owner::Owner;
 use crate::config::MediaStorage;
 use crate::error::{Error, Result};
 use crate::remote::http::Client;
@@ -29,6 +32,8 @@ use folder::Folder;
 
 /// The folder where files are written aside.
 const INCOMING: &str = "incoming";
+/// How long a start waits for a place that does not answer.
+const CLAIMED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A digest in hexadecimal.
 pub(super) fn hex(digest: &Digest) -> String {
@@ -64,7 +69,8 @@ impl FileName {
         for (nth, byte) in digest.iter_mut().enumerate() {
             *byte = u8::from_str_radix(hex.get(2 * nth..2 * nth + 2)?, 16).ok()?;
         }
-        Some(digest)
+        // Deeper lie others' files: those of a server whose prefix begins with ours.
+        path.as_ref().starts_with(&Self::content(digest).to_string()).then_some(digest)
     }
 }
 
@@ -93,12 +99,26 @@ enum Place {
     Bucket(Bucket),
 }
 
+/// A file that was listed.
+#[derive(Debug)]
+pub struct Listed {
+    /// The digest that it belongs to.
+    pub digest: Digest,
+    /// Where it is.
+    pub path: Path,
+    /// When it was written, in milliseconds since 1970.
+    pub written: u64,
+}
+
 /// All files of the media.
 #[derive(Debug)]
 pub struct Files {
     place: Place,
     objects: Arc<dyn ObjectStore>,
     incoming: PathBuf,
+    owner: Owner,
+    /// Whether the place was seen to be the owner's.
+    ours: AtomicBool,
     _temporary: Option<TempDir>,
 }
 
@@ -118,11 +138,11 @@ pub fn objects(storage: &MediaStorage, client: &Client) -> Result<Arc<dyn Object
 }
 
 impl Files {
-    /// Opens the place, and deletes what was half written when the server last stopped. Blocks; called once at start.
+    /// Opens the place, whosever it is. Blocks; called once at start.
     ///
     /// # Errors
     /// The folder cannot be made or written, or the bucket's settings are wrong.
-    pub fn open(storage: &MediaStorage, client: &Client) -> Result<Self> {
+    pub fn open(storage: &MediaStorage, client: &Client, owner: Owner) -> Result<Self> {
         let mut temporary = None;
         let (place, objects, folder): (_, Arc<dyn ObjectStore>, _) = match storage {
             MediaStorage::Folder(folder) => {
@@ -141,8 +161,53 @@ impl Files {
             }
         };
         let incoming = folder.join(INCOMING);
-        folder::empty(&incoming)?;
-        Ok(Self { place, objects, incoming, _temporary: temporary })
+        folder::present(&incoming)?;
+        Ok(Self { place, objects, incoming, owner, ours: AtomicBool::new(false), _temporary: temporary })
+    }
+
+    /// Claims the place, and deletes what was half written when the server last stopped. A place that does not answer is
+    /// claimed later: see [`Self::claim`].
+    ///
+    /// # Errors
+    /// The place is another's, or the disk does not let us.
+    pub async fn begin(&self) -> Result<()> {
+        let claimed = tokio::time::timeout(CLAIMED_WITHIN, self.claim()).await;
+        match claimed.unwrap_or_else(|_| Err(unavailable(&"the place of media does not answer"))) {
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "whose the place of media is cannot be seen; nothing is kept there until it is");
+            }
+            done => done?,
+        }
+        let incoming = self.incoming.clone();
+        tokio::task::spawn_blocking(move || folder::empty(&incoming)).await.map_err(Error::internal)?
+    }
+
+    /// Looks whose the place is, and makes it ours where it is nobody's. It may have become another's while this server
+    /// ran, which was taken for lost.
+    ///
+    /// # Errors
+    /// The place is another's, or cannot be read or written.
+    pub async fn claim(&self) -> Result<()> {
+        let claimed = self.owner.claim(&*self.objects).await;
+        match &claimed {
+            // One that cannot be asked is as it was.
+            Err(error) if error.is_passing() => {}
+            done => self.ours.store(done.is_ok(), Ordering::Release),
+        }
+        claimed
+    }
+
+    /// Whether the place was seen to be ours.
+    pub fn are_ours(&self) -> bool {
+        self.ours.load(Ordering::Acquire)
+    }
+
+    /// What stands before all writing and deleting.
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub async fn must_be_ours(&self) -> Result<()> {
+        if self.are_ours() { Ok(()) } else { self.claim().await }
     }
 
     /// The place as backups see it.
@@ -157,6 +222,7 @@ impl Files {
 
     /// Moves a whole file to its name; on disk (or in the bucket) when this answers. What is there already stays.
     pub(super) async fn keep(&self, whole: Whole, name: FileName) -> Result<()> {
+        self.must_be_ours().await?;
         match &self.place {
             Place::Folder(folder) => folder.keep(whole, &name).await,
             Place::Bucket(bucket) => bucket.keep(whole, &name.path()).await,
@@ -195,26 +261,30 @@ impl Files {
 
     /// Deletes a file, if it is there.
     pub(super) async fn delete(&self, name: FileName) -> Result<()> {
-        match self.objects.delete(&name.path()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(unavailable(&error)),
-        }
+        self.delete_path(&name.path()).await
     }
 
-    /// All files, and the digest that each belongs to.
-    pub(super) fn all(&self) -> BoxStream<'static, Result<(Digest, Path)>> {
+    /// All files that are ours by their names.
+    pub(super) fn all(&self) -> BoxStream<'static, Result<Listed>> {
         let ours = |listed: object_store::Result<ObjectMeta>| async move {
             match listed {
-                Ok(file) => FileName::digest_of(&file.location).map(|digest| Ok((digest, file.location))),
+                Ok(ObjectMeta { location: path, last_modified, .. }) => {
+                    let written = u64::try_from(last_modified.timestamp_millis()).unwrap_or(0);
+                    FileName::digest_of(&path).map(|digest| Ok(Listed { digest, path, written }))
+                }
                 Err(error) => Some(Err(unavailable(&error))),
             }
         };
         self.objects.list(None).filter_map(ours).boxed()
     }
 
-    /// Deletes a file that was listed.
+    /// Deletes a file that was listed, if it is still there.
     pub(super) async fn delete_path(&self, path: &Path) -> Result<()> {
-        self.objects.delete(path).await.map_err(|error| unavailable(&error))
+        self.must_be_ours().await?;
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(&error)),
+        }
     }
 }
 

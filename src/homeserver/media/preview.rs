@@ -4,17 +4,19 @@
 mod fetch;
 mod page;
 
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use std::time::Duration;
 
 use matron_matrix::{Error as MatrixError, digest};
 use matron_storage::Batch;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::{Media, Medium, Name};
 use crate::error::{Error, Result};
-use crate::schema::media::{Content, Origin, PREVIEW_EXPIRY, PREVIEWS, Preview};
+use crate::schema::media::{Content, MEDIA_EXPIRY, Origin, PREVIEW_EXPIRY, PREVIEWS, Preview};
 use fetch::{Body, Trouble};
 pub use page::Page;
 
@@ -73,9 +75,10 @@ impl Media {
 
     /// Fetches a page, and keeps what was found, be it nothing.
     async fn look(self: &Arc<Self>, url: Url, key: [u8; 32]) -> Result<Preview> {
-        let _fetcher = self.fetchers.acquire().await.map_err(Error::internal)?;
+        let fetcher = Arc::new(Arc::clone(&self.fetchers).acquire_owned().await.map_err(Error::internal)?);
+        let finding = tokio::time::timeout(WITHIN, self.find_page(url, &fetcher));
         let found = tokio::select! {
-            found = tokio::time::timeout(WITHIN, self.find_page(url)) => found.unwrap_or(Err(Trouble::Unreachable)),
+            found = finding => found.unwrap_or(Err(Trouble::Unreachable)),
             () = self.stop.cancelled() => Err(Trouble::Unreachable),
         };
         self.meters.pages.add(1);
@@ -99,14 +102,25 @@ impl Media {
         Ok(preview)
     }
 
-    async fn find_page(self: &Arc<Self>, url: Url) -> Result<Map<String, Value>, Trouble> {
+    async fn find_page(
+        self: &Arc<Self>,
+        url: Url,
+        fetcher: &Arc<OwnedSemaphorePermit>,
+    ) -> Result<Map<String, Value>, Trouble> {
         let fetched = fetch::fetch(&self.pages, url).await?;
         if fetched.is_picture() {
             return self.picture(fetched).await;
         }
         let Some(text) = fetched.text().await? else { return Ok(Map::new()) };
         let base = text.url.clone();
-        let page = tokio::task::spawn_blocking(move || Page::read(&text.decoded())).await;
+        let fetcher = Arc::clone(fetcher);
+        let read = move || {
+            let page = Page::read(&text.decoded());
+            // Nobody calls a thread back whose page is given up meanwhile.
+            drop(fetcher);
+            page
+        };
+        let page = tokio::task::spawn_blocking(read).await;
         let page = page.map_err(|error| Trouble::Ours(Error::internal(error)))?;
         let picture = page.picture().and_then(|picture| base.join(picture).ok());
         let mut found = page.into_answer();
@@ -120,6 +134,23 @@ impl Media {
             }
         }
         Ok(found)
+    }
+
+    /// Drops the oldest pictures of previews until there is room for one of so many bytes.
+    async fn make_room(self: &Arc<Self>, bytes: u64) -> Result<()> {
+        let mut after = (0, String::new());
+        loop {
+            let snapshot = self.store.snapshot();
+            let usage = self.preview_usage(&snapshot).await?;
+            if usage.bytes.saturating_add(bytes) <= self.config.media.max_preview_bytes {
+                return Ok(());
+            }
+            // All stay equally long, so that those that go next came first. Names whose bytes are awaited have a time too.
+            let next = MEDIA_EXPIRY.range((Excluded(after), Unbounded));
+            let Some((next, ())) = snapshot.scan(&MEDIA_EXPIRY, next).first().await? else { return Ok(()) };
+            self.delete_key(next.1.clone(), |medium| medium.origin == Origin::Preview).await?;
+            after = next;
+        }
     }
 
     /// Keeps a picture, and says what is known of it.
@@ -142,6 +173,7 @@ impl Media {
             quarantined: None,
         };
         let bytes = whole.bytes;
+        self.make_room(bytes).await?;
         self.keep(whole, name.clone(), (None, medium), content).await.map_err(Trouble::Ours)?;
         let mut found = Map::new();
         found.insert("og:image".to_owned(), name.uri().to_string().into());

@@ -2,13 +2,24 @@
 
 use matron_matrix::Error as MatrixError;
 use matron_storage::{Batch, Snapshot};
+use tokio::sync::MutexGuard;
 
 use super::{Media, Name};
 use crate::error::Result;
 use crate::schema::UserNum;
 use crate::schema::media::{
-    AWAITED, Content, FILE_MEDIA, MEDIA, MEDIA_EXPIRY, Medium, Origin, USAGE, USER_MEDIA, Usage,
+    AWAITED, Content, FILE_MEDIA, MEDIA, MEDIA_EXPIRY, Medium, Origin, PREVIEW_USAGE, USAGE, USER_MEDIA, Usage,
 };
+
+/// With one medium more.
+fn more(usage: &Usage, bytes: u64) -> Usage {
+    Usage { media: usage.media + 1, bytes: usage.bytes.saturating_add(bytes) }
+}
+
+/// With one medium less.
+fn less(usage: &Usage, bytes: u64) -> Usage {
+    Usage { media: usage.media.saturating_sub(1), bytes: usage.bytes.saturating_sub(bytes) }
+}
 
 impl Media {
     /// A medium's row. Those whose time is over are as good as gone.
@@ -23,6 +34,19 @@ impl Media {
     /// The store cannot be read.
     pub async fn usage(&self, user: UserNum) -> Result<Usage> {
         Ok(self.store.snapshot().get(&USAGE, &user).await?.unwrap_or_default())
+    }
+
+    /// What the pictures of previews have.
+    pub(super) async fn preview_usage(&self, snapshot: &Snapshot) -> Result<Usage> {
+        Ok(snapshot.get(&PREVIEW_USAGE, &()).await?.unwrap_or_default())
+    }
+
+    /// The turn of whoever changes what a medium counts for: its user's uploads, or all previews.
+    pub(super) async fn usage_turn(&self, medium: &Medium) -> Option<MutexGuard<'_, ()>> {
+        match medium.user {
+            Some(user) => self.user_turns.take(&user).await,
+            None => self.user_turns.take(&medium.origin).await,
+        }
     }
 
     /// Refuses what would exceed the user's quota.
@@ -52,13 +76,17 @@ impl Media {
             let usage = read.clone().unwrap_or_default();
             self.check_quota(&usage, content.bytes)?;
             batch.expect(&USAGE, &user, read.as_ref());
-            let usage = Usage { media: usage.media + 1, bytes: usage.bytes.saturating_add(content.bytes) };
-            batch.put(&USAGE, &user, &usage);
+            batch.put(&USAGE, &user, &more(&usage, content.bytes));
             batch.put(&USER_MEDIA, &(user, new.created, key.clone()), &());
             if let Some(expires) = old.and_then(|old| old.expires) {
                 batch.delete(&AWAITED, &(user, key.clone()));
                 batch.delete(&MEDIA_EXPIRY, &(expires, key.clone()));
             }
+        }
+        if new.origin == Origin::Preview {
+            let read = snapshot.get(&PREVIEW_USAGE, &()).await?;
+            batch.expect(&PREVIEW_USAGE, &(), read.as_ref());
+            batch.put(&PREVIEW_USAGE, &(), &more(&read.unwrap_or_default(), content.bytes));
         }
         if let Some(expires) = new.expires {
             batch.put(&MEDIA_EXPIRY, &(expires, key.clone()), &());
@@ -84,13 +112,16 @@ impl Media {
         match (&medium.content, user) {
             (Some(content), user) => {
                 batch.delete(&FILE_MEDIA, &(content.file, key.clone()));
+                if medium.origin == Origin::Preview {
+                    let read = snapshot.get(&PREVIEW_USAGE, &()).await?;
+                    batch.expect(&PREVIEW_USAGE, &(), read.as_ref());
+                    batch.put(&PREVIEW_USAGE, &(), &less(&read.unwrap_or_default(), content.bytes));
+                }
                 let Some(user) = user else { return Ok(()) };
                 batch.delete(&USER_MEDIA, &(user, medium.created, key.clone()));
                 let read = snapshot.get(&USAGE, &user).await?;
                 batch.expect(&USAGE, &user, read.as_ref());
-                let usage = read.unwrap_or_default();
-                let (media, bytes) = (usage.media.saturating_sub(1), usage.bytes.saturating_sub(content.bytes));
-                batch.put(&USAGE, &user, &Usage { media, bytes });
+                batch.put(&USAGE, &user, &less(&read.unwrap_or_default(), content.bytes));
             }
             (None, Some(user)) => batch.delete(&AWAITED, &(user, key.clone())),
             (None, None) => {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use matron_storage::Batch;
 
+use super::files::Listed;
 use super::{Media, Medium};
 use crate::error::Result;
 use crate::schema::media::{FILE_MEDIA, MEDIA_EXPIRY, PREVIEW_EXPIRY, PREVIEWS};
@@ -15,6 +16,9 @@ const EVERY: Duration = Duration::from_mins(1);
 const FILES_EVERY: Duration = Duration::from_hours(24);
 /// How many go at once.
 const PAGE: usize = 256;
+/// How old a file must be to be taken for a leftover, in milliseconds: whatever else goes wrong with knowing what is ours, a
+/// day is left to see it.
+const LEFT_AFTER: u64 = 24 * 60 * 60 * 1000;
 
 impl Media {
     /// Sweeps until the server stops: at its start too, since it may have ended in the middle of something.
@@ -26,8 +30,10 @@ impl Media {
                 _ = due.tick() => self.sweep_expired().await,
                 _ = files.tick() => self.sweep_files().await,
             };
-            if let Err(error) = swept {
-                tracing::warn!(%error, "media could not be swept; the next time will");
+            match swept {
+                Ok(()) => {}
+                Err(error) if error.is_passing() => tracing::warn!(%error, "media are not swept for now"),
+                Err(error) => tracing::error!(%error, "media are not swept"),
             }
         }
     }
@@ -35,14 +41,18 @@ impl Media {
     /// Deletes media and previews whose time is over.
     ///
     /// # Errors
-    /// The store or the files cannot be written.
+    /// The place is another server's or away, or the store or the files cannot be written.
     pub async fn sweep_expired(self: &Arc<Self>) -> Result<()> {
+        self.files.must_be_ours().await?;
         let now = self.clock.millis();
         loop {
             let over = MEDIA_EXPIRY.range((0, String::new())..(now.saturating_add(1), String::new()));
             let over = self.store.snapshot().scan(&MEDIA_EXPIRY, over).take(PAGE).await?;
             let pages = over.len() == PAGE;
             for (row, ()) in over {
+                if self.stop.is_cancelled() {
+                    return Ok(());
+                }
                 let expires = row.0;
                 // One whose bytes came at the last moment stays, and has no such row any more.
                 let is_over = move |medium: &Medium| medium.expires == Some(expires);
@@ -82,11 +92,22 @@ impl Media {
     /// Deletes the files that no medium holds: a crash came between file and row, or between row and file.
     ///
     /// # Errors
-    /// The store or the files cannot be read or written.
+    /// The place is another server's, or the store or the files cannot be read or written.
     pub async fn sweep_files(&self) -> Result<()> {
+        self.files.claim().await?;
+        let now = self.clock.millis();
         let mut files = self.files.all();
-        while let Some(file) = files.next().await {
-            let (digest, path) = file?;
+        loop {
+            let listed = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                listed = files.next() => listed,
+            };
+            let Some(listed) = listed else { return Ok(()) };
+            let Listed { digest, path, written } = listed?;
+            if now.saturating_sub(written) < LEFT_AFTER {
+                continue;
+            }
             // An upload that is between its file and its row has the turn.
             let _turn = self.file_turns.take(&digest).await;
             let held = self.store.snapshot();
@@ -95,6 +116,5 @@ impl Media {
                 self.files.delete_path(&path).await?;
             }
         }
-        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Media as their owners use them, and as somebody who wants more would.
 
+mod drawing;
 mod previewing;
 mod sweeping;
 mod uploading;
@@ -86,8 +87,9 @@ impl World {
     /// The files that are there, without those on their way in.
     fn files(&self) -> Vec<String> {
         let mut files = Vec::new();
-        for shard in std::fs::read_dir(self.folder.path().join("media")).unwrap() {
-            for file in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+        let shards = std::fs::read_dir(self.folder.path().join("media")).unwrap().map(|shard| shard.unwrap().path());
+        for shard in shards.filter(|shard| shard.is_dir()) {
+            for file in std::fs::read_dir(shard).unwrap() {
                 files.push(file.unwrap().file_name().into_string().unwrap());
             }
         }

@@ -10,12 +10,13 @@ use futures_util::StreamExt as _;
 use matron_matrix::Error as MatrixError;
 use matron_storage::Batch;
 use ruma::media::Method;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::files::{FileName, Pieces};
 use super::picture::{self, Made, Refusal};
 use super::{Found, Media};
 use crate::error::{Error, Result};
-use crate::schema::media::{FILE_MEDIA, Fit, Form, THUMBNAILS, Thumbnail};
+use crate::schema::media::{Content, FILE_MEDIA, Fit, Form, THUMBNAILS, Thumbnail};
 
 /// How many thumbnails of one file are kept; others are made anew each time. Ordinary clients ask for a few.
 const MAX_KEPT: usize = 32;
@@ -74,14 +75,13 @@ impl Media {
         if let Some(kept) = self.kept(found, name).await? {
             return Ok(kept);
         }
-        let Made { form, picture } = self.make(found, (width, height), fit).await?;
-        let Some(picture) = picture.map(Bytes::from) else {
-            let row = Thumbnail { form, is_original: true, bytes: found.content.bytes };
-            self.remember(name, row.clone(), None).await?;
-            return self.serve(found, name, &row).await;
-        };
-        let row = Thumbnail { form, is_original: false, bytes: picture.len() as u64 };
-        self.remember(name, row.clone(), Some(picture.clone())).await?;
+        // Who hangs up while others draw is gone. What was begun is drawn to its end, by a task of the server's: it is in the
+        // hands of a thread, which nobody can call back.
+        let painter = Arc::clone(&self.painters).acquire_owned().await.map_err(Error::internal)?;
+        let (media, content) = (Arc::clone(self), found.content.clone());
+        let made = self.tasks.spawn(async move { media.make(&content, name, painter).await });
+        let (row, picture) = made.await.map_err(Error::internal)??;
+        let Some(picture) = picture else { return self.serve(found, name, &row).await };
         self.meters.served.add(row.bytes);
         Ok(served(found, name, &row, futures_util::stream::once(std::future::ready(Ok(picture))).boxed()))
     }
@@ -104,13 +104,31 @@ impl Media {
         Ok(served(found, name, row, pieces))
     }
 
-    /// Draws it, on a thread of its own. None where the medium itself does.
-    async fn make(&self, found: &Found, size: (u32, u32), fit: Fit) -> Result<Made> {
-        let content = &found.content;
+    /// Makes a thumbnail, and keeps it for the next who asks. No bytes where the medium itself does.
+    async fn make(
+        &self,
+        content: &Content,
+        name: FileName,
+        painter: OwnedSemaphorePermit,
+    ) -> Result<(Thumbnail, Option<Bytes>)> {
+        let Made { form, picture } = self.draw(content, name, painter).await?;
+        let picture = picture.map(Bytes::from);
+        let bytes = picture.as_ref().map_or(content.bytes, |picture| picture.len() as u64);
+        let row = Thumbnail { form, is_original: picture.is_none(), bytes };
+        self.remember(name, &row, picture.clone()).await?;
+        Ok((row, picture))
+    }
+
+    /// Draws it, on a thread of its own, which holds the permit for as long as it takes.
+    async fn draw(&self, content: &Content, name: FileName, painter: OwnedSemaphorePermit) -> Result<Made> {
+        let (width, height, fit) = name.thumbnail.ok_or_else(|| Error::internal("a thumbnail without a size"))?;
         let source = self.files.local(FileName::content(content.file), content.bytes).await?;
         let most = self.config.media.max_pixels;
-        let _painter = self.painters.acquire().await.map_err(Error::internal)?;
-        let draw = move || picture::thumbnail(BufReader::new(source), size, fit, most);
+        let draw = move || {
+            let made = picture::thumbnail(BufReader::new(source), (width, height), fit, most);
+            drop(painter);
+            made
+        };
         // A decoder that panics has met a picture that is none.
         let made = tokio::task::spawn_blocking(draw).await.unwrap_or(Err(Refusal::NoPicture));
         let count = if made.is_ok() { &self.meters.drawn } else { &self.meters.refused };
@@ -124,14 +142,7 @@ impl Media {
         }
     }
 
-    /// Keeps a thumbnail for the next who asks, by a task that a client's hanging up does not stop.
-    async fn remember(self: &Arc<Self>, name: FileName, row: Thumbnail, picture: Option<Bytes>) -> Result<()> {
-        let media = Arc::clone(self);
-        let kept = self.tasks.spawn(async move { media.remember_now(name, &row, picture).await });
-        kept.await.map_err(Error::internal)?
-    }
-
-    async fn remember_now(&self, name: FileName, row: &Thumbnail, picture: Option<Bytes>) -> Result<()> {
+    async fn remember(&self, name: FileName, row: &Thumbnail, picture: Option<Bytes>) -> Result<()> {
         let Some((width, height, fit)) = name.thumbnail else { return Ok(()) };
         // The content may have been deleted meanwhile, or is being deleted: then nothing is kept of it.
         let _turn = self.file_turns.take(&name.digest).await;

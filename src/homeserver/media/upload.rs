@@ -208,10 +208,7 @@ impl Media {
         // Nobody sweeps the file between its keeping and its first medium.
         let _turn = self.file_turns.take(&file).await;
         self.files.keep(whole, FileName::content(file)).await?;
-        let _turn = match new.user {
-            Some(user) => self.user_turns.take(&user).await,
-            None => None,
-        };
+        let _turn = self.usage_turn(&new).await;
         for _ in 0..TRIES {
             let snapshot = self.store.snapshot();
             if snapshot.get(&MEDIA, &name.key()).await? != old {

@@ -7,16 +7,17 @@ use std::time::Duration;
 use matron_storage::{Batch, Position};
 use tokio::sync::{Notify, Semaphore};
 
-use super::pace::Pace;
+use super::pace::{LONGEST_PAUSE, Pace};
 use super::told::Told;
+use crate::config;
 use crate::locks::lock;
-use crate::schema::push::{Pusher, PusherKey, WAITING, Waiting};
+use crate::schema::push::{Pusher, PusherKey, PusherKind, WAITING, Waiting};
 use crate::schema::{EventNum, RoomNum, UserNum};
 
 /// How many events wait for a pusher: of more the newest. Who was away for long needs no alarm for each.
 const MOST_EVENTS: usize = 50;
-/// After how long an event is no news any more, in milliseconds.
-pub(super) const GIVE_UP_AFTER: u64 = 24 * 60 * 60 * 1000;
+/// After how long an event is no news any more, in milliseconds; where letters tell of it, so long after that is due.
+const GIVE_UP_AFTER: u64 = 24 * 60 * 60 * 1000;
 /// How long is waited after the first failure; then twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
@@ -98,9 +99,17 @@ pub(super) struct Desk {
     gateways: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// Of e-mail pushers: when they told last.
     paces: Mutex<HashMap<Name, Pace>>,
+    /// How long an event may wait until a letter that tells of it is due, in milliseconds.
+    letters_wait: u64,
 }
 
 impl Desk {
+    /// An empty one.
+    pub fn new(config: &config::Push) -> Self {
+        let letters_wait = config.email_after.max(config.email_pause).max(LONGEST_PAUSE);
+        Self { letters_wait, ..Self::default() }
+    }
+
     /// Adds an event. Whether somebody must now begin to see to the queue.
     pub fn add(&self, name: Name, pusher: &Arc<Pusher>, item: Item, unread: u64) -> bool {
         let mut queues = lock(&self.queues);
@@ -169,8 +178,12 @@ impl Desk {
     pub fn next(&self, name: Name, now: u64) -> Option<Work> {
         let mut queues = lock(&self.queues);
         let queue = queues.get_mut(&name)?;
+        let patience = match queue.pusher.kind {
+            PusherKind::Http => GIVE_UP_AFTER,
+            PusherKind::Email => self.letters_wait + GIVE_UP_AFTER,
+        };
         while let Some(item) = queue.events.front()
-            && now.saturating_sub(item.since) > GIVE_UP_AFTER
+            && now.saturating_sub(item.since) > patience
         {
             self.forget(name, item);
             queue.events.pop_front();
@@ -196,6 +209,8 @@ impl Desk {
                 if let Some(done) = place.and_then(|place| queue.events.remove(place)) {
                     self.forget(name, &done);
                 }
+                // What was read while it was told: no event waits that would tell it.
+                queue.badge_due |= queue.events.is_empty() && queue.unread != work.unread;
             }
             None => queue.badge_due = queue.badge_due && queue.unread != work.unread,
         }

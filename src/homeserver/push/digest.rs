@@ -51,7 +51,11 @@ impl Push {
         let rooms = self.unread_by_room(&items).await?;
         if !rooms.is_empty() {
             let letter = self.digest(name, &work.pusher, &rooms).await?;
-            if let Err(error) = mailer.send(&letter).await {
+            let sent = tokio::select! {
+                sent = mailer.send(&letter) => sent,
+                () = self.stop.cancelled() => return Ok(Outcome::Failed),
+            };
+            if let Err(error) = sent {
                 tracing::warn!(%error, "the SMTP server does not take a letter");
                 return Ok(Outcome::Failed);
             }

@@ -211,6 +211,9 @@ impl Walker {
         let rules = recipient.rules(&push, snapshot).await?;
         let told = push.judge_alone(snapshot, &recipient.session, &rules, &incoming).await?;
         let Some(actions) = told else { return Ok(()) };
+        if !push.takes_invite(snapshot, user, &incoming).await? {
+            return Ok(());
+        }
         self.hand_over(snapshot, user, &mut incoming, &actions).await
     }
 

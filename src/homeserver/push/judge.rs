@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::Push;
 use super::audience::Compiled;
 use super::told::Told;
-use crate::accounts::Session;
+use crate::accounts::{Invites, Session};
 use crate::error::{Error, Result};
 use crate::rooms::event::readable;
 use crate::schema::rooms::{Membership, ROOMS, StoredEvent, USER_ROOMS};
@@ -126,6 +126,11 @@ impl Push {
     ) -> Result<Option<Arc<str>>> {
         let ignored = self.accounts.ignored(snapshot, session.user).await?;
         Ok((!ignored.contains(&incoming.event.header.sender)).then_some(actions))
+    }
+
+    /// Whether an invite reaches a user: one that their settings ignore is not told, as /sync does not show it.
+    pub(super) async fn takes_invite(&self, snapshot: &Snapshot, user: UserNum, incoming: &Incoming) -> Result<bool> {
+        Ok(self.accounts.invites(snapshot, user, &incoming.sender).await? == Invites::Allowed)
     }
 
     /// Whether a user is in the room since before the event.

@@ -1,7 +1,7 @@
 //! How often somebody gets letters: each waits longer than the last, until there was peace.
 
 /// The longest time between two letters, in milliseconds.
-const LONGEST_PAUSE: u64 = 24 * 60 * 60 * 1000;
+pub(super) const LONGEST_PAUSE: u64 = 24 * 60 * 60 * 1000;
 /// Who got no letter for so long gets the next one as soon as the first, in milliseconds.
 const FORGIVEN_AFTER: u64 = 12 * 60 * 60 * 1000;
 

@@ -14,8 +14,10 @@ use crate::config::{Mail, MailSecurity};
 use crate::error::{Error, Result};
 use crate::meters::Letters;
 
-/// How long one step of talking to the SMTP server may take.
-const STEP_WITHIN: Duration = Duration::from_secs(20);
+/// How long connecting to the SMTP server may take.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
+/// How long giving it a letter may take, all steps together: the transport itself gives up nothing but connecting.
+const SENT_WITHIN: Duration = Duration::from_mins(1);
 /// How many letters are sent at a time.
 const AT_ONCE: usize = 4;
 /// The longest address that SMTP has room for, in bytes.
@@ -43,6 +45,7 @@ pub struct Mailer {
     from: Mailbox,
     server_name: String,
     at_once: Semaphore,
+    within: Duration,
     /// What is counted.
     pub letters: Letters,
 }
@@ -84,7 +87,7 @@ impl Mailer {
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.host)
             .port(mail.port)
             .tls(security)
-            .timeout(Some(STEP_WITHIN));
+            .timeout(Some(CONNECTED_WITHIN));
         if let (Some(username), Some(password)) = (&mail.username, &mail.password) {
             transport = transport.credentials(Credentials::new(username.clone(), password.clone()));
         }
@@ -93,6 +96,7 @@ impl Mailer {
             from: mail.from.parse().map_err(Error::internal)?,
             server_name: server_name.to_owned(),
             at_once: Semaphore::new(AT_ONCE),
+            within: SENT_WITHIN,
             letters: Letters::default(),
         })
     }
@@ -100,15 +104,18 @@ impl Mailer {
     /// Sends a letter.
     ///
     /// # Errors
-    /// It cannot be written, or the SMTP server does not take it.
+    /// It cannot be written, or the SMTP server does not take it, or does not answer.
     pub async fn send(&self, letter: &Letter) -> Result<()> {
         let _waiting = self.letters.waiting.enter();
         let message = self.message(letter)?;
         let _permit = self.at_once.acquire().await.map_err(Error::internal)?;
-        let sent = self.transport.send(message).await;
+        let sent = match tokio::time::timeout(self.within, self.transport.send(message)).await {
+            Ok(sent) => sent.map(drop).map_err(Error::internal),
+            Err(_) => Err(Error::internal("it does not answer")),
+        };
         let count = if sent.is_ok() { &self.letters.sent } else { &self.letters.failed };
         count.add(1);
-        sent.map(|_| ()).map_err(Error::internal)
+        sent
     }
 
     fn message(&self, letter: &Letter) -> Result<Message> {
@@ -155,13 +162,17 @@ pub fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
     use super::{Letter, Mailer, address, escaped};
     use crate::config::{Mail, MailSecurity};
 
-    fn mailer() -> Mailer {
+    fn mailer(port: u16) -> Mailer {
         let mail = Mail {
-            host: "localhost".to_owned(),
-            port: 25,
+            host: "127.0.0.1".to_owned(),
+            port,
             security: MailSecurity::None,
             username: None,
             password: None,
@@ -171,6 +182,27 @@ mod tests {
             required: false,
         };
         Mailer::new(&mail, &[], "trust.example").unwrap()
+    }
+
+    fn letter() -> Letter {
+        Letter {
+            to: "ann@trust.example".to_owned(),
+            subject: "Zwei Nachrichten für Sie\r\nBcc: eve@evil.example".to_owned(),
+            text: "hello".to_owned(),
+            html: "<p>hello</p>".to_owned(),
+            unsubscribe: Some("https://chat.trust.example/end".to_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_given_up() {
+        // It takes connections, and never greets.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mailer = mailer(silent.local_addr().unwrap().port());
+        let mailer = Mailer { within: Duration::from_millis(100), ..mailer };
+        let refused = mailer.send(&letter()).await.unwrap_err();
+        assert!(refused.to_string().contains("does not answer"), "{refused}");
+        assert_eq!((mailer.letters.failed.get(), mailer.letters.waiting.get()), (1, 0));
     }
 
     #[test]
@@ -184,14 +216,7 @@ mod tests {
 
     #[test]
     fn letters_have_both_forms_and_one_click_ends_them() {
-        let letter = Letter {
-            to: "ann@trust.example".to_owned(),
-            subject: "Zwei Nachrichten für Sie\r\nBcc: eve@evil.example".to_owned(),
-            text: "hello".to_owned(),
-            html: "<p>hello</p>".to_owned(),
-            unsubscribe: Some("https://chat.trust.example/end".to_owned()),
-        };
-        let message = String::from_utf8(mailer().message(&letter).unwrap().formatted()).unwrap();
+        let message = String::from_utf8(mailer(25).message(&letter()).unwrap().formatted()).unwrap();
         for part in [
             "From: \"Ward Chat\" <chat@trust.example>\r\n",
             "To: ann@trust.example\r\n",

@@ -56,7 +56,7 @@ matron_storage::record! {
 }
 
 matron_storage::record! {
-    /// What a user has uploaded.
+    /// What a user has uploaded, or what previews have.
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
     pub struct Usage {
         /// Media.
@@ -136,3 +136,5 @@ pub const THUMBNAILS: Keyspace<(Digest, u32, u32, Fit), Thumbnail> = Keyspace::n
 pub const PREVIEWS: Keyspace<Digest, Preview> = Keyspace::new(0x0608, "previews", Family::Point);
 /// Previews, by when they are old.
 pub const PREVIEW_EXPIRY: Keyspace<(u64, Digest), ()> = Keyspace::new(0x0609, "preview expiry", Family::Index);
+/// What the pictures of all previews have together.
+pub const PREVIEW_USAGE: Keyspace<(), Usage> = Keyspace::new(0x060a, "preview usage", Family::Point);

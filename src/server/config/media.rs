@@ -32,6 +32,7 @@ pub fn read(source: &mut Source<'_>, data_dir: Option<&Path>) -> Option<Media> {
     } else {
         None
     };
+    let pictures = within(source, "url_previews.max_pictures_mib", 16, 1 << 20);
     let (open, url_previews) = (source.get("media.unauthenticated"), source.get("url_previews.enabled"));
     Some(Media {
         storage: storage?,
@@ -40,6 +41,7 @@ pub fn read(source: &mut Source<'_>, data_dir: Option<&Path>) -> Option<Media> {
         user_quota_bytes: quota.map(|quota| u64::from(quota) << 20),
         open: open?,
         url_previews: url_previews?,
+        max_preview_bytes: u64::from(pictures?) << 20,
     })
 }
 

@@ -24,6 +24,15 @@ fn nothing_is_a_whole_configuration() {
 }
 
 #[test]
+fn what_is_shipped_is_right() {
+    let config = parse(include_str!("../../../deploy/systemd/matron.toml"), &[]).unwrap();
+    let place = config.backup.place.unwrap();
+    // The unit lets nothing else be written.
+    let unit = include_str!("../../../deploy/systemd/matron.service");
+    assert!(unit.contains(&format!("\nReadWritePaths=-{place}\n")), "{place}");
+}
+
+#[test]
 fn a_file_is_read_whole() {
     let config = parse(
         "server_name = \"hs1\"\ndefault_room_version = \"10\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\

@@ -1,4 +1,4 @@
-//! The domain: rooms, sync, followers, push, e-mail, media, caches.
+//! The domain: rooms, sync, followers, push, e-mail, media, backups, caches.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ impl Collector for Collect {
         followers(homeserver, &mut sheet)?;
         push(homeserver, &mut sheet)?;
         media(homeserver, &mut sheet)?;
+        backups(homeserver, &mut sheet)?;
         people(homeserver, &mut sheet)?;
         caches(homeserver, &mut sheet)
     }
@@ -66,7 +67,9 @@ fn push(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {
 }
 
 fn media(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {
-    let meters = &homeserver.media.meters;
+    let (media, meters) = (&homeserver.media, &homeserver.media.meters);
+    let help = "Whether the place of media was seen to be this server's";
+    sheet.gauge("media_owned", help, u64::from(media.has_place()))?;
     sheet.counter("media_uploaded_bytes", "Bytes of uploads", meters.uploaded.get())?;
     sheet.counter("media_served_bytes", "Bytes of media and thumbnails that were asked for", meters.served.get())?;
     let outcomes = [("drawn", meters.drawn.get()), ("refused", meters.refused.get())];
@@ -75,6 +78,11 @@ fn media(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {
     let lost = meters.pages_lost.get();
     let outcomes = [("found", meters.pages.get().saturating_sub(lost)), ("failed", lost)];
     sheet.counters(("media_previews", "outcome"), "Pages that were fetched for a preview", outcomes)
+}
+
+fn backups(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {
+    let help = "When the last good backup was begun, in seconds since 1970; 0 where there is none";
+    sheet.gauge("backup_last_success_timestamp_seconds", help, homeserver.last_backup.taken_at() / 1000)
 }
 
 fn people(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {

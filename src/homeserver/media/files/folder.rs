@@ -36,13 +36,21 @@ fn make(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder with nothing in it. One that is there stays: a full disk has no room for another.
+/// Makes a folder. One that is there stays: a full disk has no room for another.
+///
+/// # Errors
+/// The disk does not let us.
+pub fn present(folder: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| refused(folder, &error))
+}
+
+/// Deletes all that is in a folder.
 ///
 /// # Errors
 /// The disk does not let us.
 pub fn empty(folder: &Path) -> Result<()> {
     let clear = || -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         for left in fs::read_dir(folder)? {
             let left = left?;
             let remove = if left.file_type()?.is_dir() { fs::remove_dir_all::<PathBuf> } else { fs::remove_file };

@@ -1,14 +1,22 @@
 use futures_util::TryStreamExt as _;
+use object_store::path::Path;
 use tempfile::TempDir;
 
 use super::{FileName, Files};
 use crate::config::MediaStorage;
+use crate::media::owner::Owner;
 use crate::remote::{addresses::Addresses, http::Client, trust};
 use crate::schema::media::Fit;
 
 fn open(folder: &TempDir) -> Files {
+    open_by(folder, 7)
+}
+
+/// As the store of this epoch opens them.
+fn open_by(folder: &TempDir, epoch: u64) -> Files {
     let storage = MediaStorage::Folder(folder.path().join("media"));
-    Files::open(&storage, &Client::new(&trust::client(&[]).unwrap(), Addresses::all().into())).unwrap()
+    let client = Client::new(&trust::client(&[]).unwrap(), Addresses::all().into());
+    Files::open(&storage, &client, Owner::new("example.org", epoch)).unwrap()
 }
 
 async fn keep(files: &Files, bytes: &'static [u8]) -> FileName {
@@ -31,6 +39,9 @@ async fn files_are_named_by_their_digest() {
     let thumbnail = FileName { thumbnail: Some((320, 240, Fit::ScaleAnimated)), ..name };
     assert_eq!(thumbnail.to_string(), format!("{path}-320x240-scale-animated"));
     assert_eq!(FileName::digest_of(&thumbnail.path()), Some(name.digest));
+    for elsewhere in [format!("wards/{path}"), path.replace("2c/", "2d/"), path.replace("2c/", "")] {
+        assert_eq!(FileName::digest_of(&Path::from(elsewhere.clone())), None, "{elsewhere}");
+    }
     files.delete(name).await.unwrap();
     files.delete(name).await.unwrap();
     assert!(files.read(name, 0, 5).await.is_err());
@@ -45,9 +56,35 @@ async fn what_was_on_its_way_in_at_a_crash_is_gone_at_the_next_start() {
     std::fs::write(incoming.join("half"), b"ha").unwrap();
     drop(files);
     let files = open(&folder);
+    files.begin().await.unwrap();
     assert_eq!(std::fs::read_dir(&incoming).unwrap().count(), 0);
     let pieces: Vec<_> = files.read(name, 1, 3).await.unwrap().try_collect().await.unwrap();
     assert_eq!(pieces.concat(), b"ep");
+}
+
+#[tokio::test]
+async fn in_anothers_place_nothing_is_written_or_deleted() {
+    let folder = TempDir::new().unwrap();
+    let files = open(&folder);
+    let name = keep(&files, b"kept").await;
+    let half = folder.path().join("media/incoming/half");
+    std::fs::write(&half, b"ha").unwrap();
+    let restored = open_by(&folder, 8);
+    assert!(restored.begin().await.is_err() && !restored.are_ours());
+    let mut incoming = restored.incoming();
+    incoming.write(b"new".as_slice().into()).await.unwrap();
+    let whole = incoming.finish().await.unwrap();
+    let new = FileName::content(whole.digest);
+    assert!(restored.keep(whole, new).await.is_err());
+    assert!(restored.delete(name).await.is_err());
+    assert!(half.exists() && !files.has(new).await.unwrap());
+    // What is there can be read.
+    assert!(restored.read(name, 0, 4).await.is_ok());
+    // The place is taken while its former owner runs.
+    restored.owner.take(&*restored.objects).await.unwrap();
+    assert!(files.claim().await.is_err() && !files.are_ours());
+    assert!(files.delete(name).await.is_err());
+    restored.delete(name).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a page says of itself: `OpenGraph`'s properties, or what comes near them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use html5ever::tendril::{SliceExt as _, StrTendril};
 use html5ever::tokenizer::states::RawKind;
@@ -10,6 +10,12 @@ use serde_json::{Map, Value};
 /// How many properties are taken over, and how many characters of each.
 const MAX_PROPERTIES: usize = 50;
 const MAX_CHARS: usize = 1000;
+/// A page is read in pieces of so many bytes.
+const PIECE_BYTES: usize = 1024;
+/// What may be read in vain. The tokenizer compares each attribute of a tag with all that the tag has before, so that a tag
+/// costs as much as its length squared; it says when a tag is over, and until then that is how it is counted. This is one
+/// tag (or comment) of 64 KiB, or 250 of 4 KiB; behind it nothing is read.
+const MAX_COST: usize = 1 << 31;
 
 /// What was read of a page.
 #[derive(Debug, Default)]
@@ -42,6 +48,8 @@ enum Place {
 struct Reader {
     page: RefCell<Page>,
     place: RefCell<Option<Place>>,
+    /// Whether anything came since this was last asked.
+    came: Cell<bool>,
 }
 
 fn clipped(text: &str) -> String {
@@ -77,6 +85,10 @@ impl TokenSink for Reader {
     type Handle = ();
 
     fn process_token(&self, token: Token, _: u64) -> TokenSinkResult<()> {
+        // Errors come in the middle of a tag too.
+        if !matches!(token, Token::ParseError(_)) {
+            self.came.set(true);
+        }
         match token {
             Token::TagToken(tag) if tag.kind == TagKind::StartTag => return self.start(&tag),
             Token::TagToken(tag) if Place::of(&tag.name) == *self.place.borrow() => {
@@ -122,18 +134,30 @@ fn attribute<'a>(tag: &'a Tag, name: &str) -> Option<&'a str> {
 }
 
 impl Page {
-    /// Reads a page.
+    /// Reads a page, up to where reading on would cost too much.
     #[must_use]
     pub fn read(text: &str) -> Self {
+        Self::read_part(text).0
+    }
+
+    /// What was read of a page, and how many bytes of it were.
+    fn read_part(text: &str) -> (Self, usize) {
         let input = BufferQueue::default();
-        input.push_back(StrTendril::from(text.to_tendril()));
         let tokenizer = Tokenizer::new(Reader::default(), TokenizerOpts::default());
-        // It stops where a script would run, and goes on behind it.
-        while !input.is_empty() {
-            let _ = tokenizer.feed(&input);
+        let (mut rest, mut silent, mut cost) = (text, 0, 0);
+        while !rest.is_empty() && cost < MAX_COST {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+            rest = after;
+            input.push_back(StrTendril::from(piece.to_tendril()));
+            // It stops where a script would run, and goes on behind it.
+            while !input.is_empty() {
+                let _ = tokenizer.feed(&input);
+            }
+            silent = if tokenizer.sink.came.take() { 0 } else { silent + piece.len() };
+            cost += silent * piece.len();
         }
         tokenizer.end();
-        tokenizer.sink.page.into_inner()
+        (tokenizer.sink.page.into_inner(), text.len() - rest.len())
     }
 
     const fn words(&mut self, place: Place) -> &mut Words {

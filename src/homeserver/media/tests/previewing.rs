@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
-use super::{DAY, World, refusal};
+use super::{DAY, World, refusal, user};
 use crate::media::Name;
 use crate::media::picture::tests::png;
 
@@ -85,8 +85,14 @@ impl Web {
 }
 
 fn world() -> World {
+    world_with(1 << 30)
+}
+
+/// One whose previews have pictures of so many bytes at most.
+fn world_with(max_preview_bytes: u64) -> World {
     World::with(|config| {
         config.media.url_previews = true;
+        config.media.max_preview_bytes = max_preview_bytes;
         config.outgoing.addresses.allowed.push("127.0.0.1/32".parse().unwrap());
     })
 }
@@ -130,6 +136,29 @@ async fn a_page_is_fetched_once_for_all_who_ask() {
     assert_eq!(refusal(world.preview(&missing).await), "502 M_UNKNOWN");
     assert_eq!(refusal(world.preview(&missing).await), "502 M_UNKNOWN");
     assert_eq!(web.asked(), ["/missing"]);
+}
+
+#[tokio::test]
+async fn the_oldest_pictures_make_room_for_new_ones() {
+    let (world, web) = (world_with(2 * PICTURE.len() as u64), Web::new().await);
+    let upload = world.put(&user(1), &PICTURE).await.unwrap();
+    let (awaited, _) = world.reserve(&user(1)).await.unwrap();
+    let mut pictures = Vec::new();
+    for path in ["/page", "/picture", "/hop"] {
+        let found = world.see(&format!("{}{path}", web.url)).await;
+        pictures.push(Name::of_key(found["og:image"].as_str().unwrap().strip_prefix("mxc://").unwrap()).unwrap());
+        world.wait(1);
+    }
+    assert_eq!(refusal(world.look(&pictures[0]).await), "M_NOT_FOUND");
+    for name in [&pictures[1], &pictures[2], &upload] {
+        assert_eq!(world.get(name).await.unwrap(), *PICTURE);
+    }
+    assert_eq!(refusal(world.look(&awaited).await), "M_NOT_YET_UPLOADED");
+    let usage = async || world.preview_usage(&world.store.snapshot()).await.unwrap();
+    assert_eq!((usage().await.media, usage().await.bytes), (2, 2 * PICTURE.len() as u64));
+    world.wait(2 * DAY);
+    world.sweep_expired().await.unwrap();
+    assert_eq!((usage().await.media, usage().await.bytes), (0, 0));
 }
 
 #[tokio::test]

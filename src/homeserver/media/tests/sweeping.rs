@@ -1,5 +1,7 @@
 //! What the sweeper takes, and what it leaves.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use ruma::media::Method;
 
 use super::{DAY, World, body, refusal, user};
@@ -15,6 +17,16 @@ async fn rows(world: &World) -> (usize, usize, usize) {
         snapshot.scan(&MEDIA_EXPIRY, MEDIA_EXPIRY.all()).collect().await.unwrap().len(),
         snapshot.scan(&AWAITED, AWAITED.all()).collect().await.unwrap().len(),
     )
+}
+
+impl World {
+    /// Leaves a file that no row knows, written so many milliseconds ago.
+    fn leave(&self, name: &str, age: u64) {
+        let path = self.folder.path().join("media/ab").join(name);
+        std::fs::write(&path, b"lost").unwrap();
+        let written = UNIX_EPOCH + Duration::from_millis(self.clock.millis() - age);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -42,15 +54,20 @@ async fn files_that_belong_to_nothing_go() {
     world.thumbnail(&found, &wanted).await.unwrap();
     let files = world.files();
     assert_eq!(files.len(), 2);
-    // As a crash leaves them: a file without its row, a thumbnail of it, and something that is not ours.
-    let shard = world.folder.path().join("media/ab");
+    // As a crash leaves them: a file without its row, a thumbnail of it, one of today, and something that is not ours.
     let orphan = format!("ab{}", "0".repeat(62));
-    std::fs::write(shard.join(&orphan), b"lost").unwrap();
-    std::fs::write(shard.join(format!("{orphan}-32x32-crop")), b"lost").unwrap();
-    std::fs::write(shard.join("README"), b"somebody's").unwrap();
+    world.leave(&orphan, DAY);
+    world.leave(&format!("{orphan}-32x32-crop"), 9 * DAY);
+    let young = format!("ab{}", "1".repeat(62));
+    world.leave(&young, DAY - 1);
+    world.leave("README", 9 * DAY);
     world.sweep_files().await.unwrap();
-    let mut left = files;
-    left.push("README".to_owned());
+    let mut left = [files.clone(), vec![young, "README".to_owned()]].concat();
+    left.sort_unstable();
+    assert_eq!(world.files(), left);
+    world.wait(1);
+    world.sweep_files().await.unwrap();
+    let mut left = [files, vec!["README".to_owned()]].concat();
     left.sort_unstable();
     assert_eq!(world.files(), left);
     assert_eq!(world.get(&name).await.unwrap(), picture);

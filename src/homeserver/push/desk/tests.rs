@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use matron_storage::{Batch, Position};
 
-use super::{Desk, GIVE_UP_AFTER, Item, LONGEST_WAIT, MOST_EVENTS, Name, wait_after};
+use super::{Desk, GIVE_UP_AFTER, Item, LONGEST_PAUSE, LONGEST_WAIT, MOST_EVENTS, Name, wait_after};
+use crate::config;
 use crate::schema::push::{Pusher, PusherKind};
 use crate::schema::{DeviceNum, RoomNum, UserNum};
 
@@ -82,6 +83,31 @@ fn what_is_old_or_too_much_or_read_is_dropped() {
     assert_eq!(position_of(&desk, 0), Some(20));
     let last = desk.next(NAME, GIVE_UP_AFTER + 1000).unwrap();
     assert!(last.item.is_none(), "the number is still told");
+}
+
+#[test]
+fn what_was_read_while_an_event_was_told_is_told_after_it() {
+    let desk = Desk::default();
+    desk.add(NAME, &pusher("en"), item(1, 0), 1);
+    let work = desk.next(NAME, 0).unwrap();
+    assert!(!desk.set_unread(NAME, &pusher("en"), 0));
+    desk.finish(NAME, &work);
+    let work = desk.next(NAME, 0).unwrap();
+    assert!(work.item.is_none() && work.unread == 0);
+    desk.finish(NAME, &work);
+    assert!(desk.next(NAME, 0).is_none());
+}
+
+#[test]
+fn letters_wait_as_long_as_they_are_to() {
+    let week = 7 * 24 * 60 * 60 * 1000;
+    let letters = Arc::new(Pusher { kind: PusherKind::Email, ..Pusher::clone(&pusher("en")) });
+    for (email_after, wait) in [(week, week), (0, LONGEST_PAUSE)] {
+        let desk = Desk::new(&config::Push { email_after, ..config::Push::default() });
+        desk.add(NAME, &letters, item(1, 0), 1);
+        assert_eq!(position_of(&desk, wait + GIVE_UP_AFTER), Some(1));
+        assert_eq!(position_of(&desk, wait + GIVE_UP_AFTER + 1), None);
+    }
 }
 
 #[test]

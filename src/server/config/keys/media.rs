@@ -80,4 +80,11 @@ pub(super) const KEYS: &[Key] = &[
         "Whether the server looks at web pages that users write about, so that clients can show what is there. It then \
          calls addresses that users choose: see `outgoing.denied_networks`.",
     ),
+    Key::toml(
+        "url_previews.max_pictures_mib",
+        Some("1024"),
+        "256",
+        "How much the pictures of previews may take together, in MiB: 16 to 1048576. They are kept for a day; where there is \
+         no room, the oldest go before.",
+    ),
 ];

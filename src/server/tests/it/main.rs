@@ -75,6 +75,23 @@ fn a_wrong_configuration_stops_the_start() {
 }
 
 #[test]
+fn root_leaves_nothing_in_anothers_data_folder() {
+    // Nobody else can give a folder away.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    std::os::unix::fs::chown(&data, Some(4242), None).unwrap();
+    for arguments in [["serve"].as_slice(), &["user", "list"], &["db", "check"]] {
+        let (status, _, error) = run(folder.path(), arguments, "");
+        assert!(!status && error.contains("belongs to user 4242"), "{error}");
+    }
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+}
+
+#[test]
 fn a_parked_connection_does_not_hold_up_the_stop() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), &[]);

@@ -49,6 +49,23 @@ fn what_is_taken_over_is_bounded() {
     assert_eq!(answer(&"<div><p>".repeat(100_000)), json!({}));
 }
 
+#[test]
+fn a_tag_is_not_read_whatever_it_costs() {
+    let attributes: Vec<_> = (0..200_000).map(|nth| format!(" a{nth}")).collect();
+    let (page, bytes) = Page::read_part(&format!("<title>t</title><p{}>text</p>", attributes.concat()));
+    assert!(bytes < 80 << 10, "{bytes}");
+    assert_eq!(Value::from(page.into_answer()), json!({ "og:title": "t" }));
+    // Nor many of them, nor one that is wrong all the time.
+    let tag = format!("<p{}>", attributes[..1000].concat());
+    let (_, bytes) = Page::read_part(&tag.repeat(1000));
+    assert!(bytes < 2 << 20, "{bytes}");
+    let (_, bytes) = Page::read_part(&format!("<p x{}", attributes.concat().replace(' ', "=\"\"")));
+    assert!(bytes < 80 << 10, "{bytes}");
+    // What pages have in fact is passed over.
+    let long = format!("<!--{}--><script>{}</script><title>t</title>", "words ".repeat(8000), "x ".repeat(100_000));
+    assert_eq!(answer(&long), json!({ "og:title": "t" }));
+}
+
 proptest! {
     #[test]
     fn nothing_that_is_written_as_a_page_stops_it(text in "(<[a-z!/]{0,6}|[ =\"'>]|meta|title|og:|&amp;|\\PC){0,60}") {

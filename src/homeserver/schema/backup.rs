@@ -1,0 +1,6 @@
+//! Backups: what the store itself knows of them.
+
+use matron_storage::{Family, Keyspace};
+
+/// When the last backup was begun that holds everything, in milliseconds since 1970.
+pub const LAST_BACKUP: Keyspace<(), u64> = Keyspace::new(0x0901, "last backup", Family::Point);
