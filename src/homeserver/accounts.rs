@@ -55,8 +55,7 @@ pub use tokens::Issued;
 
 pub(crate) use devices::{check_name, delete_rows, device_id, initial_name};
 pub(crate) use password::{Verdict, check as check_password};
-pub(crate) use rows::{TRIES, usable};
-pub(crate) use tokens::Revoked;
+pub(crate) use rows::{TRIES, replace, usable};
 
 /// Somebody who proved who they are: the user and the device that a request speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,10 +113,10 @@ impl Accounts {
     #[must_use]
     pub fn new((store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>), clock: Clock, config: Arc<Config>) -> Self {
         Self {
+            sessions: sessions::Sessions::new(Arc::clone(&streams)),
             store,
             streams,
             ids,
-            sessions: sessions::Sessions::new(),
             passwords: password::Passwords::new(config.password_hashing),
             attempts: attempts::Attempts::new(Arc::clone(&config), clock.clone()),
             touched: Cache::new(50_000),
@@ -131,7 +130,7 @@ impl Accounts {
     #[must_use]
     pub fn caches(&self) -> Vec<Held> {
         let mut caches = self.derived.held();
-        caches.push(self.sessions.held());
+        caches.extend(self.sessions.held());
         caches.push(Held::of("devices_seen", &self.touched));
         caches
     }
