@@ -112,6 +112,8 @@ impl Lifecycle {
             if let Some(proof) = proof {
                 proof.use_up(&mut batch, &snapshot).await?;
             }
+            // They were proved by the old password; those of devices that go do so with them.
+            self.accounts.delete_login_tokens(&mut batch, &snapshot, user, |device| !log_out.takes(device)).await?;
             if !matches!(log_out, LogOut::None) {
                 self.forget_devices(&mut batch, &snapshot, user, |_, device| log_out.takes(device)).await?;
             }
