@@ -5,11 +5,11 @@ use std::sync::Arc;
 use matron_matrix::Error as MatrixError;
 use matron_storage::Store;
 use quick_cache::sync::Cache;
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedUserId, ServerName, UserId};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::meters::Held;
 use crate::schema::accounts::RateLimitOverride;
@@ -79,6 +79,24 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whoever runs the server, by the command line: no user, with numbers that nobody is given, who may do what
+    /// administrators may.
+    ///
+    /// # Errors
+    /// The server's name is too long to be part of a user id.
+    pub fn of_operator(server_name: &ServerName) -> Result<Self> {
+        Ok(Self {
+            user_id: UserId::parse(format!("@_operator:{server_name}")).map_err(Error::internal)?,
+            user: UserNum(0),
+            device_id: "".into(),
+            device: DeviceNum(0),
+            guest: false,
+            admin: true,
+            suspended: false,
+            rate_limit: None,
+        })
+    }
+
     /// Refuses whoever may not act towards others: they go on reading, may leave rooms, take back what they said, and look
     /// after their account and keys. Client-server API, "Account suspension".
     ///

@@ -96,7 +96,7 @@ impl Accounts {
     /// Gives or takes the right to call the admin API.
     ///
     /// # Errors
-    /// Nobody has the number, or the store cannot be written.
+    /// `M_NOT_FOUND` where the account is not there or closed.
     pub async fn set_admin(&self, user: UserNum, admin: bool) -> Result<()> {
         self.change(user, |account| account.admin = admin).await
     }
@@ -104,7 +104,7 @@ impl Accounts {
     /// Locks or unlocks an account (client-server API, "Account locking"). Its tokens stay.
     ///
     /// # Errors
-    /// Nobody has the number, or the store cannot be written.
+    /// `M_NOT_FOUND` where the account is not there or closed.
     pub async fn set_locked(&self, user: UserNum, locked: bool) -> Result<()> {
         self.change(user, |account| account.locked = locked).await
     }
@@ -112,7 +112,7 @@ impl Accounts {
     /// Suspends an account or lets it act again (client-server API, "Account suspension").
     ///
     /// # Errors
-    /// Nobody has the number, or the store cannot be written.
+    /// `M_NOT_FOUND` where the account is not there or closed.
     pub async fn set_suspended(&self, user: UserNum, suspended: bool) -> Result<()> {
         self.change(user, |account| account.suspended = suspended).await
     }
@@ -120,9 +120,8 @@ impl Accounts {
     /// Changes an account's row.
     async fn change(&self, user: UserNum, change: impl Fn(&mut Account)) -> Result<()> {
         for _ in 0..TRIES {
-            let Some(old) = self.get(&self.store.snapshot(), user).await? else {
-                return Err(MatrixError::not_found("there is no such account").into());
-            };
+            let old = self.get(&self.store.snapshot(), user).await?.filter(|account| !account.deactivated);
+            let old = old.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
             let mut new = old.clone();
             change(&mut new);
             let mut batch = Batch::new();

@@ -87,6 +87,7 @@ async fn a_closed_account_is_closed_for_good() {
     assert_eq!(kind(house.accounts.available("ann").await), ErrorKind::UserInUse);
     assert_eq!(kind(house.lifecycle.create_account("ann", NEW, false).await), ErrorKind::UserInUse);
     assert_eq!(kind(house.lifecycle.set_password(session.user, NEW, true).await), ErrorKind::NotFound);
+    assert_eq!(kind(house.accounts.set_admin(session.user, true).await), ErrorKind::NotFound);
     let snapshot = house.store.snapshot();
     assert!(snapshot.scan(&PROFILES, PROFILES.all()).first().await.unwrap().is_none());
     let account = house.accounts.get(&snapshot, session.user).await.unwrap().unwrap();
