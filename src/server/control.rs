@@ -208,7 +208,13 @@ async fn talk(stream: UnixStream, homeserver: &Homeserver) -> io::Result<()> {
         tokio::select! {
             biased;
             Some(line) = told.recv() => say(&mut write, &Answer::Told(line)).await?,
-            answer = &mut answer => return say(&mut write, &answer).await,
+            answer = &mut answer => {
+                // What was told in the last moment comes first.
+                while let Ok(line) = told.try_recv() {
+                    say(&mut write, &Answer::Told(line)).await?;
+                }
+                return say(&mut write, &answer).await;
+            }
         }
     }
 }
