@@ -5,11 +5,11 @@ use std::sync::Arc;
 use matron_matrix::Error as MatrixError;
 use matron_storage::Store;
 use quick_cache::sync::Cache;
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{OwnedDeviceId, OwnedUserId, ServerName, UserId};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::meters::Held;
 use crate::schema::accounts::RateLimitOverride;
@@ -55,8 +55,7 @@ pub use tokens::Issued;
 
 pub(crate) use devices::{check_name, delete_rows, device_id, initial_name};
 pub(crate) use password::{Verdict, check as check_password};
-pub(crate) use rows::{TRIES, usable};
-pub(crate) use tokens::Revoked;
+pub(crate) use rows::{TRIES, replace, usable};
 
 /// Somebody who proved who they are: the user and the device that a request speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +79,24 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whoever runs the server, by the command line: no user, with numbers that nobody is given, who may do what
+    /// administrators may.
+    ///
+    /// # Errors
+    /// The server's name is too long to be part of a user id.
+    pub fn of_operator(server_name: &ServerName) -> Result<Self> {
+        Ok(Self {
+            user_id: UserId::parse(format!("@_operator:{server_name}")).map_err(Error::internal)?,
+            user: UserNum(0),
+            device_id: "".into(),
+            device: DeviceNum(0),
+            guest: false,
+            admin: true,
+            suspended: false,
+            rate_limit: None,
+        })
+    }
+
     /// Refuses whoever may not act towards others: they go on reading, may leave rooms, take back what they said, and look
     /// after their account and keys. Client-server API, "Account suspension".
     ///
@@ -114,10 +131,10 @@ impl Accounts {
     #[must_use]
     pub fn new((store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>), clock: Clock, config: Arc<Config>) -> Self {
         Self {
+            sessions: sessions::Sessions::new(Arc::clone(&streams)),
             store,
             streams,
             ids,
-            sessions: sessions::Sessions::new(),
             passwords: password::Passwords::new(config.password_hashing),
             attempts: attempts::Attempts::new(Arc::clone(&config), clock.clone()),
             touched: Cache::new(50_000),
@@ -131,7 +148,7 @@ impl Accounts {
     #[must_use]
     pub fn caches(&self) -> Vec<Held> {
         let mut caches = self.derived.held();
-        caches.push(self.sessions.held());
+        caches.extend(self.sessions.held());
         caches.push(Held::of("devices_seen", &self.touched));
         caches
     }

@@ -7,7 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 
-/// How much is allowed.
+/// Microseconds of a minute, and of a day.
+const MINUTE: u64 = 60_000_000;
+const DAY: u64 = 24 * 60 * MINUTE;
+
+/// How much is allowed of what happens often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// How many at once, after a rest.
@@ -16,15 +20,32 @@ pub struct Budget {
     pub per_minute: u32,
 }
 
-impl Budget {
-    /// Microseconds in which one more is allowed. No budget is smaller than one a minute, or greater than a million a second.
-    fn interval(self) -> u64 {
-        (60_000_000 / u64::from(self.per_minute.max(1))).max(1)
+/// How much is allowed, of what happens often or seldom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pace {
+    burst: u32,
+    /// Microseconds in which one more is allowed.
+    interval: u64,
+}
+
+impl From<Budget> for Pace {
+    /// No budget is smaller than one a minute, or greater than a million a second.
+    fn from(budget: Budget) -> Self {
+        Self { burst: budget.burst, interval: (MINUTE / u64::from(budget.per_minute.max(1))).max(1) }
+    }
+}
+
+impl Pace {
+    /// So many at once, after a rest, and so many a day for long.
+    #[must_use]
+    pub const fn daily(burst: u32, per_day: u32) -> Self {
+        let per_day = if per_day == 0 { 1 } else { per_day };
+        Self { burst, interval: DAY / per_day as u64 }
     }
 
     /// Microseconds until all of it is there again.
     fn depth(self) -> u64 {
-        self.interval().saturating_mul(u64::from(self.burst.max(1)))
+        self.interval.saturating_mul(u64::from(self.burst.max(1)))
     }
 }
 
@@ -32,7 +53,7 @@ impl Budget {
 /// keys that were not seen for long make room for others. A key whose budget changes gets another bucket, a full one.
 #[derive(Debug)]
 pub struct Limiter<K> {
-    full_at: Cache<(K, Budget), Arc<AtomicU64>>,
+    full_at: Cache<(K, Pace), Arc<AtomicU64>>,
 }
 
 impl<K: Eq + Hash + Clone> Limiter<K> {
@@ -42,14 +63,14 @@ impl<K: Eq + Hash + Clone> Limiter<K> {
         Self { full_at: Cache::new(keys) }
     }
 
-    /// Takes one of a key's `budget`, at `now` in milliseconds.
+    /// Takes one of what a key may at its `pace`, at `now` in milliseconds.
     ///
     /// # Errors
     /// Milliseconds to wait, where nothing is left. Nothing is taken then.
-    pub fn take(&self, key: &K, budget: Budget, now: u64) -> Result<(), u64> {
-        let now = now.saturating_mul(1000);
-        let (interval, depth) = (budget.interval(), budget.depth());
-        let bucket = self.bucket(&(key.clone(), budget));
+    pub fn take(&self, key: &K, pace: impl Into<Pace>, now: u64) -> Result<(), u64> {
+        let (pace, now) = (pace.into(), now.saturating_mul(1000));
+        let (interval, depth) = (pace.interval, pace.depth());
+        let bucket = self.bucket(&(key.clone(), pace));
         let taken = bucket.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
             let next = full_at.max(now).saturating_add(interval);
             (next <= now.saturating_add(depth)).then_some(next)
@@ -60,23 +81,24 @@ impl<K: Eq + Hash + Clone> Limiter<K> {
         })
     }
 
-    /// Gives back one that was taken of a key's `budget`.
-    pub fn give_back(&self, key: &K, budget: Budget) {
+    /// Gives back one that was taken.
+    pub fn give_back(&self, key: &K, pace: impl Into<Pace>) {
+        let pace = pace.into();
         // A key that was pushed out meanwhile has nothing to be given back to.
-        if let Some(bucket) = self.full_at.get(&(key.clone(), budget)) {
+        if let Some(bucket) = self.full_at.get(&(key.clone(), pace)) {
             let _ = bucket.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
-                Some(full_at.saturating_sub(budget.interval()))
+                Some(full_at.saturating_sub(pace.interval))
             });
         }
     }
 
-    fn bucket(&self, key: &(K, Budget)) -> Arc<AtomicU64> {
+    fn bucket(&self, key: &(K, Pace)) -> Arc<AtomicU64> {
         if let Some(bucket) = self.full_at.get(key) {
             return bucket;
         }
         let made = self
             .full_at
-            .get_or_insert_with::<(K, Budget), std::convert::Infallible>(key, || Ok(Arc::new(AtomicU64::new(0))));
+            .get_or_insert_with::<(K, Pace), std::convert::Infallible>(key, || Ok(Arc::new(AtomicU64::new(0))));
         match made {
             Ok(bucket) => bucket,
             Err(never) => match never {},

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use matron_matrix::Error as MatrixError;
-use matron_storage::{Batch, Store};
+use matron_storage::Store;
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
 use ruma::events::TimelineEventType;
+use ruma::events::tag::TagInfo;
 use ruma::{CanonicalJsonObject, OwnedEventId, OwnedRoomId, RoomId, UserId};
 use serde_json::json;
 use tokio::sync::{Mutex, OnceCell};
@@ -89,8 +90,8 @@ impl Notices {
         let found = self.accounts.find(&notice.user_id).await?.filter(|(_, account)| !account.deactivated);
         let (user, _) = found.ok_or_else(|| MatrixError::not_found("there is no such user here"))?;
         let speaker = self.speaker(settings).await?;
-        let room_id = self.room(settings, speaker, user).await?;
-        self.ensure_invited(speaker, &room_id, user, &notice.user_id).await?;
+        let (room, room_id) = self.room(settings, speaker, user).await?;
+        self.ensure_invited(speaker, (room, &room_id), (user, &notice.user_id)).await?;
         match notice.state_key {
             Some(key) => self.rooms.send_state(speaker, &room_id, notice.kind, key, notice.content).await,
             None => {
@@ -128,14 +129,11 @@ impl Notices {
             .await
     }
 
-    /// The user's room for notices, which is made where there is none.
-    async fn room(&self, settings: &Settings, speaker: &Session, user: UserNum) -> Result<OwnedRoomId> {
+    /// The user's room for notices, which is made where there is none that the speaker is in.
+    async fn room(&self, settings: &Settings, speaker: &Session, user: UserNum) -> Result<(RoomNum, OwnedRoomId)> {
         let _one_at_a_time = self.founding.lock().await;
-        let snapshot = self.store.snapshot();
-        if let Some(room) = snapshot.get(&NOTICE_ROOMS, &user).await?
-            && let Some(row) = snapshot.get(&ROOMS, &room).await?
-        {
-            return RoomId::parse(&row.id).map_err(Error::internal);
+        if let Some(known) = self.known_room(speaker, user).await? {
+            return Ok(known);
         }
         let mut request = NewRoom::new();
         request.preset = Some(RoomPreset::PrivateChat);
@@ -143,27 +141,41 @@ impl Notices {
         // The user reads, and answers nothing.
         let levels = json!({ "users_default": -10 });
         request.power_level_content_override = Some(serde_json::from_value(levels).map_err(Error::internal)?);
-        let room_id = self.rooms.create(speaker, request).await?;
+        // In one batch: there is no room that nobody knows the purpose of.
+        let made = self.rooms.create_with(speaker, request, |batch, room| batch.put(&NOTICE_ROOMS, &user, &room));
+        let room_id = made.await?;
         let room = self.ids.room(&self.store.snapshot(), room_id.as_str()).await?;
-        let room = room.ok_or_else(|| Error::internal("a new room is not there"))?;
-        self.note_room(user, room).await?;
-        Ok(room_id)
+        Ok((room.ok_or_else(|| Error::internal("a new room is not there"))?, room_id))
     }
 
-    async fn note_room(&self, user: UserNum, room: RoomNum) -> Result<()> {
-        let mut batch = Batch::new();
-        batch.put(&NOTICE_ROOMS, &user, &room);
-        self.store.commit(batch).await?;
-        self.accounts.add_tag(user, room, TAG, &ruma::events::tag::TagInfo::new()).await
-    }
-
-    async fn ensure_invited(&self, speaker: &Session, room_id: &RoomId, user: UserNum, user_id: &UserId) -> Result<()> {
+    /// The room that the user has; none where another user than the speaker spoke there, before the configuration named
+    /// this one.
+    async fn known_room(&self, speaker: &Session, user: UserNum) -> Result<Option<(RoomNum, OwnedRoomId)>> {
         let snapshot = self.store.snapshot();
-        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
-        let room = room.ok_or_else(|| Error::internal("a room for notices is not there"))?;
-        match self.rooms.membership(&snapshot, room, user).await? {
+        let Some(room) = snapshot.get(&NOTICE_ROOMS, &user).await? else { return Ok(None) };
+        let Some(row) = snapshot.get(&ROOMS, &room).await? else { return Ok(None) };
+        match self.rooms.membership(&snapshot, room, speaker.user).await? {
+            Some(Membership::Join) => Ok(Some((room, RoomId::parse(&row.id).map_err(Error::internal)?))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Tags the room for the user and invites them, unless that was done.
+    async fn ensure_invited(
+        &self,
+        speaker: &Session,
+        (room, room_id): (RoomNum, &RoomId),
+        (user, user_id): (UserNum, &UserId),
+    ) -> Result<()> {
+        match self.rooms.membership(&self.store.snapshot(), room, user).await? {
             Some(Membership::Join | Membership::Invite) => Ok(()),
-            _ => self.rooms.invite(speaker, room_id, user_id, None).await,
+            _ => {
+                self.accounts.add_tag(user, room, TAG, &TagInfo::new()).await?;
+                self.rooms.invite(speaker, room_id, user_id, None).await
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

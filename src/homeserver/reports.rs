@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::ids::Ids;
 use crate::rooms::Rooms;
+use crate::rooms::event::by_id;
 use crate::schema::reports::REPORTS;
 pub use crate::schema::reports::Report;
 use crate::schema::rooms::Membership;
@@ -125,6 +126,17 @@ impl Reports {
     /// The store cannot be read.
     pub async fn get(&self, report: Position) -> Result<Option<Report>> {
         Ok(self.store.snapshot().get(&REPORTS, &report).await?)
+    }
+
+    /// What a reported event says: its JSON, unless it was redacted or is here no more.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn said(&self, report: &Report) -> Result<Option<Box<str>>> {
+        let Some(id) = report.event_id.as_deref().and_then(|id| <&EventId>::try_from(id).ok()) else { return Ok(None) };
+        let found = by_id(&self.rooms, &self.store.snapshot(), id).await?;
+        let event = found.map(|found| found.event).filter(|event| event.header.redacted_by.is_none());
+        Ok(event.map(|event| event.json))
     }
 
     /// Deletes a report. Says whether it was there.

@@ -52,6 +52,7 @@ struct Tables {
     redactions: HashMap<RoomNum, Position>,
     states: HashMap<RoomNum, Position>,
     read: HashMap<UserNum, Position>,
+    access: HashMap<UserNum, Position>,
     /// From here on the tables know everything; of what was before, nothing.
     began: Position,
     erased: Arc<HashMap<UserNum, Position>>,
@@ -104,6 +105,9 @@ impl Observer for Streams {
                 }
                 Some(Subject::Read(user)) => {
                     tables.read.insert(user, *position);
+                }
+                Some(Subject::Access(user)) => {
+                    tables.access.insert(user, *position);
                 }
                 Some(Subject::Erased(user)) => {
                     Arc::make_mut(&mut tables.erased).insert(user, *position);
@@ -266,6 +270,13 @@ impl Streams {
     pub fn has_read(&self, user: UserNum, since: Position) -> bool {
         let tables = lock(&self.tables);
         since < tables.began || tables.read.get(&user).is_some_and(|position| *position > since)
+    }
+
+    /// The last change of a user's tokens, or of what they may do, that memory knows of: what was read at or after it is
+    /// still true.
+    #[must_use]
+    pub fn access_changed_at(&self, user: UserNum) -> Position {
+        lock(&self.tables).access.get(&user).copied().unwrap_or_default()
     }
 
     /// Who was erased, and when.

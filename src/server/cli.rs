@@ -29,6 +29,18 @@ pub enum Command {
         #[command(subcommand)]
         command: User,
     },
+    /// Read what users reported, whether the server runs or not
+    Report {
+        /// What to do with reports.
+        #[command(subcommand)]
+        command: Report,
+    },
+    /// Look after what users uploaded, whether the server runs or not
+    Media {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Media,
+    },
     /// Back up, restore and look after the store
     Db {
         /// What to do with it.
@@ -67,6 +79,34 @@ pub enum User {
         #[arg(long)]
         random: bool,
     },
+    /// Let an account call the admin API
+    SetAdmin {
+        /// The part before the colon, or the whole user id
+        name: String,
+        /// Let it do so no more
+        #[arg(long)]
+        revoke: bool,
+    },
+    /// Keep an account from everything but logging out
+    Lock {
+        /// The part before the colon, or the whole user id
+        name: String,
+    },
+    /// Give a locked account back
+    Unlock {
+        /// The part before the colon, or the whole user id
+        name: String,
+    },
+    /// Let an account read, and say and change nothing
+    Suspend {
+        /// The part before the colon, or the whole user id
+        name: String,
+    },
+    /// Let a suspended account act again
+    Unsuspend {
+        /// The part before the colon, or the whole user id
+        name: String,
+    },
     /// Close an account for good
     Deactivate {
         /// The part before the colon, or the whole user id
@@ -74,6 +114,58 @@ pub enum User {
         /// Also hide what it sent from those who join later
         #[arg(long)]
         erase: bool,
+    },
+}
+
+/// What to do with reports.
+#[derive(Debug, Subcommand)]
+pub enum Report {
+    /// List all reports, the newest first
+    List,
+    /// Show a report, and the event that it is of
+    Show {
+        /// Its number, as the list has it
+        number: u64,
+    },
+    /// Delete reports that are dealt with
+    Delete {
+        /// Their numbers, as the list has them
+        #[arg(required = true, value_name = "NUMBER")]
+        numbers: Vec<u64>,
+    },
+}
+
+/// What to do with what users uploaded.
+#[derive(Debug, Subcommand)]
+pub enum Media {
+    /// List what a user has uploaded, in the order of its coming
+    List {
+        /// The part before the colon, or the whole user id
+        name: String,
+    },
+    /// Put media out of everybody's reach; their bytes stay
+    Quarantine {
+        /// Their addresses, `mxc://…`
+        #[arg(value_name = "MXC", required_unless_present = "user")]
+        media: Vec<String>,
+        /// All that this user has uploaded
+        #[arg(long, value_name = "NAME", conflicts_with = "media")]
+        user: Option<String>,
+    },
+    /// Put media back into reach
+    Unquarantine {
+        /// Their addresses, `mxc://…`
+        #[arg(required = true, value_name = "MXC")]
+        media: Vec<String>,
+    },
+    /// Delete media for good
+    Delete {
+        /// Their addresses, `mxc://…`
+        #[arg(value_name = "MXC", required_unless_present = "user")]
+        media: Vec<String>,
+        /// All that this user has uploaded
+        #[arg(long, value_name = "NAME", conflicts_with = "media")]
+        user: Option<String>,
     },
 }
 

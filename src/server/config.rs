@@ -30,7 +30,7 @@ use serde::Deserialize;
 pub use backup::{Backup, Location};
 pub use document::page as document;
 pub use source::Problem;
-use source::{File, Source};
+use source::{File, Mark, Source};
 pub use traces::Traces;
 use values::{networks, path, text, url, within};
 
@@ -105,6 +105,8 @@ pub struct Config {
     pub backup: Backup,
     /// Every value in force, in TOML, without secrets.
     pub shown: BTreeMap<&'static str, String>,
+    /// What tells every value from others, secrets and what files hold included.
+    marks: BTreeMap<&'static str, Mark>,
 }
 
 /// All that is wrong with a configuration.
@@ -159,7 +161,7 @@ impl Config {
     /// The keys whose values differ and that only a new start takes over.
     pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
         let fixed = keys::all().filter(|key| !key.reload);
-        fixed.map(|key| key.name).filter(|name| self.shown.get(name) != other.shown.get(name)).collect()
+        fixed.map(|key| key.name).filter(|name| self.marks.get(name) != other.marks.get(name)).collect()
     }
 }
 
@@ -236,6 +238,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         cache_bytes: usize::try_from(cache_mib?).ok()?.checked_mul(1 << 20)?,
         backup: backup?,
         shown: source.shown(),
+        marks: source.marks(),
     })
 }
 

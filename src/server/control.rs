@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::failure::{Failure, Result};
-use crate::health;
-use crate::users::{self, User};
+use crate::users::{self, Mark, User};
 use crate::work::{self, Tell, Work};
+use crate::{health, media, reports};
 
 /// The longest question.
 const MAX_QUESTION_BYTES: u64 = 64 << 10;
-/// The longest answer: a page of users.
+/// The longest line of an answer: a page of users.
 const MAX_ANSWER_BYTES: u64 = 8 << 20;
 /// A question that takes longer to arrive is none.
 const ASKED_WITHIN: Duration = Duration::from_secs(10);
@@ -64,6 +64,17 @@ pub enum Question {
         /// The new password.
         password: String,
     },
+    /// Say something of an account.
+    Mark {
+        /// Its name or id.
+        name: String,
+        /// What.
+        mark: Mark,
+    },
+    /// Look at reports.
+    Report(reports::Task),
+    /// Look after media.
+    Media(media::Task),
     /// Close an account.
     Deactivate {
         /// Its name or id.
@@ -79,9 +90,9 @@ pub enum Question {
 pub enum Answer {
     /// Work can be given.
     Ready,
-    /// It is done, for this user id.
+    /// It is done: for this user id, or what there is to say of it.
     Done(String),
-    /// It goes on: a line for people. More answers follow.
+    /// A line for people: how far it is, or a part of what was asked for. More answers follow.
     Told(String),
     /// A page of the list; empty at its end.
     Users(Vec<User>),
@@ -109,6 +120,9 @@ pub async fn answer(homeserver: &Homeserver, question: Question, tell: Tell<'_>)
         Question::SetPassword { name, password } => {
             users::set_password(homeserver, &name, &password).await.map(Answer::Done)
         }
+        Question::Mark { name, mark } => users::mark(homeserver, &name, mark).await.map(Answer::Done),
+        Question::Report(task) => reports::run(homeserver, task, tell).await.map(Answer::Done),
+        Question::Media(task) => media::run(homeserver, task, tell).await.map(Answer::Done),
         Question::Deactivate { name, erase } => users::deactivate(homeserver, &name, erase).await.map(Answer::Done),
     };
     done.unwrap_or_else(|error| Answer::Failed(error.to_string()))
@@ -194,7 +208,13 @@ async fn talk(stream: UnixStream, homeserver: &Homeserver) -> io::Result<()> {
         tokio::select! {
             biased;
             Some(line) = told.recv() => say(&mut write, &Answer::Told(line)).await?,
-            answer = &mut answer => return say(&mut write, &answer).await,
+            answer = &mut answer => {
+                // What was told in the last moment comes first.
+                while let Ok(line) = told.try_recv() {
+                    say(&mut write, &Answer::Told(line)).await?;
+                }
+                return say(&mut write, &answer).await;
+            }
         }
     }
 }
@@ -218,6 +238,7 @@ pub async fn ask(path: &Path, question: &Question, tell: Tell<'_>) -> Result<Ans
         let mut read = BufReader::new(read.take(MAX_ANSWER_BYTES));
         loop {
             let mut line = String::new();
+            read.get_mut().set_limit(MAX_ANSWER_BYTES);
             read.read_line(&mut line).await?;
             match serde_json::from_str(&line)? {
                 Answer::Told(line) => tell(line),

@@ -11,10 +11,13 @@ mod health;
 mod listen;
 mod logs;
 mod manage;
+mod media;
 mod metrics;
 mod password;
 mod place;
+mod reports;
 mod serve;
+mod text;
 mod traces;
 mod upkeep;
 mod users;
@@ -37,6 +40,8 @@ fn main() -> ExitCode {
         Command::Serve => load(file.as_ref()).and_then(|config| serve::run(config, file)),
         Command::Ready => load(file.as_ref()).and_then(|config| manage::ready(&config)),
         Command::User { command } => load(file.as_ref()).and_then(|config| manage::run(config, command)),
+        Command::Report { command } => load(file.as_ref()).and_then(|config| manage::report(config, command)),
+        Command::Media { command } => load(file.as_ref()).and_then(|config| manage::media(config, command)),
         Command::Db { command } => load(file.as_ref()).and_then(|config| upkeep::run(config, command)),
         Command::Config { command: Configuration::Document } => print(&config::document()),
         Command::Config { command: Configuration::Check } => {

@@ -1,4 +1,5 @@
-//! `matron user …` and `matron ready`: through the running server where there is one, else by opening the store itself.
+//! `matron user …`, `matron report …`, `matron media …` and `matron ready`: through the running server where there is one, else
+//! by opening the store itself.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,13 +7,15 @@ use std::sync::Arc;
 use matron_homeserver::Homeserver;
 use matron_homeserver::clock::Clock;
 
-use crate::cli::User as Command;
+use crate::cli::{Media as MediaCommand, Report as ReportCommand, User as Command};
 use crate::config::Config;
 use crate::control::{self, Answer, Question};
 use crate::data::{self, Data, Reached};
 use crate::failure::{Failure, Result};
-use crate::password;
+use crate::media::{self, Which};
+use crate::users::Mark;
 use crate::work::Tell;
+use crate::{password, reports};
 
 /// Who does what is asked.
 pub enum Server {
@@ -58,6 +61,21 @@ impl Server {
         }
     }
 
+    /// Finds out who holds the store, has them do one thing, and says on standard output what came of it.
+    ///
+    /// # Errors
+    /// It is not done.
+    pub async fn have_done(config: Config, question: Question, tell: Tell<'_>) -> Result<()> {
+        let server = Self::reach(config).await?;
+        let answered = server.ask(question, tell).await;
+        server.leave().await;
+        match answered? {
+            Answer::Done(what) if what.is_empty() => Ok(()),
+            Answer::Done(what) => crate::print(&format!("{what}\n")),
+            _ => Err(Failure::new("the server answers another question")),
+        }
+    }
+
     /// Closes the store, if it was opened here.
     pub async fn leave(self) {
         if let Self::Opened { homeserver, .. } = self {
@@ -71,6 +89,7 @@ impl Server {
 /// # Errors
 /// It is not done.
 pub fn run(config: Config, command: Command) -> Result<()> {
+    let marked = |name, mark| (Some(Question::Mark { name, mark }), None);
     // Whoever must type something does so before the store is opened.
     let (question, shown) = match command {
         Command::List => (None, None),
@@ -82,14 +101,14 @@ pub fn run(config: Config, command: Command) -> Result<()> {
             let (password, shown) = password_for(&name, random)?;
             (Some(Question::SetPassword { name, password }), shown)
         }
+        Command::SetAdmin { name, revoke } => marked(name, Mark::Admin(!revoke)),
+        Command::Lock { name } => marked(name, Mark::Locked(true)),
+        Command::Unlock { name } => marked(name, Mark::Locked(false)),
+        Command::Suspend { name } => marked(name, Mark::Suspended(true)),
+        Command::Unsuspend { name } => marked(name, Mark::Suspended(false)),
         Command::Deactivate { name, erase } => (Some(Question::Deactivate { name, erase }), None),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::because("no threads can be started", &error))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let server = Server::reach(config).await?;
         let done = match question {
             None => list(&server).await,
@@ -98,6 +117,43 @@ pub fn run(config: Config, command: Command) -> Result<()> {
         server.leave().await;
         done
     })
+}
+
+/// Does one command about reports.
+///
+/// # Errors
+/// It is not done.
+pub fn report(config: Config, command: ReportCommand) -> Result<()> {
+    let task = match command {
+        ReportCommand::List => reports::Task::List,
+        ReportCommand::Show { number } => reports::Task::Show { number },
+        ReportCommand::Delete { numbers } => reports::Task::Delete { numbers },
+    };
+    runtime()?.block_on(Server::have_done(config, Question::Report(task), &shown))
+}
+
+/// Does one command about media.
+///
+/// # Errors
+/// It is not done.
+pub fn media(config: Config, command: MediaCommand) -> Result<()> {
+    let which = |media, user: Option<String>| user.map_or(Which::These(media), Which::Of);
+    let task = match command {
+        MediaCommand::List { name } => media::Task::List { name },
+        MediaCommand::Quarantine { media, user } => media::Task::Quarantine { which: which(media, user) },
+        MediaCommand::Unquarantine { media } => media::Task::Unquarantine { media },
+        MediaCommand::Delete { media, user } => media::Task::Delete { which: which(media, user) },
+    };
+    runtime()?.block_on(Server::have_done(config, Question::Media(task), &shown))
+}
+
+/// The threads of a command that may open the store.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("no threads can be started", &error))
 }
 
 /// `matron ready`: for health checks of containers, which have no other program to ask by.
@@ -119,6 +175,13 @@ pub fn ready(config: &Config) -> Result<()> {
 
 /// These commands are quick.
 fn silent(_: String) {}
+
+/// What these commands tell is what was asked for.
+#[expect(clippy::needless_pass_by_value, reason = "as others that tell have it")]
+fn shown(line: String) {
+    // A standard output that takes no more ends the command soon.
+    let _ = crate::print(&format!("{line}\n"));
+}
 
 /// A password, and whether it must be shown.
 fn password_for(name: &str, random: bool) -> Result<(String, Option<String>)> {
@@ -147,8 +210,9 @@ async fn list(server: &Server) -> Result<()> {
         after = Some(last.number);
         for user in &users {
             let role = if user.admin { "  administrator" } else { "" };
-            let state = if user.deactivated { "  deactivated" } else { "" };
-            crate::print(&format!("{}{role}{state}\n", user.id))?;
+            let states = [(user.locked, "locked"), (user.suspended, "suspended"), (user.deactivated, "deactivated")];
+            let states = states.iter().filter(|(is_so, _)| *is_so).map(|(_, state)| format!("  {state}"));
+            crate::print(&format!("{}{role}{}\n", user.id, states.collect::<String>()))?;
         }
     }
 }

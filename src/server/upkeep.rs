@@ -4,10 +4,10 @@ use matron_homeserver::backup;
 
 use crate::cli::Db as Command;
 use crate::config::Config;
-use crate::control::{Answer, Question};
+use crate::control::Question;
 use crate::data::{Data, Reached};
 use crate::failure::{Failure, Result};
-use crate::manage::Server;
+use crate::manage::{self, Server};
 use crate::place;
 use crate::work::Work;
 
@@ -18,20 +18,15 @@ const MIB: u64 = 1 << 20;
 /// # Errors
 /// It is not done; a backup or a store is not sound.
 pub fn run(config: Config, command: Command) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::because("no threads can be started", &error))?;
-    runtime.block_on(async {
+    manage::runtime()?.block_on(async {
         match command {
             Command::Backup { to, keep, pace } => {
                 let place = place::named(&config, to)?;
                 let bytes_per_second = pace.map(|pace| pace.saturating_mul(MIB));
-                ask(config, Work::Backup { place, keep, bytes_per_second }).await
+                have_done(config, Work::Backup { place, keep, bytes_per_second }).await
             }
-            Command::Check => ask(config, Work::Check).await,
-            Command::Compact => ask(config, Work::Compact).await,
+            Command::Check => have_done(config, Work::Check).await,
+            Command::Compact => have_done(config, Work::Compact).await,
             Command::Backups { from } => backups(&config, from).await,
             Command::Verify { from, name } => verify(&config, from, name.as_deref()).await,
             Command::Restore { from, name, take_media } => restore(&config, from, name.as_deref(), take_media).await,
@@ -79,12 +74,6 @@ async fn restore(config: &Config, from: Option<String>, name: Option<&str>, take
 }
 
 /// Has work done by whoever holds the store.
-async fn ask(config: Config, work: Work) -> Result<()> {
-    let server = Server::reach(config).await?;
-    let answered = server.ask(Question::Db(work), &told).await;
-    server.leave().await;
-    match answered? {
-        Answer::Done(what) => crate::print(&format!("{what}\n")),
-        _ => Err(Failure::new("the server answers another question")),
-    }
+async fn have_done(config: Config, work: Work) -> Result<()> {
+    Server::have_done(config, Question::Db(work), &told).await
 }

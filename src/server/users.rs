@@ -14,8 +14,24 @@ pub struct User {
     pub number: u64,
     /// Whether it may call the admin API.
     pub admin: bool,
+    /// Whether it is locked.
+    pub locked: bool,
+    /// Whether it is suspended.
+    pub suspended: bool,
     /// Whether it is closed.
     pub deactivated: bool,
+}
+
+/// What is said of an account until something else is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// Whether it may call the admin API.
+    Admin(bool),
+    /// Whether it is locked.
+    Locked(bool),
+    /// Whether it is suspended.
+    Suspended(bool),
 }
 
 /// Whether there is no account at all.
@@ -33,8 +49,8 @@ pub async fn add(homeserver: &Homeserver, name: &str, password: &str, admin: boo
 pub async fn list(homeserver: &Homeserver, after: Option<u64>, limit: usize) -> Result<Vec<User>> {
     let accounts = homeserver.accounts.list(after.map(UserNum), limit).await?;
     let user = |(number, user_id, account): (UserNum, OwnedUserId, _)| {
-        let matron_homeserver::schema::accounts::Account { admin, deactivated, .. } = account;
-        User { id: user_id.to_string(), number: number.0, admin, deactivated }
+        let matron_homeserver::schema::accounts::Account { admin, locked, suspended, deactivated, .. } = account;
+        User { id: user_id.to_string(), number: number.0, admin, locked, suspended, deactivated }
     };
     Ok(accounts.into_iter().map(user).collect())
 }
@@ -46,6 +62,17 @@ pub async fn set_password(homeserver: &Homeserver, name: &str, password: &str) -
     Ok(user_id)
 }
 
+/// Says something of an account and answers its id.
+pub async fn mark(homeserver: &Homeserver, name: &str, mark: Mark) -> Result<String> {
+    let (user_id, user) = find(homeserver, name).await?;
+    match mark {
+        Mark::Admin(admin) => homeserver.accounts.set_admin(user, admin).await?,
+        Mark::Locked(locked) => homeserver.accounts.set_locked(user, locked).await?,
+        Mark::Suspended(suspended) => homeserver.accounts.set_suspended(user, suspended).await?,
+    }
+    Ok(user_id)
+}
+
 /// Closes an account for good and answers its id.
 pub async fn deactivate(homeserver: &Homeserver, name: &str, erase: bool) -> Result<String> {
     let (user_id, user) = find(homeserver, name).await?;
@@ -54,7 +81,7 @@ pub async fn deactivate(homeserver: &Homeserver, name: &str, erase: bool) -> Res
 }
 
 /// An account by its name or whole id.
-async fn find(homeserver: &Homeserver, name: &str) -> Result<(String, UserNum)> {
+pub async fn find(homeserver: &Homeserver, name: &str) -> Result<(String, UserNum)> {
     let found = homeserver.accounts.identify(name).await?;
     let missing = || Error::from(matron_matrix::Error::not_found(format!("there is no account {name}")));
     let (user_id, user, _) = found.ok_or_else(missing)?;

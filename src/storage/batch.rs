@@ -156,7 +156,8 @@ impl Batch {
         }
     }
 
-    /// Says what the batch is about, for those who wait.
+    /// Says what the batch is about, for those who wait. A batch that says anything has a position of its own: what was
+    /// read before it is known by that.
     pub fn announce(&mut self, topic: Topic) {
         if !self.topics.contains(&topic) {
             self.topics.push(topic);
@@ -180,10 +181,9 @@ impl Batch {
         self.ops.is_empty()
     }
 
-    /// How many positions it asks for.
-    #[must_use]
-    pub const fn stamps(&self) -> u32 {
-        self.stamps
+    /// How many positions it takes.
+    pub(crate) fn positions(&self) -> u32 {
+        self.stamps.max(u32::from(!self.topics.is_empty()))
     }
 
     fn key<K: Key, V: Value>(&mut self, space: &Keyspace<K, V>, key: &K) -> Span {

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Position;
-use crate::batch::{Batch, Expect, News, Op};
+use crate::batch::{Batch, Expect, News, Op, Topic};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Family;
@@ -35,7 +35,8 @@ pub struct Committed {
 
 /// Is told of commits, on the committing thread: it must be quick and must not block.
 pub trait Observer: Send + Sync {
-    /// The batches are on disk and will be readable in a moment: the place to mend what is kept in memory.
+    /// The batches are on disk and will be readable in a moment: the place to mend what is kept in memory. After a write
+    /// that failed this tells, as soon as the disk is back, what may be there.
     fn committing(&self, news: &[News]);
     /// The batches are readable: the place to wake those who wait.
     fn committed(&self, news: &[News], position: Position);
@@ -80,12 +81,14 @@ pub(crate) struct Committer {
     tried: Position,
     /// What the disk's last failure said, while it has not been overcome.
     failure: Option<(String, Instant)>,
+    /// What the group was about whose write failed: it is told when the disk is back.
+    untold: Vec<Topic>,
     gather: Gather,
 }
 
 impl Committer {
     pub fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Job>, last: Position, ceiling: Position) -> Self {
-        Self { shared, queue, last, ceiling, tried: last, failure: None, gather: Gather::default() }
+        Self { shared, queue, last, ceiling, tried: last, failure: None, untold: Vec::new(), gather: Gather::default() }
     }
 
     /// One that could not make its first reservation, above `last`: it takes no writes until it can.
@@ -142,7 +145,10 @@ impl Committer {
                 self.failure = None;
                 self.last = from;
                 self.ceiling = ceiling;
-                self.publish(&[]);
+                // What may be there is told as what is: nobody trusts what they read before.
+                let untold = std::mem::take(&mut self.untold);
+                let news: Vec<_> = untold.into_iter().map(|topic| News { position: from, topic }).collect();
+                self.publish(&news);
                 self.shared.writable.store(true, Ordering::Release);
             }
             Err(error) => tracing::debug!(%error, "the store still takes no writes"),
@@ -174,7 +180,7 @@ impl Committer {
             }
             let first = last.next();
             job.batch.fill(first);
-            last = Position::new(last.get() + u64::from(job.batch.stamps()));
+            last = Position::new(last.get() + u64::from(job.batch.positions()));
             ends.push(Committed { first, end: last });
             if let Some(overlay) = &mut overlay
                 && jobs.peek().is_some()
@@ -215,6 +221,7 @@ impl Committer {
                 self.shared.writable.store(false, Ordering::Release);
                 let why = error.to_string();
                 self.failure = Some((why.clone(), Instant::now()));
+                self.untold = accepted.iter().flat_map(|job| job.batch.topics()).copied().collect();
                 for job in accepted {
                     let _ = job.answer.send(Err(Error::OutcomeUnknown(why.clone())));
                 }

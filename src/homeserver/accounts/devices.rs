@@ -107,17 +107,22 @@ impl Accounts {
         Ok(DeviceInfo { device_id: device_id.to_owned(), device, last_seen })
     }
 
-    /// Whether a session that has waited may still be answered: its device was not logged out, its account is open.
+    /// Whether a session that has waited may still be answered: its device was not logged out, its account is open. Looks
+    /// into memory alone, unless something of the account or its tokens has changed.
     ///
     /// # Errors
     /// `M_UNKNOWN_TOKEN` or `M_USER_LOCKED` where not.
     pub async fn still_valid(&self, session: &Session) -> Result<()> {
+        if self.sessions.is_valid(session) {
+            return Ok(());
+        }
         let snapshot = self.store.snapshot();
         let gone = || MatrixError::unknown_token(false, "the token was revoked");
         let account = self.get(&snapshot, session.user).await?.filter(|account| !account.deactivated);
         super::usable(&account.ok_or_else(gone)?)?;
         let device = self.device_row(&snapshot, session.user, session.device_id.as_str()).await?;
         device.filter(|device| device.num == session.device).ok_or_else(gone)?;
+        self.sessions.was_valid(snapshot.position(), session);
         Ok(())
     }
 

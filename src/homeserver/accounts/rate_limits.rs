@@ -7,6 +7,7 @@ use matron_matrix::Error as MatrixError;
 use matron_storage::Batch;
 use ruma::UserId;
 
+use super::sessions::access_changes;
 use super::{Accounts, Session};
 use crate::error::Result;
 use crate::limiter::Budget;
@@ -49,8 +50,8 @@ impl Accounts {
             Some(limit) => batch.put(&RATE_LIMIT_OVERRIDES, &user, &limit),
             None => batch.delete(&RATE_LIMIT_OVERRIDES, &user),
         }
+        access_changes(&mut batch, user);
         self.store.commit(batch).await?;
-        self.sessions.forget_user(user);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use super::Accounts;
 use super::attempts::Attempt;
 use super::names::{localpart_of, new_user_id};
 use super::password::Verdict;
+use super::sessions::access_changes;
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
 use crate::schema::accounts::{ACCOUNTS, Account};
@@ -95,7 +96,7 @@ impl Accounts {
     /// Gives or takes the right to call the admin API.
     ///
     /// # Errors
-    /// Nobody has the number, or the store cannot be written.
+    /// `M_NOT_FOUND` where the account is not there or closed.
     pub async fn set_admin(&self, user: UserNum, admin: bool) -> Result<()> {
         self.change(user, |account| account.admin = admin).await
     }
@@ -103,7 +104,7 @@ impl Accounts {
     /// Locks or unlocks an account (client-server API, "Account locking"). Its tokens stay.
     ///
     /// # Errors
-    /// Nobody has the number, or the store cannot be written.
+    /// `M_NOT_FOUND` where the account is not there or closed.
     pub async fn set_locked(&self, user: UserNum, locked: bool) -> Result<()> {
         self.change(user, |account| account.locked = locked).await
     }
@@ -111,38 +112,26 @@ impl Accounts {
     /// Suspends an account or lets it act again (client-server API, "Account suspension").
     ///
     /// # Errors
-    /// Nobody has the number, or the store cannot be written.
+    /// `M_NOT_FOUND` where the account is not there or closed.
     pub async fn set_suspended(&self, user: UserNum, suspended: bool) -> Result<()> {
         self.change(user, |account| account.suspended = suspended).await
     }
 
-    /// Changes an account's row, and ends what was known and waited for by the old one.
+    /// Changes an account's row.
     async fn change(&self, user: UserNum, change: impl Fn(&mut Account)) -> Result<()> {
         for _ in 0..TRIES {
-            let Some(old) = self.get(&self.store.snapshot(), user).await? else {
-                return Err(MatrixError::not_found("there is no such account").into());
-            };
+            let old = self.get(&self.store.snapshot(), user).await?.filter(|account| !account.deactivated);
+            let old = old.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
             let mut new = old.clone();
             change(&mut new);
             let mut batch = Batch::new();
-            batch.expect_value(&ACCOUNTS, &user, &old);
-            batch.put(&ACCOUNTS, &user, &new);
+            replace(&mut batch, user, &old, &new);
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                done => {
-                    done?;
-                    self.account_changed(user);
-                    return Ok(());
-                }
+                done => return done.map(|_| ()).map_err(Into::into),
             }
         }
         Err(Error::internal("an account changes all the time"))
-    }
-
-    /// To be called after each commit that changed an account's row, before it is answered.
-    pub(crate) fn account_changed(&self, user: UserNum) {
-        self.sessions.forget_user(user);
-        self.streams.wake(user);
     }
 
     /// Hashes a password for an account's row.
@@ -180,6 +169,13 @@ impl Accounts {
     pub(crate) fn begin_attempt(&self, address: Option<std::net::IpAddr>) -> Result<Attempt<'_>> {
         self.attempts.begin(None, address)
     }
+}
+
+/// Puts an account's new row in the place of the old one, by `batch`, which conflicts where that was changed meanwhile.
+pub(crate) fn replace(batch: &mut Batch, user: UserNum, old: &Account, new: &Account) {
+    batch.expect_value(&ACCOUNTS, &user, old);
+    batch.put(&ACCOUNTS, &user, new);
+    access_changes(batch, user);
 }
 
 /// Refuses accounts that nobody may use.

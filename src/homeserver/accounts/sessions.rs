@@ -1,15 +1,19 @@
-//! Sessions in memory: what a token stands for, until it is revoked.
+//! Sessions in memory: what a token stands for, for as long as nothing changes of what its user may do.
+//!
+//! Nobody takes anything out of here: what changes tokens or accounts announces it in its own batch, and what was read
+//! before counts no longer, whoever asked for the change and whether they still wait for it.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 
+use matron_storage::{Batch, Position};
 use quick_cache::sync::Cache;
 
 use super::Session;
-use crate::locks::lock;
 use crate::meters::Held;
-use crate::schema::{Digest, UserNum};
+use crate::schema::{DeviceNum, Digest, UserNum};
+use crate::streams::{Streams, Subject};
 
-/// How many tokens are remembered.
+/// How many tokens are remembered, and how many devices.
 const REMEMBERED: usize = 50_000;
 
 /// What a valid access token stands for.
@@ -20,101 +24,110 @@ pub(super) struct Access {
     pub locked: bool,
 }
 
-/// The state of revocations at some moment: what was read after it may be remembered while it stays the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Round(u64);
+/// Says by `batch` that tokens or the account of a user change: what was read of them before counts no longer, and the
+/// user's parked requests look again.
+pub(super) fn access_changes(batch: &mut Batch, user: UserNum) {
+    batch.announce(Subject::Access(user).into());
+}
 
-/// What was read of tokens. A revocation that was answered is never undone by a slower read: whoever reads notes the
-/// round first, and what they read is remembered only in that same round.
+/// What was read of tokens, and as of when.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    known: Cache<Digest, Access>,
-    round: Mutex<u64>,
+    streams: Arc<Streams>,
+    tokens: Cache<Digest, (Position, Access)>,
+    /// Devices that were there and might be used.
+    devices: Cache<DeviceNum, Position>,
 }
 
 impl Sessions {
-    pub(super) fn new() -> Self {
-        Self { known: Cache::new(REMEMBERED), round: Mutex::new(0) }
+    pub(super) fn new(streams: Arc<Streams>) -> Self {
+        Self { streams, tokens: Cache::new(REMEMBERED), devices: Cache::new(REMEMBERED) }
     }
 
-    pub(super) fn held(&self) -> Held {
-        Held::of("access_tokens", &self.known)
+    pub(super) fn held(&self) -> [Held; 2] {
+        [Held::of("access_tokens", &self.tokens), Held::of("valid_devices", &self.devices)]
     }
 
     pub(super) fn get(&self, token: &Digest) -> Option<Access> {
-        self.known.get(token)
+        let (as_of, access) = self.tokens.get(token)?;
+        (as_of >= self.streams.access_changed_at(access.session.user)).then_some(access)
     }
 
-    /// To be taken before the snapshot that is read from.
-    pub(super) fn round(&self) -> Round {
-        Round(*lock(&self.round))
+    pub(super) fn remember(&self, as_of: Position, token: Digest, access: Access) {
+        self.tokens.insert(token, (as_of, access));
     }
 
-    pub(super) fn remember(&self, read_in: Round, token: Digest, access: Access) {
-        let round = lock(&self.round);
-        if *round == read_in.0 {
-            self.known.insert(token, access);
-        }
+    /// Whether a session that was valid at some time of this run of the program is known to be so still.
+    pub(super) fn is_valid(&self, session: &Session) -> bool {
+        let changed = self.streams.access_changed_at(session.user);
+        changed == Position::ZERO || self.devices.get(&session.device).is_some_and(|as_of| as_of >= changed)
     }
 
-    /// Forgets tokens: after the commit that revoked them, before it is answered.
-    pub(super) fn forget(&self, tokens: &[Digest]) {
-        let mut round = lock(&self.round);
-        *round += 1;
-        for token in tokens {
-            self.known.remove(token);
-        }
-    }
-
-    /// Forgets what is known of a user whose account changed.
-    pub(super) fn forget_user(&self, user: UserNum) {
-        let mut round = lock(&self.round);
-        *round += 1;
-        self.known.retain(|_, access| access.session.user != user);
+    pub(super) fn was_valid(&self, as_of: Position, session: &Session) {
+        self.devices.insert(session.device, as_of);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use matron_storage::{News, Observer as _, Position};
     use ruma::{device_id, user_id};
 
     use super::{Access, Session, Sessions};
     use crate::schema::{DeviceNum, UserNum};
+    use crate::streams::{Streams, Subject};
 
-    fn access(user: u64) -> Access {
-        let session = Session {
+    fn session(user: u64) -> Session {
+        Session {
             user_id: user_id!("@ann:localhost").to_owned(),
             user: UserNum(user),
             device_id: device_id!("ONE").to_owned(),
-            device: DeviceNum(1),
+            device: DeviceNum(user),
             guest: false,
             admin: false,
             suspended: false,
             rate_limit: None,
-        };
-        Access { session, expires: None, locked: false }
+        }
+    }
+
+    fn access(user: u64) -> Access {
+        Access { session: session(user), expires: None, locked: false }
+    }
+
+    fn change(streams: &Streams, user: u64, position: u64) {
+        let topic = Subject::Access(UserNum(user)).into();
+        streams.committing(&[News { position: Position::new(position), topic }]);
     }
 
     #[test]
     fn a_slow_read_does_not_undo_a_revocation() {
-        let sessions = Sessions::new();
-        let round = sessions.round();
-        sessions.forget(&[[1; 32]]);
-        sessions.remember(round, [1; 32], access(1));
+        let (streams, _news) = Streams::new(1);
+        let sessions = Sessions::new(Arc::clone(&streams));
+        sessions.remember(Position::new(4), [1; 32], access(1));
+        assert!(sessions.get(&[1; 32]).is_some());
+        change(&streams, 1, 5);
         assert!(sessions.get(&[1; 32]).is_none());
-        let round = sessions.round();
-        sessions.forget_user(UserNum(1));
-        sessions.remember(round, [1; 32], access(1));
+        sessions.remember(Position::new(4), [1; 32], access(1));
         assert!(sessions.get(&[1; 32]).is_none());
+        sessions.remember(Position::new(5), [1; 32], access(1));
+        assert!(sessions.get(&[1; 32]).is_some());
     }
 
     #[test]
     fn a_user_is_forgotten_alone() {
-        let sessions = Sessions::new();
+        let (streams, _news) = Streams::new(1);
+        let sessions = Sessions::new(Arc::clone(&streams));
         for user in [1_u8, 2] {
-            sessions.remember(sessions.round(), [user; 32], access(u64::from(user)));
+            sessions.remember(Position::new(1), [user; 32], access(u64::from(user)));
         }
-        sessions.forget_user(UserNum(1));
+        change(&streams, 1, 2);
         assert!(sessions.get(&[1; 32]).is_none() && sessions.get(&[2; 32]).is_some());
+        assert!(!sessions.is_valid(&session(1)) && sessions.is_valid(&session(2)));
+        sessions.was_valid(Position::new(1), &session(1));
+        assert!(!sessions.is_valid(&session(1)));
+        sessions.was_valid(Position::new(2), &session(1));
+        assert!(sessions.is_valid(&session(1)));
     }
 }

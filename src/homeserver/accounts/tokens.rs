@@ -6,7 +6,7 @@ use matron_matrix::{Error as MatrixError, digest};
 use matron_storage::{Batch, Error as StorageError, Snapshot};
 use ruma::OwnedDeviceId;
 
-use super::sessions::Access;
+use super::sessions::{Access, access_changes};
 use super::{Accounts, Session};
 use crate::error::{Error, Result};
 use crate::schema::accounts::{
@@ -29,18 +29,6 @@ pub struct Issued {
     pub refresh_token: Option<String>,
     /// Milliseconds until the access token ends, if it does.
     pub expires_in: Option<u64>,
-}
-
-/// Tokens that a batch revokes. To be handed to [`Accounts::revoked`] after its commit.
-#[derive(Debug, Default)]
-#[must_use]
-pub(crate) struct Revoked(Vec<Digest>);
-
-impl Revoked {
-    /// These, too.
-    pub(crate) fn add(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
 }
 
 /// A new token, with a mark of its sort in front (so that one that leaked is found by those who look for such), and its
@@ -108,7 +96,6 @@ impl Accounts {
 
     async fn read_access(&self, digest: &Digest) -> Result<Access> {
         for _ in 0..super::rows::TRIES {
-            let round = self.sessions.round();
             let snapshot = self.store.snapshot();
             let token = snapshot.get(&TOKENS, digest).await?.ok_or_else(unknown)?;
             let (TokenKind::Access, Some(device)) = (token.kind, token.device) else { return Err(unknown()) };
@@ -132,7 +119,7 @@ impl Accounts {
                 rate_limit: snapshot.get(&RATE_LIMIT_OVERRIDES, &token.user).await?,
             };
             let access = Access { session, expires: token.expires, locked: account.locked };
-            self.sessions.remember(round, *digest, access.clone());
+            self.sessions.remember(snapshot.position(), *digest, access.clone());
             return Ok(access);
         }
         Err(Error::internal("a token changes all the time"))
@@ -142,27 +129,13 @@ impl Accounts {
     async fn first_use(&self, snapshot: &Snapshot, digest: &Digest, token: &Token) -> Result<()> {
         let mut batch = Batch::new();
         batch.expect_value(&TOKENS, digest, token);
-        let revoked = self.revoke_previous(&mut batch, snapshot, token).await?;
+        revoke_previous(&mut batch, snapshot, token).await?;
         batch.put(&TOKENS, digest, &Token { previous: None, ..token.clone() });
         match self.store.commit(batch).await {
             // Somebody used it at the same time, or revoked it: the caller reads again.
             Err(StorageError::Conflict) => Ok(()),
-            done => {
-                done?;
-                self.sessions.forget(&revoked.0);
-                Ok(())
-            }
+            done => done.map(|_| ()).map_err(Into::into),
         }
-    }
-
-    async fn revoke_previous(&self, batch: &mut Batch, snapshot: &Snapshot, token: &Token) -> Result<Revoked> {
-        let (Some(previous), Some(device)) = (token.previous, token.device) else { return Ok(Revoked::default()) };
-        let row = snapshot.get(&TOKENS, &previous).await?;
-        let revoked: Vec<_> = std::iter::once(previous).chain(row.and_then(|row| row.pair)).collect();
-        for digest in &revoked {
-            delete(batch, device, digest);
-        }
-        Ok(Revoked(revoked))
     }
 
     /// Gives a device tokens, by `batch`: an access token, and a refresh token where the client wants one. `previous` is
@@ -199,30 +172,33 @@ impl Accounts {
         Ok(Issued { access_token, refresh_token, expires_in })
     }
 
-    /// Revokes all of a device's tokens, by `batch`, which will conflict with whoever gives it new ones meanwhile.
+    /// Revokes all tokens of a user's device, by `batch`, which will conflict with whoever gives it new ones meanwhile.
     pub(crate) async fn revoke_device(
         &self,
         batch: &mut Batch,
         snapshot: &Snapshot,
-        device: DeviceNum,
-    ) -> Result<Revoked> {
+        (user, device): (UserNum, DeviceNum),
+    ) -> Result<()> {
         let round = snapshot.get(&TOKEN_ROUNDS, &device).await?;
         batch.expect(&TOKEN_ROUNDS, &device, round.as_ref());
-        let mut revoked = Vec::new();
         let mut scan = snapshot.scan(&DEVICE_TOKENS, DEVICE_TOKENS.under(&(device,)));
         while let Some(((_, digest), ())) = scan.next().await? {
-            delete(batch, device, &digest);
-            revoked.push(digest);
+            revoke(batch, (user, device), &digest);
         }
-        Ok(Revoked(revoked))
+        // Also where there was none: whoever waits for the device's news looks whether it is there.
+        access_changes(batch, user);
+        Ok(())
     }
+}
 
-    /// To be called after a commit that revoked tokens, before it is answered: from now on nobody gets by with them, and
-    /// the user's parked requests look again.
-    pub(crate) fn revoked(&self, user: UserNum, tokens: &Revoked) {
-        self.sessions.forget(&tokens.0);
-        self.streams.wake(user);
+/// Revokes what a token was given for.
+async fn revoke_previous(batch: &mut Batch, snapshot: &Snapshot, token: &Token) -> Result<()> {
+    let (Some(previous), Some(device)) = (token.previous, token.device) else { return Ok(()) };
+    let row = snapshot.get(&TOKENS, &previous).await?;
+    for digest in std::iter::once(previous).chain(row.and_then(|row| row.pair)) {
+        revoke(batch, (token.user, device), &digest);
     }
+    Ok(())
 }
 
 fn put(batch: &mut Batch, device: DeviceNum, digest: &Digest, token: &Token) {
@@ -233,4 +209,10 @@ fn put(batch: &mut Batch, device: DeviceNum, digest: &Digest, token: &Token) {
 fn delete(batch: &mut Batch, device: DeviceNum, digest: &Digest) {
     batch.delete(&TOKENS, digest);
     batch.delete(&DEVICE_TOKENS, &(device, *digest));
+}
+
+/// Deletes a token that may be remembered: nobody gets by with it as soon as the batch is committed.
+fn revoke(batch: &mut Batch, (user, device): (UserNum, DeviceNum), digest: &Digest) {
+    delete(batch, device, digest);
+    access_changes(batch, user);
 }

@@ -18,6 +18,8 @@ pub struct Proven {
     pub user: UserNum,
     /// The user's id.
     pub user_id: OwnedUserId,
+    /// The account that it was proved for.
+    pub(super) account: Account,
 }
 
 /// The operation that an e-mail address of the user's lets one do without a password.
@@ -90,7 +92,7 @@ impl Lifecycle {
             (_, Some((user_id, user, account))) => {
                 usable(&account)?;
                 stage.pass(AuthType::Password)?;
-                Ok(Proven { user, user_id })
+                Ok(Proven { user, user_id, account })
             }
         }
     }

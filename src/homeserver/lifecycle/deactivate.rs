@@ -4,6 +4,8 @@
 //! the owner of rooms, and so do devices where there are very many: many batches, each of which may be done again, so that a stop halfway leaves an account that is
 //! still open and can be closed again.
 
+use std::sync::Arc;
+
 use matron_matrix::Error as MatrixError;
 use matron_storage::{Batch, Error as StorageError, Snapshot};
 use ruma::api::client::uiaa::AuthData;
@@ -12,10 +14,10 @@ use serde::Deserialize;
 use super::Lifecycle;
 use super::devices::TRIES_AT_LOG_INS;
 use super::interactive::Operation;
-use crate::accounts::Session;
+use crate::accounts::{Session, replace};
 use crate::error::{Error, Result};
 use crate::schema::accounts::{
-    ACCOUNT_DATA, ACCOUNTS, Account, ERASED, FILTERS, IGNORED_BY, PROFILES, RATE_LIMIT_OVERRIDES, SPECIAL_RULES,
+    ACCOUNT_DATA, Account, ERASED, FILTERS, IGNORED_BY, PROFILES, RATE_LIMIT_OVERRIDES, SPECIAL_RULES,
 };
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
@@ -27,7 +29,7 @@ impl Lifecycle {
     /// # Errors
     /// As [`Self::authorize`].
     pub async fn deactivate(
-        &self,
+        self: &Arc<Self>,
         session: Option<&Session>,
         auth: Option<&AuthData>,
         operation: Operation<'_>,
@@ -37,11 +39,18 @@ impl Lifecycle {
         self.deactivate_user(proven.user, erase).await
     }
 
-    /// Closes an account without asking for its password: for administrators. May be done again: to erase, say.
+    /// Closes an account without asking for its password: for administrators. May be done again: to erase, say. It is done
+    /// also where whoever asked waits no longer, since leaving many rooms takes a while.
     ///
     /// # Errors
     /// `M_NOT_FOUND`.
-    pub async fn deactivate_user(&self, user: UserNum, erase: bool) -> Result<()> {
+    pub async fn deactivate_user(self: &Arc<Self>, user: UserNum, erase: bool) -> Result<()> {
+        let lifecycle = Arc::clone(self);
+        let closed = self.tasks.spawn(async move { lifecycle.close(user, erase).await });
+        closed.await.map_err(Error::internal)?
+    }
+
+    async fn close(&self, user: UserNum, erase: bool) -> Result<()> {
         let account = self.accounts.get(&self.store.snapshot(), user).await?;
         account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
         self.rooms.leave_all(user).await?;
@@ -53,25 +62,22 @@ impl Lifecycle {
                 continue;
             }
             let mut batch = Batch::new();
-            // Conflicts with every log-in, which expects the account as it was.
-            batch.expect_value(&ACCOUNTS, &user, &account);
             if erase && !account.erased {
                 let position = batch.stamp();
                 batch.put(&ERASED, &user, &position);
                 batch.announce(Subject::Erased(user).into());
             }
             let erased = account.erased || erase;
-            let closed = Account { password: None, admin: false, deactivated: true, erased, ..account };
-            batch.put(&ACCOUNTS, &user, &closed);
-            let revoked = self.forget_devices(&mut batch, &snapshot, user, |_, _| true).await?;
+            let closed = Account { password: None, admin: false, deactivated: true, erased, ..account.clone() };
+            // Conflicts with every log-in, which expects the account as it was.
+            replace(&mut batch, user, &account, &closed);
+            self.forget_devices(&mut batch, &snapshot, user, |_, _| true).await?;
             self.devices.forget_user(&mut batch, &snapshot, user).await?;
             self.forget_belongings(&mut batch, &snapshot, user).await?;
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}
                 done => {
                     done?;
-                    self.accounts.account_changed(user);
-                    self.accounts.revoked(user, &revoked);
                     // What a request of theirs joined meanwhile; from now on there is none.
                     return self.rooms.leave_all(user).await;
                 }

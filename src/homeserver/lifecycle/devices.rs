@@ -8,7 +8,7 @@ use ruma::api::client::uiaa::AuthData;
 
 use super::Lifecycle;
 use super::interactive::Operation;
-use crate::accounts::{Revoked, Session, TRIES, check_name, delete_rows};
+use crate::accounts::{Session, TRIES, check_name, delete_rows};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
 use crate::schema::accounts::NEWEST_DEVICE;
@@ -103,17 +103,13 @@ impl Lifecycle {
         for _ in 0..TRIES_AT_LOG_INS {
             let snapshot = self.store.snapshot();
             let mut batch = Batch::new();
-            let revoked = self.forget_devices(&mut batch, &snapshot, user, &which).await?;
+            self.forget_devices(&mut batch, &snapshot, user, &which).await?;
             if batch.is_empty() {
                 return Ok(());
             }
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                done => {
-                    done?;
-                    self.accounts.revoked(user, &revoked);
-                    return Ok(());
-                }
+                done => return done.map(|_| ()).map_err(Into::into),
             }
         }
         Err(Error::internal("devices change all the time"))
@@ -127,8 +123,7 @@ impl Lifecycle {
         snapshot: &Snapshot,
         user: UserNum,
         which: impl Fn(&str, &Device) -> bool,
-    ) -> Result<Revoked> {
-        let mut revoked = Revoked::default();
+    ) -> Result<()> {
         let mut gone = Vec::new();
         // Conflicts with a log-in that makes another device at the same time.
         let newest = snapshot.get(&NEWEST_DEVICE, &user).await?;
@@ -138,7 +133,7 @@ impl Lifecycle {
                 continue;
             }
             // Conflicts with a log-in that takes this device over at the same time.
-            revoked.add(self.accounts.revoke_device(batch, snapshot, device.num).await?);
+            self.accounts.revoke_device(batch, snapshot, (user, device.num)).await?;
             delete_rows(batch, user, &device_id, &device);
             gone.push((device_id, device.num));
         }
@@ -147,6 +142,6 @@ impl Lifecycle {
             let gone: HashSet<_> = gone.into_iter().map(|(_, device)| device).collect();
             self.push.forget_devices(batch, snapshot, user, |device| gone.contains(&device)).await?;
         }
-        Ok(revoked)
+        Ok(())
     }
 }

@@ -1,13 +1,15 @@
 //! Logging in, by a password or by a log-in token.
 
+use matron_storage::{Batch, Error as StorageError};
 use ruma::api::client::uiaa::{AuthData, UserIdentifier};
 
 use super::authorize::wrong_password;
 use super::interactive::Operation;
 use super::open::Right;
 use super::{Lifecycle, LoggedIn, NewDevice};
-use crate::accounts::{Session, Verdict, usable};
-use crate::error::Result;
+use crate::accounts::{Session, TRIES, Verdict, usable};
+use crate::error::{Error, Result};
+use crate::schema::accounts::ACCOUNTS;
 
 /// How somebody proves who they are at a log-in.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +72,8 @@ impl Lifecycle {
         self.open(Right::Password(&account, rehashed), Some((user, user_id)), device).await
     }
 
-    /// A token by which another client can log in once as the same user, and the milliseconds that it lives.
+    /// A token by which another client can log in once as the same user, and the milliseconds that it lives; a new password,
+    /// and the end of the session's device, end it too.
     ///
     /// # Errors
     /// As [`Self::authorize`].
@@ -80,7 +83,20 @@ impl Lifecycle {
         auth: Option<&AuthData>,
         operation: Operation<'_>,
     ) -> Result<(String, u64)> {
-        self.authorize(Some(session), auth, operation).await?;
-        self.accounts.new_login_token(session.user).await
+        let proven = self.authorize(Some(session), auth, operation).await?;
+        for _ in 0..TRIES {
+            let snapshot = self.store.snapshot();
+            let current = self.accounts.get(&snapshot, session.user).await?;
+            let account = Self::unchanged(current, &proven.account)?;
+            let mut batch = Batch::new();
+            // Conflicts with a new password, which takes away what was proved by the old one.
+            batch.expect_value(&ACCOUNTS, &session.user, &account);
+            let made = self.accounts.put_login_token(&mut batch, &snapshot, session).await?;
+            match self.store.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                done => return done.map(|_| made).map_err(Into::into),
+            }
+        }
+        Err(Error::internal("an account changes all the time"))
     }
 }

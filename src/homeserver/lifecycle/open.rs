@@ -6,7 +6,7 @@ use ruma::{OwnedUserId, UserId};
 
 use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
-use crate::accounts::{Issued, Revoked, TRIES, device_id, initial_name, put_first_name};
+use crate::accounts::{Issued, TRIES, device_id, initial_name, put_first_name, replace};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
 use crate::schema::accounts::{ACCOUNTS, Account, NEWEST_DEVICE};
@@ -56,16 +56,12 @@ impl Lifecycle {
                 (_, Some((user, user_id))) => (*user, user_id.clone()),
                 (_, None) => return Err(Error::internal("nobody is to be logged in")),
             };
-            let rehashed = self.check_right(&right, &mut batch, &snapshot, (user, &user_id)).await?;
-            let (tokens, revoked) = self.put_device(&mut batch, &snapshot, user, &device_id, device).await?;
+            self.check_right(&right, &mut batch, &snapshot, (user, &user_id)).await?;
+            let tokens = self.put_device(&mut batch, &snapshot, user, &device_id, device).await?;
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}
                 done => {
                     done?;
-                    if rehashed {
-                        self.accounts.account_changed(user);
-                    }
-                    self.accounts.revoked(user, &revoked);
                     return Ok(LoggedIn { user_id, device_id: device_id.into(), tokens });
                 }
             }
@@ -73,14 +69,14 @@ impl Lifecycle {
         Err(Error::internal("an account changes all the time"))
     }
 
-    /// Holds the batch to the account that the right was proved for. Says whether its row changes.
+    /// Holds the batch to the account that the right was proved for.
     async fn check_right(
         &self,
         right: &Right<'_>,
         batch: &mut Batch,
         snapshot: &Snapshot,
         (user, user_id): (UserNum, &UserId),
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let current = self.accounts.get(snapshot, user).await?;
         let verified = match right {
             Right::New(account, display_name, proof) => {
@@ -88,8 +84,7 @@ impl Lifecycle {
                     return Err(MatrixError::user_in_use("somebody has that name").into());
                 }
                 put_account(batch, (user, user_id), account, *display_name);
-                self.put_proved(batch, snapshot, user, *proof).await?;
-                return Ok(false);
+                return self.put_proved(batch, snapshot, user, *proof).await;
             }
             Right::Password(verified, _) => *verified,
             Right::Token(_) => {
@@ -97,13 +92,12 @@ impl Lifecycle {
             }
         };
         let account = Self::unchanged(current.clone(), verified)?;
-        batch.expect_value(&ACCOUNTS, &user, &account);
         if let Right::Password(_, Some(hash)) = right {
-            let rehashed = Account { password: Some((*hash).to_owned()), ..account };
-            batch.put(&ACCOUNTS, &user, &rehashed);
-            return Ok(true);
+            replace(batch, user, &account, &Account { password: Some((*hash).to_owned()), ..account.clone() });
+        } else {
+            batch.expect_value(&ACCOUNTS, &user, &account);
         }
-        Ok(false)
+        Ok(())
     }
 
     async fn put_device(
@@ -113,22 +107,22 @@ impl Lifecycle {
         user: UserNum,
         device_id: &str,
         new: &NewDevice,
-    ) -> Result<(Issued, Revoked)> {
+    ) -> Result<Issued> {
         let known = self.accounts.device_row(snapshot, user, device_id).await?;
         let key = (user, device_id.to_owned());
         batch.expect(&DEVICES, &key, known.as_ref());
-        let (num, revoked) = if let Some(device) = known {
-            (device.num, self.accounts.revoke_device(batch, snapshot, device.num).await?)
+        let num = if let Some(device) = known {
+            self.accounts.revoke_device(batch, snapshot, (user, device.num)).await?;
+            device.num
         } else {
             let num = self.ids.new_device().await?;
             let display_name = initial_name(new.display_name.as_deref());
             batch.put(&DEVICES, &key, &Device { num, display_name, created: self.clock.millis() });
             batch.put(&NEWEST_DEVICE, &user, &num);
             self.devices.note_change(batch, snapshot, user).await?;
-            (num, Revoked::default())
+            num
         };
-        let tokens = self.accounts.issue(batch, snapshot, (user, num, device_id), new.refresh, None).await?;
-        Ok((tokens, revoked))
+        self.accounts.issue(batch, snapshot, (user, num, device_id), new.refresh, None).await
     }
 
     /// Gives a new account the address that was proved for it, by `batch`.

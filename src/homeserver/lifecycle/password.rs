@@ -8,9 +8,9 @@ use super::Lifecycle;
 use super::devices::TRIES_AT_LOG_INS;
 use super::interactive::Operation;
 use super::validate::Proof;
-use crate::accounts::{Revoked, Session, check_password, usable};
+use crate::accounts::{Session, check_password, replace, usable};
 use crate::error::{Error, Result};
-use crate::schema::accounts::{ACCOUNTS, Account, AccountKind, Purpose};
+use crate::schema::accounts::{Account, AccountKind, Purpose};
 use crate::schema::devices::Device;
 use crate::schema::{DeviceNum, UserNum};
 
@@ -108,23 +108,18 @@ impl Lifecycle {
                 continue;
             }
             let mut batch = Batch::new();
-            batch.expect_value(&ACCOUNTS, &user, &account);
-            batch.put(&ACCOUNTS, &user, &Account { password: Some(hash.clone()), ..account });
+            replace(&mut batch, user, &account, &Account { password: Some(hash.clone()), ..account.clone() });
             if let Some(proof) = proof {
                 proof.use_up(&mut batch, &snapshot).await?;
             }
-            let revoked = match log_out {
-                LogOut::None => Revoked::default(),
-                _ => self.forget_devices(&mut batch, &snapshot, user, |_, device| log_out.takes(device)).await?,
-            };
+            // They were proved by the old password; those of devices that go do so with them.
+            self.accounts.delete_login_tokens(&mut batch, &snapshot, user, |device| !log_out.takes(device)).await?;
+            if !matches!(log_out, LogOut::None) {
+                self.forget_devices(&mut batch, &snapshot, user, |_, device| log_out.takes(device)).await?;
+            }
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                done => {
-                    done?;
-                    self.accounts.account_changed(user);
-                    self.accounts.revoked(user, &revoked);
-                    return Ok(());
-                }
+                done => return done.map(|_| ()).map_err(Into::into),
             }
         }
         Err(Error::internal("an account changes all the time"))

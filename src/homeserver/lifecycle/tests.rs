@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, PasswordHashing};
 use crate::error::{Error, Result};
 
+mod abandoning;
 mod closing;
 mod registering;
 mod revoking;

@@ -14,21 +14,17 @@ use subtle::ConstantTimeEq;
 use super::Lifecycle;
 use crate::accounts::TRIES;
 use crate::error::{Error, Result};
-use crate::limiter::{Budget, Limiter, network};
 use crate::remote::mail::{self, Letter, Mailer};
 use crate::schema::Digest;
 use crate::schema::accounts::{Purpose, VALIDATION_ENDS, VALIDATION_OF, VALIDATIONS, Validation, ValidationKey};
 
 mod letters;
+mod limits;
+
+pub(super) use limits::Limits;
 
 /// How long a link works, and what it proved, in milliseconds.
 const LIFETIME: u64 = 60 * 60 * 1000;
-/// How many letters one address gets on somebody's asking, whoever asks.
-const PER_ADDRESS: Budget = Budget { burst: 5, per_minute: 1 };
-/// How many letters one client may ask for.
-const PER_CLIENT: Budget = Budget { burst: 30, per_minute: 10 };
-/// How many addresses and clients are remembered.
-const REMEMBERED: usize = 20_000;
 /// How many old validations each new one sweeps away.
 const SWEPT: usize = 20;
 /// The longest id of a validation, token and link to go on by, in bytes.
@@ -73,19 +69,6 @@ impl Proof {
         batch.expect_value(&VALIDATIONS, &self.key, &self.validation);
         delete(batch, self.key, &self.validation);
         Ok(())
-    }
-}
-
-/// Limits on letters.
-#[derive(Debug)]
-pub(super) struct Limits {
-    addresses: Limiter<String>,
-    clients: Limiter<Option<IpAddr>>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { addresses: Limiter::new(REMEMBERED), clients: Limiter::new(REMEMBERED) }
     }
 }
 
@@ -162,7 +145,9 @@ impl Lifecycle {
         {
             return Ok(URL_SAFE_NO_PAD.encode(key));
         }
-        self.limit(&address, request.address, now)?;
+        if self.config.rate_limits.get().enabled {
+            self.letter_limits.take(&address, request.address, now)?;
+        }
         let key: ValidationKey = rand::random();
         let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         self.post(&self.letter(request.purpose, &address, owner, (&key, &token))).await?;
@@ -231,17 +216,6 @@ impl Lifecycle {
         let id = URL_SAFE_NO_PAD.encode(key);
         let link = format!("{base}/_matron/email/validate?sid={id}&token={token}");
         letters::letter(purpose, &self.config.server_name, address, owner.map(|owner| &**owner), &link)
-    }
-
-    fn limit(&self, address: &str, client: Option<IpAddr>, now: u64) -> Result<()> {
-        if !self.config.rate_limits.get().enabled {
-            return Ok(());
-        }
-        let client = client.map(network);
-        let limits = &self.letter_limits;
-        limits.clients.take(&client, PER_CLIENT, now).map_err(MatrixError::limit_exceeded)?;
-        limits.addresses.take(&address.to_owned(), PER_ADDRESS, now).map_err(MatrixError::limit_exceeded)?;
-        Ok(())
     }
 
     /// What nobody came back for goes with what is new, a few at a time.

@@ -1,4 +1,4 @@
-use super::{Budget, Limiter};
+use super::{Budget, Limiter, Pace};
 
 const HOUR: u64 = 3_600_000;
 
@@ -58,6 +58,17 @@ fn the_smallest_and_the_greatest_budget() {
     for _ in 0..10_000 {
         assert_eq!(limiter.take(&1, budget(u32::MAX, u32::MAX), HOUR), Ok(()));
     }
+}
+
+#[test]
+fn what_is_seldom_is_counted_by_the_day() {
+    let (limiter, pace) = (Limiter::new(10), Pace::daily(2, 4));
+    assert_eq!(limiter.take(&1, pace, HOUR), Ok(()));
+    assert_eq!(limiter.take(&1, pace, HOUR), Ok(()));
+    assert_eq!(limiter.take(&1, pace, HOUR), Err(6 * HOUR));
+    assert_eq!(limiter.take(&1, pace, 7 * HOUR), Ok(()));
+    assert_eq!(limiter.take(&1, Pace::daily(1, 0), HOUR), Ok(()));
+    assert_eq!(limiter.take(&1, Pace::daily(1, 0), HOUR), Err(24 * HOUR));
 }
 
 #[test]

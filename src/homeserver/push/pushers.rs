@@ -247,11 +247,8 @@ pub(super) fn delete(batch: &mut Batch, user: UserNum, key: PusherKey) {
     announce(batch, user);
 }
 
-/// Tells the follower. News are found by their position, so the batch needs one.
+/// Tells the follower.
 fn announce(batch: &mut Batch, user: UserNum) {
-    if batch.stamps() == 0 {
-        let _ = batch.stamp();
-    }
     batch.announce(Subject::Pushers(user).into());
 }
 

@@ -1,12 +1,15 @@
 //! Reports are listed newest first, page by page, and can be deleted.
 
 use matron_storage::Options;
-use ruma::{UserId, room_id, user_id};
+use ruma::api::client::room::create_room::v3::Request as NewRoom;
+use ruma::events::TimelineEventType;
+use ruma::{CanonicalJsonObject, UserId, room_id, user_id};
 
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::rooms::intent::TransactionKey;
 
 async fn session(server: &Homeserver, user_id: &UserId) -> Session {
     Session {
@@ -46,5 +49,27 @@ async fn reports_are_kept_listed_and_deleted() {
     assert!(server.reports.delete(first[1].0).await.unwrap());
     assert!(!server.reports.delete(first[1].0).await.unwrap());
     assert_eq!(reasons(&server.reports.list(None, 9).await.unwrap()), ["three", "one"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_reported_is_shown_until_it_is_redacted() {
+    let config = Config::named(ruma::server_name!("localhost").to_owned());
+    let server = Homeserver::start(config, &Options::memory(), Clock::system()).await.unwrap();
+    let ann = session(&server, user_id!("@ann:localhost")).await;
+    let transaction = |id: &str| TransactionKey::new(ann.device, "PUT", id, id);
+    let room = server.rooms.create(&ann, NewRoom::new()).await.unwrap();
+    let content: CanonicalJsonObject = serde_json::from_str(r#"{"msgtype":"m.text","body":"rude"}"#).unwrap();
+    let event =
+        server.rooms.send(&ann, &room, TimelineEventType::RoomMessage, content, transaction("1")).await.unwrap();
+    server.reports.event(&ann, &room, &event, "it is rude").await.unwrap();
+    server.reports.user(&ann, &ann.user_id, "so is she").await.unwrap();
+
+    let reports = server.reports.list(None, 9).await.unwrap();
+    assert_eq!(server.reports.said(&reports[0].1).await.unwrap(), None);
+    let said = server.reports.said(&reports[1].1).await.unwrap().unwrap();
+    assert!(said.contains(r#""body":"rude""#), "{said}");
+    server.rooms.redact(&ann, &room, &event, None, transaction("2")).await.unwrap();
+    assert_eq!(server.reports.said(&reports[1].1).await.unwrap(), None);
     server.stop().await;
 }

@@ -22,6 +22,7 @@ use super::build::{From, build};
 use super::working::Working;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
+use crate::schema::RoomNum;
 use crate::schema::rooms::{ALIASES, Alias, ROOM_ALIASES};
 
 /// The most invites and state events that one request may bring.
@@ -57,6 +58,16 @@ impl Rooms {
     /// # Errors
     /// `M_ROOM_IN_USE`, `M_UNSUPPORTED_ROOM_VERSION`, `M_INVALID_ROOM_STATE`, `M_BAD_JSON`, `M_FORBIDDEN`.
     pub async fn create(self: &Arc<Self>, session: &Session, request: Request) -> Result<OwnedRoomId> {
+        self.create_with(session, request, |_, _| {}).await
+    }
+
+    /// As [`Self::create`], with rows of the caller's in the batch of the room.
+    pub(crate) async fn create_with(
+        self: &Arc<Self>,
+        session: &Session,
+        request: Request,
+        rows: impl Fn(&mut Batch, RoomNum) + Send + Sync,
+    ) -> Result<OwnedRoomId> {
         session.may_act()?;
         if session.guest {
             return Err(MatrixError::guest_access_forbidden("guests make no rooms").into());
@@ -86,7 +97,7 @@ impl Rooms {
         for later in 0..TRIES {
             let now = MilliSecondsSinceUnixEpoch(self.clock.now().get() + UInt::from(later));
             let plan = self.plan(session, &request, &version, (&rules, alias.as_ref()), now).await?;
-            match self.found(session, &request, &version, alias.as_ref(), plan).await {
+            match self.found(session, &request, &version, alias.as_ref(), plan, &rows).await {
                 Err(Error::Storage(StorageError::Conflict)) => {}
                 Err(error) => return Err(error),
                 Ok(room_id) => {
@@ -111,6 +122,7 @@ impl Rooms {
         version: &RoomVersionId,
         alias: Option<&OwnedRoomAliasId>,
         plan: Vec<Template>,
+        rows: &(impl Fn(&mut Batch, RoomNum) + Sync),
     ) -> Result<OwnedRoomId> {
         let num = self.ids.new_room().await?;
         let random = RoomId::new_v1(&self.config.server_name);
@@ -148,6 +160,7 @@ impl Rooms {
             batch.put(&ALIASES, &alias, &Alias { room: num, creator: session.user });
             batch.put(&ROOM_ALIASES, &(num, alias), &());
         }
+        rows(&mut batch, num);
         self.store.commit(batch).await?;
         Ok(working.id)
     }

@@ -68,9 +68,9 @@ matron_storage::record! {
         pub kind: TokenKind,
         /// Whose.
         pub user: UserNum,
-        /// The device; none for log-in tokens.
+        /// The device; of a log-in token the one that asked for it.
         pub device: Option<DeviceNum>,
-        /// The device's id; empty for log-in tokens.
+        /// The device's id.
         pub device_id: String,
         /// From when on it is refused, in milliseconds since 1970.
         pub expires: Option<u64>,

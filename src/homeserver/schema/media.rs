@@ -50,7 +50,7 @@ matron_storage::record! {
         pub expires: Option<u64>,
         /// Whether it is also served where no token is asked for.
         pub open: bool,
-        /// Which administrator put it out of reach.
+        /// Which administrator put it out of reach; user 0 is whoever runs the server.
         pub quarantined: Option<UserNum>,
     }
 }

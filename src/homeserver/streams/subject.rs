@@ -29,6 +29,8 @@ pub enum Subject {
     State(RoomNum),
     /// How far a user has read, or where they last spoke.
     Read(UserNum),
+    /// A user's tokens, or what they may do.
+    Access(UserNum),
 }
 
 impl From<Subject> for Topic {
@@ -45,6 +47,7 @@ impl From<Subject> for Topic {
             Subject::Erased(user) => (12, user.0),
             Subject::State(room) => (13, room.0),
             Subject::Read(user) => (14, user.0),
+            Subject::Access(user) => (15, user.0),
         };
         Self { kind, subject }
     }
@@ -54,7 +57,12 @@ impl Subject {
     /// Whether anybody waits for it. What the others mean for a client is announced beside them.
     pub(super) const fn wakes(self) -> bool {
         match self {
-            Self::Room(_) | Self::Members(_) | Self::User(_) | Self::Memberships(_) | Self::DeviceList(_) => true,
+            Self::Room(_)
+            | Self::Members(_)
+            | Self::User(_)
+            | Self::Memberships(_)
+            | Self::DeviceList(_)
+            | Self::Access(_) => true,
             Self::Pushers(_)
             | Self::Rules(_)
             | Self::Redactions(_)
@@ -78,6 +86,7 @@ impl Subject {
             12 => Self::Erased(UserNum(topic.subject)),
             13 => Self::State(RoomNum(topic.subject)),
             14 => Self::Read(UserNum(topic.subject)),
+            15 => Self::Access(UserNum(topic.subject)),
             _ => return None,
         })
     }

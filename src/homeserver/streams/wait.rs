@@ -28,8 +28,7 @@ impl Streams {
         let _ = self.news.send((subject, position));
     }
 
-    /// Wakes a user at once: a token was revoked, say.
-    pub fn wake(&self, user: UserNum) {
+    fn wake(&self, user: UserNum) {
         if let Some(parked) = lock(&self.parked).get(&user) {
             parked.notify.notify_waiters();
         }
@@ -63,7 +62,7 @@ impl Streams {
                     Subject::Room(room) | Subject::Members(room) => {
                         told.insert(room);
                     }
-                    Subject::User(user) | Subject::Memberships(user) => self.wake(user),
+                    Subject::User(user) | Subject::Memberships(user) | Subject::Access(user) => self.wake(user),
                     Subject::DeviceList(_) => self.wake_everybody(),
                     _ => {}
                 }

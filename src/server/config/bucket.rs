@@ -71,10 +71,16 @@ fn secret(source: &mut Source<'_>, names: &Names, needed_by: &'static str) -> Op
     let (inline, file) = (text(source, names.secret_access_key), text(source, names.secret_access_key_file));
     match (inline, file) {
         (Some(secret), None) => Some(secret),
-        (None, Some(file)) => {
-            let read = read(Path::new(&file));
-            read.map_err(|problem| source.wrong(names.secret_access_key_file, problem)).ok()
-        }
+        (None, Some(file)) => match read(Path::new(&file)) {
+            Ok(secret) => {
+                source.note(names.secret_access_key_file, secret.as_bytes());
+                Some(secret)
+            }
+            Err(problem) => {
+                source.wrong(names.secret_access_key_file, problem);
+                None
+            }
+        },
         (Some(_), Some(_)) => {
             let other = names.secret_access_key;
             source.wrong(names.secret_access_key_file, format_args!("`{other}` is there too: one of them is needed"));

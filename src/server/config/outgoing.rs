@@ -13,7 +13,12 @@ pub fn read(source: &mut Source<'_>) -> Option<Outgoing> {
     let mut authorities = Vec::new();
     for file in source.get::<Vec<PathBuf>>("extra_ca_files")? {
         match crate::listen::certificates(&file) {
-            Ok(certificates) => authorities.extend(certificates),
+            Ok(certificates) => {
+                for certificate in &certificates {
+                    source.note("extra_ca_files", certificate);
+                }
+                authorities.extend(certificates);
+            }
             Err(error) => source.wrong("extra_ca_files", error),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use matron_matrix::digest;
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -59,14 +60,19 @@ struct Setting<'a> {
 pub struct Source<'a> {
     file: Option<File<'a>>,
     settings: BTreeMap<&'static str, Setting<'a>>,
+    /// What was read in files that keys name.
+    held: BTreeMap<&'static str, Vec<Mark>>,
     /// What was found wrong so far.
     pub problems: Vec<Problem>,
 }
 
+/// A digest that tells a value from others and does not say what it is.
+pub type Mark = [u8; 32];
+
 impl<'a> Source<'a> {
     /// Collects all values and finds unknown keys.
     pub fn new(file: Option<File<'a>>, variables: &'a [(String, String)]) -> Self {
-        let mut source = Self { file, settings: BTreeMap::new(), problems: Vec::new() };
+        let mut source = Self { file, settings: BTreeMap::new(), held: BTreeMap::new(), problems: Vec::new() };
         for key in keys::all() {
             if let Some(default) = key.default {
                 source.parse(key, default, Origin::Default);
@@ -122,6 +128,21 @@ impl<'a> Source<'a> {
             Some((*name, text))
         };
         self.settings.iter().filter_map(show).collect()
+    }
+
+    /// Notes what the file holds that a key names, where it is read once: another content is another value.
+    pub fn note(&mut self, name: &'static str, content: &[u8]) {
+        self.held.entry(name).or_default().push(digest::of(content));
+    }
+
+    /// What tells all values as they are in force from others, what nobody may see included.
+    pub fn marks(&self) -> BTreeMap<&'static str, Mark> {
+        let mark = |(name, setting): (&&'static str, &Setting<'_>)| {
+            let value = toml::Value::deserialize(ValueDeserializer::from(setting.value.clone())).ok()?.to_string();
+            let held = self.held.get(name).into_iter().flatten().map(Mark::as_slice);
+            Some((*name, digest::of_parts(std::iter::once(value.as_bytes()).chain(held))))
+        };
+        self.settings.iter().filter_map(mark).collect()
     }
 
     fn place(&self, name: &str, offset: Option<usize>) -> String {

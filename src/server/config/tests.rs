@@ -225,6 +225,31 @@ fn what_a_reload_cannot_take_over_is_named() {
 }
 
 #[test]
+fn a_secret_that_changed_is_named_and_not_shown() {
+    let secret = |secret: &str| parse(&format!("registration.shared_secret = \"{secret}\"\n"), &[]).unwrap();
+    let (one, other, again) = (secret("one"), secret("two"), secret("one"));
+    assert_eq!(one.needs_restart(&other), ["registration.shared_secret"]);
+    assert_eq!(one.shown, other.shown);
+    assert_eq!(one.needs_restart(&again), [""; 0]);
+    let tokens = |token: &str| parse(&format!("registration.tokens = [\"{token}\"]\n"), &[]).unwrap();
+    assert_eq!(tokens("a").needs_restart(&tokens("b")), ["registration.tokens"]);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let read = |secret: &str, rest: &str| {
+        std::fs::write(&file, secret).unwrap();
+        let path = file.path().display();
+        parse(&format!("{rest}access_key_id = \"key\"\nsecret_access_key_file = \"{path}\"\n"), &[]).unwrap()
+    };
+    let media = "[media]\nstorage = \"s3\"\n[media.s3]\nbucket = \"wards\"\n";
+    let one = read("hush", media);
+    assert_eq!(one.needs_restart(&read("hush\n", media)), [""; 0]);
+    assert_eq!(one.needs_restart(&read("hush hush", media)), ["media.s3.secret_access_key_file"]);
+    // Commands bring what opens the place of backups themselves.
+    let backup = "[backup.s3]\n";
+    assert_eq!(read("hush", backup).needs_restart(&read("hush hush", backup)), [""; 0]);
+}
+
+#[test]
 fn every_default_and_example_has_its_type() {
     for key in keys::all().filter(|key| key.variable().is_some()) {
         let text = format!("{} = {}\n", key.name, key.example);

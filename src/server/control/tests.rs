@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use matron_homeserver::accounts::Session;
 use matron_homeserver::clock::Clock;
 use matron_homeserver::config::Config;
 use matron_storage::Options;
@@ -36,6 +37,20 @@ async fn the_socket_is_its_owners_and_survives_nonsense() {
     };
     assert_eq!(users.len(), 1);
     assert!(users[0].admin && !users[0].deactivated);
+
+    let (_, alice, _) = homeserver.accounts.identify("alice").await.unwrap().unwrap();
+    let operator = Session::of_operator(&homeserver.config.server_name).unwrap();
+    let by = Session { user: alice, ..operator };
+    homeserver.reports.user(&by, ruma::user_id!("@alice:localhost"), "rude").await.unwrap();
+    let number = homeserver.reports.list(None, 1).await.unwrap()[0].0.get();
+    for task in [reports::Task::List, reports::Task::Show { number }, reports::Task::Delete { numbers: vec![number] }] {
+        let told = std::sync::Mutex::new(Vec::new());
+        let tell = |line: String| told.lock().unwrap().push(line);
+        let answer = ask(&path, &Question::Report(task), &tell).await.unwrap();
+        assert!(matches!(&answer, Answer::Done(what) if what.is_empty()), "{answer:?}");
+        let told = told.into_inner().unwrap();
+        assert!(told.iter().any(|line| line.contains(&number.to_string())), "{told:?}");
+    }
 
     stop.cancel();
     serving.await.unwrap();

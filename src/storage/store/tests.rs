@@ -1,12 +1,12 @@
 //! A disk that fails: what was tried is never given again, and the store recovers by itself.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Health, Store};
 use crate::engine::Engine;
-use crate::{Batch, Error, Family, Keyspace, News, Observer, Options, Position};
+use crate::{Batch, Error, Family, Keyspace, News, Observer, Options, Position, Topic};
 
 const LOG: Keyspace<Position, u64> = Keyspace::new(2, "log", Family::Log);
 
@@ -14,6 +14,18 @@ struct Nobody;
 
 impl Observer for Nobody {
     fn committing(&self, _: &[News]) {}
+    fn committed(&self, _: &[News], _: Position) {}
+}
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<News>>);
+
+impl Observer for Told {
+    fn committing(&self, news: &[News]) {
+        self.0.lock().unwrap().extend(news);
+    }
+
     fn committed(&self, _: &[News], _: Position) {}
 }
 
@@ -70,4 +82,40 @@ async fn positions_of_a_failed_group_are_never_given_again() {
 #[tokio::test]
 async fn nor_are_those_of_a_group_that_was_to_raise_the_ceiling() {
     fails_once(crate::committer::RESERVE + 10).await;
+}
+
+#[tokio::test]
+async fn what_is_said_has_a_position_of_its_own() {
+    let store = Store::open(&Options::memory(), Arc::new(Nobody)).unwrap();
+    for speaks in [true, false] {
+        let before = store.snapshot().position();
+        let mut batch = Batch::new();
+        batch.put(&LOG, &Position::new(1), &1);
+        if speaks {
+            batch.announce(Topic { kind: 1, subject: 1 });
+        }
+        let end = store.commit(batch).await.unwrap().end;
+        assert_eq!(end, if speaks { before.next() } else { before });
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_there_is_told_when_the_disk_is_back() {
+    let told = Arc::new(Told::default());
+    let store = Store::open(&Options::memory(), Arc::<Told>::clone(&told)).unwrap();
+    let before = store.snapshot().position();
+    let topic = Topic { kind: 1, subject: 7 };
+    let mut batch = Batch::new();
+    batch.put(&LOG, &Position::new(1), &7);
+    batch.announce(topic);
+    store.fail(true);
+    assert!(matches!(store.commit(batch).await, Err(Error::OutcomeUnknown(_))));
+    assert!(told.0.lock().unwrap().is_empty());
+    store.fail(false);
+    store.recovered().await;
+    let position = store.snapshot().position();
+    assert!(position > before);
+    assert_eq!(*told.0.lock().unwrap(), [News { position, topic }]);
+    store.append(1).await.unwrap();
+    assert_eq!(told.0.lock().unwrap().len(), 1, "it is told once");
 }

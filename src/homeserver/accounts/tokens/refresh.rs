@@ -3,12 +3,12 @@
 
 use matron_storage::{Batch, Error as StorageError, Snapshot};
 
-use super::{Issued, Revoked, delete, digest_of, unknown};
+use super::{Issued, digest_of, revoke, revoke_previous, unknown};
 use crate::accounts::Accounts;
 use crate::accounts::rows::{TRIES, usable};
 use crate::error::{Error, Result};
 use crate::schema::accounts::{DEVICE_TOKENS, TOKENS, Token, TokenKind};
-use crate::schema::{DeviceNum, Digest};
+use crate::schema::{DeviceNum, Digest, UserNum};
 
 /// How many tokens a device has at most while its client asks for new ones without ever using them.
 const MOST: usize = 24;
@@ -28,20 +28,16 @@ impl Accounts {
             usable(&account.ok_or_else(unknown)?)?;
             let mut batch = Batch::new();
             batch.expect_value(&TOKENS, &digest, &row);
-            let mut revoked = self.revoke_previous(&mut batch, &snapshot, &row).await?;
+            revoke_previous(&mut batch, &snapshot, &row).await?;
             if row.previous.is_some() {
                 batch.put(&TOKENS, &digest, &Token { previous: None, ..row.clone() });
             }
-            revoked.add(sweep(&mut batch, &snapshot, device, [Some(digest), row.pair]).await?);
+            sweep(&mut batch, &snapshot, (row.user, device), [Some(digest), row.pair]).await?;
             let owner = (row.user, device, row.device_id.as_str());
             let issued = self.issue(&mut batch, &snapshot, owner, true, Some(digest)).await?;
             match self.store.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                done => {
-                    done?;
-                    self.sessions.forget(&revoked.0);
-                    return Ok(issued);
-                }
+                done => return done.map(|_| issued).map_err(Into::into),
             }
         }
         Err(Error::internal("a refresh token changes all the time"))
@@ -52,17 +48,17 @@ impl Accounts {
 async fn sweep(
     batch: &mut Batch,
     snapshot: &Snapshot,
-    device: DeviceNum,
+    (user, device): (UserNum, DeviceNum),
     keep: [Option<Digest>; 2],
-) -> Result<Revoked> {
+) -> Result<()> {
     let rows = snapshot.scan(&DEVICE_TOKENS, DEVICE_TOKENS.under(&(device,))).collect().await?;
     if rows.len() < MOST {
-        return Ok(Revoked::default());
+        return Ok(());
     }
-    let unused: Vec<_> =
-        rows.into_iter().map(|((_, digest), ())| digest).filter(|digest| !keep.contains(&Some(*digest))).collect();
-    for digest in &unused {
-        delete(batch, device, digest);
+    for ((_, digest), ()) in rows {
+        if !keep.contains(&Some(digest)) {
+            revoke(batch, (user, device), &digest);
+        }
     }
-    Ok(Revoked(unused))
+    Ok(())
 }

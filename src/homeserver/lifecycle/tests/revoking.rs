@@ -170,7 +170,8 @@ async fn giving_and_revoking_tokens_at_once_conflicts() {
     for revoke_first in [true, false] {
         let snapshot = house.store.snapshot();
         let (mut revoke, mut give) = (matron_storage::Batch::new(), matron_storage::Batch::new());
-        let _ = house.accounts.revoke_device(&mut revoke, &snapshot, session.device).await.unwrap();
+        let owner = (session.user, session.device);
+        house.accounts.revoke_device(&mut revoke, &snapshot, owner).await.unwrap();
         crate::accounts::delete_rows(
             &mut revoke,
             session.user,
@@ -219,7 +220,7 @@ async fn very_many_devices_go_in_batches_that_stay_small() {
     house.store.commit(batch).await.unwrap();
     let mut batch = matron_storage::Batch::new();
     let snapshot = house.store.snapshot();
-    let _ = house.lifecycle.forget_devices(&mut batch, &snapshot, user, |_, _| true).await.unwrap();
+    house.lifecycle.forget_devices(&mut batch, &snapshot, user, |_, _| true).await.unwrap();
     assert!(batch.size() < 1 << 20, "a batch of {} bytes", batch.size());
 
     house.lifecycle.deactivate_user(user, false).await.unwrap();

@@ -127,6 +127,59 @@ async fn log_in_tokens_are_good_once_for_two_minutes() {
     assert_eq!(kind(house.lifecycle.log_in(LogIn::Token(&late), &device).await), ErrorKind::Forbidden);
 }
 
+#[tokio::test]
+async fn log_in_tokens_go_with_the_device_that_asked_and_with_the_password() {
+    let house = House::of_ann().await;
+    let (auth, device) = (by_password("ann", PASSWORD), NewDevice::default());
+    let give = async |session: &Session, auth: &AuthData| {
+        house.lifecycle.login_token(session, Some(auth), ANYTHING).await.map(|(token, _)| token)
+    };
+    let refused = async |token: &str| {
+        let result = house.lifecycle.log_in(LogIn::Token(token), &device).await;
+        assert_eq!(kind(result), ErrorKind::Forbidden);
+    };
+    let (one, two) = (house.ann_on("ONE", false).await, house.ann_on("TWO", false).await);
+    let (first, second) = (house.session(&one).await, house.session(&two).await);
+    let (of_first, of_second) = (give(&first, &auth).await.unwrap(), give(&second, &auth).await.unwrap());
+    house.lifecycle.log_out(&first).await.unwrap();
+    refused(&of_first).await;
+    assert!(!soft(give(&first, &auth).await), "a device that is gone asks for none");
+    house.lifecycle.log_in(LogIn::Token(&of_second), &device).await.unwrap();
+
+    let of_second = give(&second, &auth).await.unwrap();
+    house.lifecycle.log_out_everywhere(first.user).await.unwrap();
+    refused(&of_second).await;
+
+    let third = house.session(&house.ann_on("THREE", false).await).await;
+    let of_third = give(&third, &auth).await.unwrap();
+    house.lifecycle.change_password(Some(&third), Some(&auth), ANYTHING, "battery staple", false).await.unwrap();
+    house.accounts.still_valid(&third).await.unwrap();
+    refused(&of_third).await;
+    let auth = by_password("ann", "battery staple");
+    let of_third = give(&third, &auth).await.unwrap();
+    house.lifecycle.log_in(LogIn::Token(&of_third), &device).await.unwrap();
+
+    // One that is made while all devices go is not made.
+    let mut batch = matron_storage::Batch::new();
+    house.accounts.put_login_token(&mut batch, &house.store.snapshot(), &third).await.unwrap();
+    house.lifecycle.log_out_everywhere(third.user).await.unwrap();
+    assert!(matches!(house.store.commit(batch).await, Err(matron_storage::Error::Conflict)));
+}
+
+#[tokio::test]
+async fn log_in_tokens_that_nobody_used_are_swept_by_the_next() {
+    let house = House::of_ann().await;
+    let session = house.session(&house.ann_on("ONE", false).await).await;
+    let auth = by_password("ann", PASSWORD);
+    for _ in 0..5 {
+        let (_, lifetime) = house.lifecycle.login_token(&session, Some(&auth), ANYTHING).await.unwrap();
+        house.pass(lifetime);
+    }
+    let space = &crate::schema::accounts::TOKENS;
+    let rows = house.store.snapshot().scan(space, space.all()).collect().await.unwrap();
+    assert_eq!(rows.len(), 2, "the session's, and the last one");
+}
+
 /// Polls all at once and waits for all.
 async fn futures_of<F: Future + Unpin>(futures: &mut [F]) -> Vec<F::Output> {
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();

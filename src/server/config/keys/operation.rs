@@ -44,32 +44,39 @@ pub(super) const KEYS: &[Key] = &[
         "The place in which `matron db backup` keeps backups, and from which the other commands of `matron db` read: a folder, \
          which belongs on other disks than `data_dir`, or `s3://BUCKET/PREFIX`, a part of a bucket of an object store that \
          speaks S3. It holds nothing else.",
-    ),
-    Key::text("backup.s3.region", Some("\"us-east-1\""), "\"eu-west-2\"", "The region of the bucket for backups."),
-    Key::text("backup.s3.endpoint", None, "\"https://s3.example.org\"", "Where the object store is, if not at Amazon."),
+    )
+    .reload(),
+    Key::text("backup.s3.region", Some("\"us-east-1\""), "\"eu-west-2\"", "The region of the bucket for backups.")
+        .reload(),
+    Key::text("backup.s3.endpoint", None, "\"https://s3.example.org\"", "Where the object store is, if not at Amazon.")
+        .reload(),
     Key::toml(
         "backup.s3.path_style",
         Some("true"),
         "false",
         "Whether the bucket's name stands in the path of an address, or in the name of the host.",
-    ),
+    )
+    .reload(),
     Key::text(
         "backup.s3.access_key_id",
         None,
         "\"AKIA…\"",
         "The key that opens the bucket. Needed with `s3://…`, like its secret; it should be another one than that of media.",
-    ),
+    )
+    .reload(),
     Key::text(
         "backup.s3.secret_access_key",
         None,
         "\"…\"",
         "The secret that goes with the key. `backup.s3.secret_access_key_file` may stand instead.",
     )
-    .secret(),
+    .secret()
+    .reload(),
     Key::text(
         "backup.s3.secret_access_key_file",
         None,
         "\"/run/secrets/matron-backup\"",
         "A file that holds the secret alone.",
-    ),
+    )
+    .reload(),
 ];

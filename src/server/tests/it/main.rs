@@ -1,6 +1,7 @@
 //! The program as whoever starts it sees it: files, signals, the command line, TLS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod managing;
 mod program;
 mod tls;
 mod traces;
