@@ -16,6 +16,7 @@ use super::filter::SyncFilter;
 use crate::accounts::{Piece, Session};
 use crate::devices::{delete_up_to, key_counts, waiting};
 use crate::error::{Error, Result};
+use crate::rooms::roots::root_at;
 use crate::schema::RoomNum;
 use crate::schema::accounts::{USER_STREAM, UserChange};
 use crate::schema::rooms::{HEADS, USER_ROOMS, UserRoom};
@@ -25,8 +26,6 @@ mod tell;
 
 /// The most to-device messages in one answer.
 const MOST_TO_DEVICE: usize = 100;
-/// The most changes that are looked at before it is cheaper to walk the user's rooms.
-const MOST_CHANGES: usize = 2000;
 /// Of how many rooms the heads are read at once.
 const ROOMS_AT_ONCE: usize = 64;
 /// The longest that a client may wait.
@@ -66,6 +65,8 @@ struct Asking<'a> {
     request: &'a Request,
     since: Option<Since>,
     snapshot: &'a Snapshot,
+    /// Whether anything that concerns the user alone may be new.
+    own_news: bool,
 }
 
 impl Sync {
@@ -140,8 +141,9 @@ impl Sync {
         let presence = self.presence_counter();
         let (to_device, to_device_at) = self.to_device(session, since, snapshot).await?;
         let mut rooms = Rooms::default();
-        let data = self.account_data(session, since, snapshot).await?;
-        let asking = Asking { session, request, since, snapshot };
+        let own_news = since.is_none_or(|since| self.streams.user_changed(session.user, since.position));
+        let asking = Asking { session, request, since, snapshot, own_news };
+        let data = self.account_data(&asking).await?;
         let mut data_of: HashMap<RoomNum, Vec<&Piece>> = HashMap::new();
         for piece in &data {
             if let Some(room) = piece.room {
@@ -220,12 +222,11 @@ impl Sync {
         Ok((Events { events }, at))
     }
 
-    async fn account_data(&self, session: &Session, since: Option<Since>, snapshot: &Snapshot) -> Result<Vec<Piece>> {
+    async fn account_data(&self, asking: &Asking<'_>) -> Result<Vec<Piece>> {
+        let Asking { session, since, snapshot, own_news, .. } = *asking;
         match since {
             None => self.accounts.all_account_data(snapshot, session.user).await,
-            Some(since) if self.streams.user_changed(session.user, since.position) => {
-                self.accounts.account_data_since(snapshot, session.user, since.position).await
-            }
+            Some(since) if own_news => self.accounts.account_data_since(snapshot, session.user, since.position).await,
             Some(_) => Ok(Vec::new()),
         }
     }
@@ -237,37 +238,49 @@ impl Sync {
             let all = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(session.user,))).collect().await?;
             return Ok(all.into_iter().map(|((_, room), own)| (room, own)).collect());
         };
-        let mut candidates: BTreeSet<RoomNum> = data.iter().filter_map(|piece| piece.room).collect();
-        if self.streams.user_changed(session.user, since.position) {
+        let mut rooms: BTreeSet<RoomNum> = data.iter().filter_map(|piece| piece.room).collect();
+        if asking.own_news {
             let range = USER_STREAM.range((session.user, since.position.next())..=(session.user, snapshot.position()));
             for (_, news) in snapshot.scan(&USER_STREAM, range).collect().await? {
                 if news.change == UserChange::Membership {
-                    candidates.extend(news.room);
+                    rooms.extend(news.room);
                 }
             }
         }
-        let changed = self.streams.rooms_since(since.position, MOST_CHANGES);
+        let joined = self.streams.rooms_of(snapshot, session.user).await?;
+        rooms.extend(self.changed_rooms(snapshot, &joined, since.position).await?);
         let typing = self.rooms_typing_since(since.typing);
-        match changed {
-            Some(changed) => {
-                candidates.extend(changed);
-                candidates.extend(typing);
-                let keys: Vec<_> = candidates.into_iter().map(|room| (session.user, room)).collect();
-                let own = snapshot.get_many(&USER_ROOMS, &keys).await?;
-                Ok(keys.into_iter().zip(own).filter_map(|((_, room), own)| Some((room, own?))).collect())
+        rooms.extend(typing.into_iter().filter(|room| joined.binary_search(room).is_ok()));
+        let keys: Vec<_> = rooms.into_iter().map(|room| (session.user, room)).collect();
+        let own = snapshot.get_many(&USER_ROOMS, &keys).await?;
+        Ok(keys.into_iter().zip(own).filter_map(|((_, room), own)| Some((room, own?))).collect())
+    }
+
+    /// Those of the user's rooms that changed after `since`: by memory, or where that does not reach back so far, by what
+    /// the rooms themselves say.
+    async fn changed_rooms(&self, snapshot: &Snapshot, joined: &[RoomNum], since: Position) -> Result<Vec<RoomNum>> {
+        if let Some(mut changed) = self.streams.changed_of(joined, since) {
+            if self.streams.is_before(since) {
+                for room in joined {
+                    if self.streams.receipts_moved(snapshot, *room, since).await? {
+                        changed.push(*room);
+                    }
+                }
             }
-            None => {
-                let typing: BTreeSet<_> = typing.into_iter().collect();
-                let all = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(session.user,))).collect().await?;
-                let all = all.into_iter().map(|((_, room), own)| (room, own));
-                Ok(all
-                    .filter(|(room, _)| {
-                        candidates.contains(room)
-                            || typing.contains(room)
-                            || self.streams.room_changed(*room, since.position)
-                    })
-                    .collect())
+            return Ok(changed);
+        }
+        let mut changed = Vec::new();
+        for rooms in joined.chunks(ROOMS_AT_ONCE) {
+            for (room, head) in rooms.iter().zip(snapshot.get_many(&HEADS, rooms).await?) {
+                let Some(head) = head else { continue };
+                if head.last > since
+                    || root_at(snapshot, *room, since).await? != Some(head.state)
+                    || self.streams.receipts_moved(snapshot, *room, since).await?
+                {
+                    changed.push(*room);
+                }
             }
         }
+        Ok(changed)
     }
 }

@@ -43,7 +43,7 @@ impl Sync {
         data: &[&Piece],
         rooms: &mut Rooms,
     ) -> Result<()> {
-        let Asking { session, request, since, snapshot } = *asking;
+        let Asking { session, request, since, snapshot, .. } = *asking;
         let is_new = since.is_none_or(|since| own.news > since.position);
         view.whole_events = request.filter.whole_events;
         if !request.filter.rooms.wants(&view.room_id) {
@@ -88,7 +88,7 @@ impl Sync {
         own: &UserRoom,
         account_data: Events,
     ) -> Result<Option<Joined>> {
-        let Asking { session, request, since, snapshot } = *asking;
+        let Asking { session, request, since, snapshot, .. } = *asking;
         // Who joined after the token knows nothing of the room.
         let known = since.filter(|since| own.since <= since.position);
         let is_whole = known.is_none() || request.full_state;
