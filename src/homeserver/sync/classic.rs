@@ -69,6 +69,12 @@ struct Asking<'a> {
     own_news: bool,
 }
 
+/// An answer, and what the client knows by it.
+struct Told {
+    answer: Answer,
+    next: Since,
+}
+
 impl Sync {
     /// What is new for a session; waits for news where there are none.
     ///
@@ -87,8 +93,9 @@ impl Sync {
             self.take(session, since.to_device).await?;
         }
         if since.is_none() || request.full_state || request.timeout.is_zero() {
-            return self.answer(session, request, since, &self.store.snapshot()).await;
+            return Ok(self.answer(session, request, since, &self.store.snapshot()).await?.answer);
         }
+        let mut since = since;
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
         // Before anything is looked at: what becomes readable meanwhile wakes it.
         let ticket = self.streams.park(session.user);
@@ -96,11 +103,13 @@ impl Sync {
             let woken = ticket.woken();
             let snapshot = self.store.snapshot();
             // On the heap, and gone with its snapshot before the wait: who waits holds no room for answering.
-            let answer = Box::pin(self.answer(session, request, since, &snapshot)).await?;
+            let Told { answer, next } = Box::pin(self.answer(session, request, since, &snapshot)).await?;
             drop(snapshot);
             if !answer.is_empty() {
                 return Ok(answer);
             }
+            // It goes on as a client does that was told this: what is known to be no news is not looked at again.
+            since = Some(next);
             tokio::select! {
                 () = woken => self.accounts.still_valid(session).await?,
                 () = tokio::time::sleep_until(deadline) => {
@@ -134,7 +143,7 @@ impl Sync {
         request: &Request,
         since: Option<Since>,
         snapshot: &Snapshot,
-    ) -> Result<Answer> {
+    ) -> Result<Told> {
         let _timed = self.meters.answers.time();
         let now = snapshot.position();
         let typing = self.typing_counter();
@@ -173,7 +182,9 @@ impl Sync {
         let account_data = shown_data(global, &request.filter.account_data, "");
         let boot = self.streams.boot();
         let token = Token::Stream { position: now, to_device: to_device_at, boot, typing, presence };
-        Ok(Answer {
+        let (typing, presence) = (Some(typing), Some(presence));
+        let next = Since { position: now, to_device: to_device_at, typing, presence };
+        let answer = Answer {
             next_batch: token.render(self.store.epoch()),
             rooms,
             account_data,
@@ -182,7 +193,8 @@ impl Sync {
             device_lists,
             device_one_time_keys_count: counts.collect::<BTreeMap<_, _>>(),
             device_unused_fallback_key_types: keys.unused_fallback,
-        })
+        };
+        Ok(Told { answer, next })
     }
 
     /// Deletes the to-device messages that a device has taken. Where none waits, as mostly, memory knows.
