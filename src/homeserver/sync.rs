@@ -24,6 +24,7 @@ mod ephemeral;
 mod filter;
 mod presence;
 mod room;
+mod sent;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ pub struct Sync {
     rooms: Arc<Rooms>,
     ephemeral: Arc<Ephemeral>,
     unread: Counter,
-    sent: room::SentMembers,
+    sent: sent::SentMembers,
     /// Up to where no to-device message waits for a device: positions only grow, so what was true once stays so.
     emptied: Cache<DeviceNum, Position>,
     /// What is counted.
@@ -62,7 +63,7 @@ impl Sync {
         ephemeral: Arc<Ephemeral>,
         unread: Counter,
     ) -> Self {
-        let (sent, emptied) = (room::SentMembers::new(), Cache::new(DEVICES));
+        let (sent, emptied) = (sent::SentMembers::new(), Cache::new(DEVICES));
         let meters = meters::Sync::default();
         Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, meters }
     }
@@ -70,6 +71,8 @@ impl Sync {
     /// The caches of what devices have been told, and of what is unread.
     #[must_use]
     pub fn caches(&self) -> Vec<Held> {
-        vec![self.sent.held(), Held::of("emptied_devices", &self.emptied), self.unread.held()]
+        let mut caches = self.sent.held();
+        caches.extend([Held::of("emptied_devices", &self.emptied), self.unread.held()]);
+        caches
     }
 }

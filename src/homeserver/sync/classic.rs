@@ -13,6 +13,7 @@ use self::tell::shown_data;
 use super::Sync;
 use super::answer::{Answer, DeviceLists, Events, Rooms, StateName};
 use super::filter::SyncFilter;
+use super::sent::{Asker, Brought};
 use crate::accounts::{Piece, Session};
 use crate::devices::{delete_up_to, key_counts, waiting};
 use crate::error::{Error, Result};
@@ -67,12 +68,15 @@ struct Asking<'a> {
     snapshot: &'a Snapshot,
     /// Whether anything that concerns the user alone may be new.
     own_news: bool,
+    /// The device, where members that it knows are not told again.
+    asker: Option<Asker>,
 }
 
 /// An answer, and what the client knows by it.
 struct Told {
     answer: Answer,
     next: Since,
+    brought: Brought,
 }
 
 impl Sync {
@@ -92,8 +96,11 @@ impl Sync {
         if let Some(since) = since {
             self.take(session, since.to_device).await?;
         }
+        let tells_once = request.filter.lazy == Some(false);
+        let asker = tells_once.then(|| self.sent.ask(session.device, since.map(|since| since.position)));
         if since.is_none() || request.full_state || request.timeout.is_zero() {
-            return Ok(self.answer(session, request, since, &self.store.snapshot()).await?.answer);
+            let told = self.answer(session, request, (since, asker), &self.store.snapshot()).await?;
+            return Ok(self.hand_out(told, asker));
         }
         let mut since = since;
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
@@ -103,13 +110,14 @@ impl Sync {
             let woken = ticket.woken();
             let snapshot = self.store.snapshot();
             // On the heap, and gone with its snapshot before the wait: who waits holds no room for answering.
-            let Told { answer, next } = Box::pin(self.answer(session, request, since, &snapshot)).await?;
+            let told = Box::pin(self.answer(session, request, (since, asker), &snapshot)).await?;
             drop(snapshot);
-            if !answer.is_empty() {
-                return Ok(answer);
+            if !told.answer.is_empty() {
+                return Ok(self.hand_out(told, asker));
             }
             // It goes on as a client does that was told this: what is known to be no news is not looked at again.
-            since = Some(next);
+            since = Some(told.next);
+            let answer = told.answer;
             tokio::select! {
                 () = woken => self.accounts.still_valid(session).await?,
                 () = tokio::time::sleep_until(deadline) => {
@@ -119,6 +127,14 @@ impl Sync {
                 () = stop.cancelled() => return Ok(answer),
             }
         }
+    }
+
+    /// The answer as it goes out: with its token, the members that it brings will have arrived.
+    fn hand_out(&self, told: Told, asker: Option<Asker>) -> Answer {
+        if let Some(asker) = asker {
+            self.sent.answered(asker, told.next.position, told.brought);
+        }
+        told.answer
     }
 
     fn since(&self, request: &Request) -> Result<Option<Since>> {
@@ -141,7 +157,7 @@ impl Sync {
         &self,
         session: &Session,
         request: &Request,
-        since: Option<Since>,
+        (since, asker): (Option<Since>, Option<Asker>),
         snapshot: &Snapshot,
     ) -> Result<Told> {
         let _timed = self.meters.answers.time();
@@ -149,9 +165,9 @@ impl Sync {
         let typing = self.typing_counter();
         let presence = self.presence_counter();
         let (to_device, to_device_at) = self.to_device(session, since, snapshot).await?;
-        let mut rooms = Rooms::default();
+        let (mut rooms, mut brought) = (Rooms::default(), Brought::new());
         let own_news = since.is_none_or(|since| self.streams.user_changed(session.user, since.position));
-        let asking = Asking { session, request, since, snapshot, own_news };
+        let asking = Asking { session, request, since, snapshot, own_news, asker };
         let data = self.account_data(&asking).await?;
         let mut data_of: HashMap<RoomNum, Vec<&Piece>> = HashMap::new();
         for piece in &data {
@@ -166,7 +182,7 @@ impl Sync {
                 let head = head.ok_or_else(|| Error::internal(format!("room {room} has no head")))?;
                 let view = self.rooms.view_from(snapshot, session, *room, head, Some(own.clone())).await?;
                 let data = data_of.get(room).map(Vec::as_slice).unwrap_or_default();
-                self.tell_room(&asking, view, own, data, &mut rooms).await?;
+                self.tell_room(&asking, view, own, data, (&mut rooms, &mut brought)).await?;
             }
         }
         let (device_lists, came) = match since {
@@ -194,7 +210,7 @@ impl Sync {
             device_one_time_keys_count: counts.collect::<BTreeMap<_, _>>(),
             device_unused_fallback_key_types: keys.unused_fallback,
         };
-        Ok(Told { answer, next })
+        Ok(Told { answer, next, brought })
     }
 
     /// Deletes the to-device messages that a device has taken. Where none waits, as mostly, memory knows.
