@@ -1,6 +1,6 @@
 //! `GET /sync`: client-server API, "Syncing".
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::answer::{Answer, DeviceLists, Events, Rooms, StateName};
 use super::filter::SyncFilter;
 use super::sent::{Asker, Brought};
 use crate::accounts::{Piece, Session};
-use crate::devices::{delete_up_to, key_counts, waiting};
+use crate::devices::{KeyCounts, delete_up_to, key_counts, waiting};
 use crate::error::{Error, Result};
 use crate::rooms::roots::root_at;
 use crate::schema::RoomNum;
@@ -192,8 +192,7 @@ impl Sync {
         };
         let known = since.and_then(|since| since.presence);
         let presence_events = self.presence(session, &request.filter, known, &came, snapshot).await?;
-        let keys = key_counts(snapshot, session.device).await?;
-        let counts = keys.one_time.iter().map(|(algorithm, count)| (algorithm.to_string(), u64::from(*count)));
+        let keys = self.key_counts(session, snapshot).await?;
         let global = data.iter().filter(|piece| piece.room.is_none());
         let account_data = shown_data(global, &request.filter.account_data, "");
         let boot = self.streams.boot();
@@ -207,8 +206,7 @@ impl Sync {
             presence: presence_events,
             to_device,
             device_lists,
-            device_one_time_keys_count: counts.collect::<BTreeMap<_, _>>(),
-            device_unused_fallback_key_types: keys.unused_fallback,
+            keys,
         };
         Ok(Told { answer, next, brought })
     }
@@ -248,6 +246,18 @@ impl Sync {
             events.push(json);
         }
         Ok((Events { events }, at))
+    }
+
+    /// How many keys the device has left, from memory as long as none was claimed or uploaded.
+    async fn key_counts(&self, session: &Session, snapshot: &Snapshot) -> Result<Arc<KeyCounts>> {
+        if let Some((as_of, counts)) = self.keys.get(&session.device)
+            && as_of >= self.streams.claimable_changed_at(session.user)
+        {
+            return Ok(counts);
+        }
+        let counts = Arc::new(key_counts(snapshot, session.device).await?);
+        self.keys.insert(session.device, (snapshot.position(), Arc::clone(&counts)));
+        Ok(counts)
     }
 
     async fn account_data(&self, asking: &Asking<'_>) -> Result<Vec<Piece>> {
