@@ -72,3 +72,40 @@ fn state_after_stands_for_itself_with_lazy_members_too() {
         assert_eq!((membership(&ann), membership(&bob)), (Some(json!("join")), Some(json!("join"))), "{state:?}");
     });
 }
+
+#[test]
+fn lazy_members_are_told_until_an_answer_with_them_has_arrived() {
+    run(async {
+        let server = server().await;
+        let (ann, bob, carol) = (server.user("ann").await, server.user("bob").await, server.user("carol").await);
+        let room = ann.create_room(json!({ "preset": "public_chat", "name": "Ward 4" })).await;
+        for user in [&bob, &carol] {
+            user.join(&room).await;
+        }
+        ann.say(&room, "good morning").await;
+        let filter = json!({ "room": { "state": { "lazy_load_members": true }, "timeline": { "limit": 1 } } });
+        let ask = async |since: &Value| {
+            let since = since.as_str().map(|since| format!("&since={since}")).unwrap_or_default();
+            filtered(&bob, &filter, &since).await
+        };
+        let tells_of_carol = |answer: &Value| {
+            let state = answer["rooms"]["join"][&room]["state"]["events"].as_array().unwrap();
+            state.iter().any(|event| event["type"] == "m.room.member" && event["state_key"] == carol.id.as_str())
+        };
+        let first = ask(&Value::Null).await;
+        assert!(!tells_of_carol(&first), "{first}");
+        carol.say(&room, "is it?").await;
+        // An answer that was lost is asked for again, with the same token.
+        let mut second = Value::Null;
+        for _ in 0..3 {
+            second = ask(&first["next_batch"]).await;
+            assert!(tells_of_carol(&second), "{second}");
+        }
+        carol.say(&room, "bed 3 is free").await;
+        let third = ask(&second["next_batch"]).await;
+        assert!(!tells_of_carol(&third), "{third}");
+        // A client that did not keep what it got goes back to what it kept.
+        let again = ask(&first["next_batch"]).await;
+        assert!(tells_of_carol(&again), "{again}");
+    });
+}

@@ -78,8 +78,8 @@ pub struct Requeried<T, Q> {
 
 /// How a query is changed.
 pub trait ChangeQuery: Default {
-    /// The query as it is to be parsed. What else is to be known of it is noted.
-    fn change(&mut self, query: &str) -> String;
+    /// The query as it is to be parsed, where that is another one. What else is to be known of it is noted.
+    fn change(&mut self, query: &str) -> Option<String>;
 }
 
 impl<T: Metadata, Q> Metadata for Requeried<T, Q> {
@@ -100,9 +100,10 @@ impl<T: IncomingRequest, Q: ChangeQuery> IncomingRequest for Requeried<T, Q> {
     ) -> Result<Self, DeserializationError> {
         let (mut parts, body) = request.into_parts();
         let mut change = Q::default();
-        let query = change.change(parts.uri.query().unwrap_or_default());
         // What cannot be a query any more is parsed as it came.
-        if let Ok(uri) = format!("{}?{query}", parts.uri.path()).parse() {
+        if let Some(query) = change.change(parts.uri.query().unwrap_or_default())
+            && let Ok(uri) = format!("{}?{query}", parts.uri.path()).parse()
+        {
             parts.uri = uri;
         }
         let request = T::try_from_http_request_inner(http::Request::from_parts(parts, body), path_args)?;

@@ -4,28 +4,31 @@
 //! (so that those who wait are woken). Nobody is called by name: writers announce topics, readers ask or wait.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
-use matron_storage::{News, Observer, Position, Snapshot};
-use quick_cache::sync::Cache;
+use matron_storage::{News, Observer, Position};
 use tokio::sync::{mpsc, watch};
 
-use crate::error::Result;
-use crate::locks::lock;
+use crate::locks::{lock, read, write};
 use crate::meters::Held;
-use crate::schema::accounts::ERASED;
-use crate::schema::rooms::{MEMBERS, Membership};
 use crate::schema::{RoomNum, UserNum};
 
+mod before;
+mod members;
 mod recent;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod token;
 mod wait;
 
+use members::{JoinedRooms, Members};
 use recent::Recent;
+use wait::Parked;
+
+pub use members::Joined;
 pub use subject::Subject;
 pub use token::{Token, TokenError};
-use wait::Parked;
 pub use wait::{NewsReceiver, Ticket};
 
 /// How many of the latest changes of rooms are kept in memory, and how many of users.
@@ -33,6 +36,7 @@ const RECENT: usize = 65_536;
 /// How many of the latest changes of users' rules are.
 const RECENT_RULES: usize = 4096;
 
+/// What changed when. Of the time before this run, [`Streams::begin`] says what they know.
 #[derive(Debug, Default)]
 struct Tables {
     /// The latest changes of rooms.
@@ -41,19 +45,23 @@ struct Tables {
     recent_users: Recent<Subject>,
     /// The latest changes of users' rules.
     rules: Recent<UserNum>,
+    /// When rooms last changed: those that changed no later than `recent` reaches back may be missing.
     rooms: HashMap<RoomNum, Position>,
-    members: HashMap<RoomNum, Position>,
+    /// When a receipt last moved in rooms.
+    receipts: HashMap<RoomNum, Position>,
     /// When anybody last came into any room or left it.
     moved: Position,
     users: HashMap<UserNum, Position>,
     memberships: HashMap<UserNum, Position>,
+    /// When anybody's devices or keys last changed, in this run or before.
     device_lists: Position,
     device_list_of: HashMap<UserNum, Position>,
+    claimable: HashMap<UserNum, Position>,
     redactions: HashMap<RoomNum, Position>,
     states: HashMap<RoomNum, Position>,
     read: HashMap<UserNum, Position>,
     access: HashMap<UserNum, Position>,
-    /// From here on the tables know everything; of what was before, nothing.
+    /// Where this run begins: from here on the tables know everything.
     began: Position,
     erased: Arc<HashMap<UserNum, Position>>,
 }
@@ -61,9 +69,10 @@ struct Tables {
 /// What changed lately, and who waits.
 #[derive(Debug)]
 pub struct Streams {
-    tables: Mutex<Tables>,
+    tables: RwLock<Tables>,
+    members: Members,
+    joined_rooms: JoinedRooms,
     parked: Mutex<HashMap<UserNum, Parked>>,
-    joined: Cache<RoomNum, (Position, Arc<HashSet<UserNum>>)>,
     news: mpsc::UnboundedSender<(Subject, Position)>,
     /// Up to where something happened that followers look at.
     grown: watch::Sender<Position>,
@@ -72,49 +81,55 @@ pub struct Streams {
 
 impl Observer for Streams {
     fn committing(&self, news: &[News]) {
-        let mut tables = lock(&self.tables);
+        let mut tables = write(&self.tables);
         for News { position, topic } in news {
-            let subject = Subject::of(*topic);
+            let Some(subject) = Subject::of(*topic) else { continue };
             match subject {
-                Some(Subject::Room(room)) => {
+                Subject::Room(room) => {
                     tables.rooms.insert(room, *position);
                     tables.recent.push(RECENT, *position, room);
                 }
-                Some(Subject::Members(room)) => {
-                    tables.members.insert(room, *position);
+                Subject::Came(room, user) | Subject::Went(room, user) => {
                     tables.moved = *position;
+                    self.members.mend(*position, room, user, matches!(subject, Subject::Came(..)));
                 }
-                Some(Subject::User(user)) => {
+                Subject::Receipts(room) => {
+                    tables.receipts.insert(room, *position);
+                }
+                Subject::User(user) => {
                     tables.users.insert(user, *position);
                 }
-                Some(Subject::Memberships(user)) => {
+                Subject::Memberships(user) => {
                     tables.memberships.insert(user, *position);
                     tables.users.insert(user, *position);
                 }
-                Some(Subject::DeviceList(user)) => {
+                Subject::DeviceList(user) => {
                     tables.device_lists = *position;
                     tables.device_list_of.insert(user, *position);
                     tables.users.insert(user, *position);
                 }
-                Some(Subject::Rules(user)) => tables.rules.push(RECENT_RULES, *position, user),
-                Some(Subject::Redactions(room)) => {
+                Subject::Claimable(user) => {
+                    tables.claimable.insert(user, *position);
+                }
+                Subject::Rules(user) => tables.rules.push(RECENT_RULES, *position, user),
+                Subject::Redactions(room) => {
                     tables.redactions.insert(room, *position);
                 }
-                Some(Subject::State(room)) => {
+                Subject::State(room) => {
                     tables.states.insert(room, *position);
                 }
-                Some(Subject::Read(user)) => {
+                Subject::Read(user) => {
                     tables.read.insert(user, *position);
                 }
-                Some(Subject::Access(user)) => {
+                Subject::Access(user) => {
                     tables.access.insert(user, *position);
                 }
-                Some(Subject::Erased(user)) => {
+                Subject::Erased(user) => {
                     Arc::make_mut(&mut tables.erased).insert(user, *position);
                 }
-                Some(Subject::Pushers(_)) | None => {}
+                Subject::Pushers(_) => {}
             }
-            if let Some(subject @ (Subject::User(_) | Subject::Memberships(_) | Subject::Pushers(_))) = subject {
+            if matches!(subject, Subject::User(_) | Subject::Memberships(_) | Subject::Pushers(_)) {
                 tables.recent_users.push(RECENT, *position, subject);
             }
         }
@@ -142,29 +157,15 @@ impl Streams {
     pub fn new(boot: u32) -> (Arc<Self>, NewsReceiver) {
         let (news, receiver) = mpsc::unbounded_channel();
         let streams = Self {
-            tables: Mutex::default(),
+            tables: RwLock::default(),
+            members: Members::new(),
+            joined_rooms: members::joined_rooms(),
             parked: Mutex::default(),
-            joined: Cache::new(10_000),
             news,
             grown: watch::Sender::default(),
             boot,
         };
         (Arc::new(streams), receiver)
-    }
-
-    /// Says from which position on the tables are complete: the store's position at start. Who was erased before is read.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn begin(&self, snapshot: &Snapshot) -> Result<()> {
-        let erased = snapshot.scan(&ERASED, ERASED.all()).collect().await?;
-        let mut tables = lock(&self.tables);
-        tables.began = snapshot.position();
-        tables.recent.begin(snapshot.position());
-        tables.recent_users.begin(snapshot.position());
-        tables.rules.begin(snapshot.position());
-        tables.erased = Arc::new(erased.into_iter().collect());
-        Ok(())
     }
 
     /// Wakes a follower: it changes with every commit that tells news. What is in it is the position of the latest.
@@ -176,14 +177,16 @@ impl Streams {
     /// The rooms that changed in the batch that ended at a position. None where memory does not reach back so far.
     #[must_use]
     pub fn rooms_at(&self, position: Position) -> Option<Vec<RoomNum>> {
-        lock(&self.tables).recent.at(position)
+        let tables = read(&self.tables);
+        // Of what was before, memory has events alone.
+        if position <= tables.began { None } else { tables.recent.at(position) }
     }
 
     /// What is new of users after `since`, in order: what concerns them, their memberships, their pushers. None where
     /// memory does not reach back so far.
     #[must_use]
     pub fn users_since(&self, since: Position) -> Option<Vec<(Position, Subject)>> {
-        lock(&self.tables).recent_users.all_since(since)
+        read(&self.tables).recent_users.all_since(since)
     }
 
     /// Tells this run of the program from others.
@@ -192,83 +195,99 @@ impl Streams {
         self.boot
     }
 
-    /// The rooms that changed after `since`, each once, if memory reaches back so far and there are at most `most`
-    /// changes to look at.
+    /// Those of `rooms`, which are in order, that changed after `since`: by all changes since, or room by room where that
+    /// is shorter. None where memory does not reach back so far. Of the time before this run, receipts are not among the
+    /// changes ([`Self::is_before`], [`Self::receipts_moved`]).
     #[must_use]
-    pub fn rooms_since(&self, since: Position, most: usize) -> Option<Vec<RoomNum>> {
-        lock(&self.tables).recent.since(since, most)
+    pub fn changed_of(&self, rooms: &[RoomNum], since: Position) -> Option<Vec<RoomNum>> {
+        let tables = read(&self.tables);
+        let changes = tables.recent.after(since)?;
+        if changes.len() < rooms.len() {
+            let mut seen = HashSet::new();
+            let changed = changes.map(|(_, room)| *room).filter(|room| rooms.binary_search(room).is_ok());
+            return Some(changed.filter(|room| seen.insert(*room)).collect());
+        }
+        let is_changed = |room: &RoomNum| tables.rooms.get(room).is_some_and(|position| *position > since);
+        Some(rooms.iter().copied().filter(is_changed).collect())
     }
 
-    /// Whether a room changed after `since`. True when memory does not reach back so far.
+    /// Whether an event came into a room after `since`, or a receipt in this run. True when memory does not reach back so
+    /// far.
     #[must_use]
     pub fn room_changed(&self, room: RoomNum, since: Position) -> bool {
-        let tables = lock(&self.tables);
-        since < tables.recent.floor() || tables.rooms.get(&room).is_some_and(|position| *position > since)
+        let tables = read(&self.tables);
+        !tables.recent.reaches(since) || tables.rooms.get(&room).is_some_and(|position| *position > since)
     }
 
-    /// Whether anything that concerns a user alone changed after `since`. True when memory does not reach back so far.
+    /// Whether anything that concerns a user alone changed after `since`. True for the time before this run.
     #[must_use]
     pub fn user_changed(&self, user: UserNum, since: Position) -> bool {
-        let tables = lock(&self.tables);
-        since < tables.recent.floor() || tables.users.get(&user).is_some_and(|position| *position > since)
+        let tables = read(&self.tables);
+        since < tables.began || tables.users.get(&user).is_some_and(|position| *position > since)
     }
 
-    /// Whether anybody's devices or keys changed after `since`. True when memory does not reach back so far.
+    /// Whether anybody's devices or keys changed after `since`.
     #[must_use]
     pub fn device_lists_changed(&self, since: Position) -> bool {
-        let tables = lock(&self.tables);
-        since < tables.recent.floor() || tables.device_lists > since
+        read(&self.tables).device_lists > since
     }
 
     /// The last change of a user's devices or keys that memory knows of: what was read at or after it is still true.
     #[must_use]
     pub fn device_list_changed_at(&self, user: UserNum) -> Position {
-        lock(&self.tables).device_list_of.get(&user).copied().unwrap_or_default()
+        read(&self.tables).device_list_of.get(&user).copied().unwrap_or_default()
+    }
+
+    /// The last change that memory knows of in what can be claimed of a user's devices: what was read at or after it is
+    /// still true.
+    #[must_use]
+    pub fn claimable_changed_at(&self, user: UserNum) -> Position {
+        read(&self.tables).claimable.get(&user).copied().unwrap_or_default()
     }
 
     /// The last change of a user's memberships that memory knows of: what was read at or after it is still true.
     #[must_use]
     pub fn memberships_changed_at(&self, user: UserNum) -> Position {
-        lock(&self.tables).memberships.get(&user).copied().unwrap_or_default()
+        read(&self.tables).memberships.get(&user).copied().unwrap_or_default()
     }
 
-    /// The last change of a room's members that memory knows of: what was read at or after it is still true.
-    #[must_use]
-    pub fn members_changed_at(&self, room: RoomNum) -> Position {
-        lock(&self.tables).members.get(&room).copied().unwrap_or_default()
-    }
-
-    /// Whether anybody came into a room or left one after `since`. True when memory does not reach back so far.
+    /// Whether anybody came into a room or left one after `since`. True for the time before this run.
     #[must_use]
     pub fn anybody_moved(&self, since: Position) -> bool {
-        let tables = lock(&self.tables);
-        since < tables.recent.floor() || tables.moved > since
+        let tables = read(&self.tables);
+        since < tables.began || tables.moved > since
+    }
+
+    /// The rooms that somebody came into or left after `since`, each once, if memory reaches back so far.
+    #[must_use]
+    pub fn rooms_moved_since(&self, since: Position) -> Option<Vec<RoomNum>> {
+        self.members.rooms_moved_since(since)
     }
 
     /// The users whose push rules, or lists of whom they ignore, changed after `since`, each once, if memory reaches back
     /// so far.
     #[must_use]
     pub fn rules_changed_since(&self, since: Position) -> Option<Vec<UserNum>> {
-        lock(&self.tables).rules.since(since, RECENT_RULES)
+        read(&self.tables).rules.since(since)
     }
 
     /// The last redaction in a room that memory knows of: what was read at or after it is still true.
     #[must_use]
     pub fn redacted_at(&self, room: RoomNum) -> Position {
-        lock(&self.tables).redactions.get(&room).copied().unwrap_or_default()
+        read(&self.tables).redactions.get(&room).copied().unwrap_or_default()
     }
 
     /// Whether a room's resolved state may have changed after `since`.
     #[must_use]
     pub fn state_changed(&self, room: RoomNum, since: Position) -> bool {
-        let tables = lock(&self.tables);
+        let tables = read(&self.tables);
         since < tables.began || tables.states.get(&room).is_some_and(|position| *position > since)
     }
 
     /// Whether a user may have read anything, or spoken, after `since`.
     #[must_use]
     pub fn has_read(&self, user: UserNum, since: Position) -> bool {
-        let tables = lock(&self.tables);
+        let tables = read(&self.tables);
         since < tables.began || tables.read.get(&user).is_some_and(|position| *position > since)
     }
 
@@ -276,40 +295,18 @@ impl Streams {
     /// still true.
     #[must_use]
     pub fn access_changed_at(&self, user: UserNum) -> Position {
-        lock(&self.tables).access.get(&user).copied().unwrap_or_default()
+        read(&self.tables).access.get(&user).copied().unwrap_or_default()
     }
 
     /// Who was erased, and when.
     #[must_use]
     pub fn erased(&self) -> Arc<HashMap<UserNum, Position>> {
-        Arc::clone(&lock(&self.tables).erased)
+        Arc::clone(&read(&self.tables).erased)
     }
 
-    /// Who is joined to a room, from memory where that is still true.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn joined(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Arc<HashSet<UserNum>>> {
-        if let Some((as_of, joined)) = self.joined.get(&room)
-            && as_of >= self.members_changed_at(room)
-        {
-            return Ok(joined);
-        }
-        let mut joined = HashSet::new();
-        let mut scan = snapshot.scan(&MEMBERS, MEMBERS.under(&(room,)));
-        while let Some(((_, user), member)) = scan.next().await? {
-            if member.membership == Membership::Join {
-                joined.insert(user);
-            }
-        }
-        let joined = Arc::new(joined);
-        self.joined.insert(room, (snapshot.position(), Arc::clone(&joined)));
-        Ok(joined)
-    }
-
-    /// The cache of rooms' members.
+    /// The caches of who is where.
     #[must_use]
     pub fn caches(&self) -> Vec<Held> {
-        vec![Held::of("joined_members", &self.joined)]
+        vec![self.members.held(), Held::of("joined_rooms", &self.joined_rooms)]
     }
 }

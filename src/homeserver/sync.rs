@@ -9,6 +9,7 @@ use matron_storage::{Position, Store};
 use quick_cache::sync::Cache;
 
 use crate::accounts::Accounts;
+use crate::devices::KeyCounts;
 use crate::ephemeral::Ephemeral;
 use crate::ids::Ids;
 use crate::meters::{self, Held};
@@ -24,6 +25,7 @@ mod ephemeral;
 mod filter;
 mod presence;
 mod room;
+mod sent;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -32,7 +34,7 @@ pub use answer::StateName;
 pub use classic::Request;
 pub use filter::SyncFilter;
 
-/// Of how many devices it is known that no message waits for them.
+/// Of how many devices it is known that no message waits for them, and how many keys they have left.
 const DEVICES: usize = 50_000;
 
 /// Answers /sync.
@@ -45,9 +47,11 @@ pub struct Sync {
     rooms: Arc<Rooms>,
     ephemeral: Arc<Ephemeral>,
     unread: Counter,
-    sent: room::SentMembers,
+    sent: sent::SentMembers,
     /// Up to where no to-device message waits for a device: positions only grow, so what was true once stays so.
     emptied: Cache<DeviceNum, Position>,
+    /// How many keys devices had left, and when.
+    keys: Cache<DeviceNum, (Position, Arc<KeyCounts>)>,
     /// What is counted.
     pub meters: meters::Sync,
 }
@@ -62,14 +66,18 @@ impl Sync {
         ephemeral: Arc<Ephemeral>,
         unread: Counter,
     ) -> Self {
-        let (sent, emptied) = (room::SentMembers::new(), Cache::new(DEVICES));
+        let (sent, emptied, keys) = (sent::SentMembers::new(), Cache::new(DEVICES), Cache::new(DEVICES));
         let meters = meters::Sync::default();
-        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, meters }
+        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, keys, meters }
     }
 
     /// The caches of what devices have been told, and of what is unread.
     #[must_use]
     pub fn caches(&self) -> Vec<Held> {
-        vec![self.sent.held(), Held::of("emptied_devices", &self.emptied), self.unread.held()]
+        let mut caches = self.sent.held();
+        let devices = [Held::of("emptied_devices", &self.emptied), Held::of("key_counts", &self.keys)];
+        caches.extend(devices);
+        caches.push(self.unread.held());
+        caches
     }
 }

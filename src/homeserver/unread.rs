@@ -143,7 +143,6 @@ impl Counter {
     pub async fn unread(&self, view: &mut View<'_>, session: &Session, own: &UserRoom) -> Result<Counts> {
         let snapshot = view.snapshot.clone();
         let ruleset = self.accounts.ruleset(&snapshot, session.user).await?;
-        let room_id = RoomId::parse(&view.room_id).map_err(Error::internal)?;
         let memo = self.memos.get(session.user, view.room).filter(|memo| memo.tally.at <= snapshot.position());
         let read = match &memo {
             Some(memo) if memo.read.is_still(own) && !self.rooms.streams.has_read(session.user, memo.tally.at) => {
@@ -151,12 +150,16 @@ impl Counter {
             }
             _ => self.read_up_to(&snapshot, session.user, view.room, own).await?,
         };
+        // The same rules do the same in the room.
+        let mask = match &memo {
+            Some(memo) if Arc::ptr_eq(&memo.ruleset, &ruleset) => memo.mask,
+            _ => mask(&ruleset, &RoomId::parse(&view.room_id).map_err(Error::internal)?),
+        };
         let mut tally = match memo {
             Some(memo) if self.holds(&memo, view, session, &ruleset, &read).await? => memo.tally.clone(),
             _ => Tally::default(),
         };
         if tally.at < view.head.last || tally.at == Position::ZERO {
-            let mask = mask(&ruleset, &room_id);
             // What is remembered holds only while nothing is redacted.
             let voided = match tally.at {
                 Position::ZERO => self.voided(&snapshot, view.room, read.all).await?,
@@ -170,7 +173,7 @@ impl Counter {
         tally.at = snapshot.position();
         tally.counts.clone_from(&view.head.counts);
         let counts = shown(&snapshot, &tally).await?;
-        self.memos.keep(session.user, view.room, Memo { ruleset, read, tally });
+        self.memos.keep(session.user, view.room, Memo { ruleset, mask, read, tally });
         Ok(counts)
     }
 

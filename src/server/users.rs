@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// One account in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "what is marked of an account, each by itself")]
 pub struct User {
     /// The whole user id.
     pub id: String,

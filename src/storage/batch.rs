@@ -33,6 +33,8 @@ pub struct Topic {
     pub kind: u8,
     /// Which one.
     pub subject: u64,
+    /// Who or what else has a part in it; zero where nothing has.
+    pub object: u64,
 }
 
 /// A topic of a committed batch, with the last position of that batch.

@@ -46,11 +46,11 @@ fn is_lazy(filter: &RoomEventFilter) -> bool {
 struct Forwards;
 
 impl ChangeQuery for Forwards {
-    fn change(&mut self, query: &str) -> String {
+    fn change(&mut self, query: &str) -> Option<String> {
         match query {
-            "" => "dir=f".to_owned(),
-            query if query.split('&').any(|pair| pair.starts_with("dir=")) => query.to_owned(),
-            query => format!("{query}&dir=f"),
+            "" => Some("dir=f".to_owned()),
+            query if query.split('&').any(|pair| pair.starts_with("dir=")) => None,
+            query => Some(format!("{query}&dir=f")),
         }
     }
 }

@@ -31,7 +31,10 @@ struct Unstable {
 }
 
 impl ChangeQuery for Unstable {
-    fn change(&mut self, query: &str) -> String {
+    fn change(&mut self, query: &str) -> Option<String> {
+        if !query.contains("use_state_after=") {
+            return None;
+        }
         let is_there = query.split('&').any(|pair| pair.starts_with("use_state_after="));
         self.state_after = !is_there;
         let pairs =
@@ -40,7 +43,7 @@ impl ChangeQuery for Unstable {
                 Some(value) => Some(format!("use_state_after={value}")),
                 None => Some(pair.to_owned()),
             });
-        pairs.collect::<Vec<_>>().join("&")
+        Some(pairs.collect::<Vec<_>>().join("&"))
     }
 }
 

@@ -188,6 +188,7 @@ fn take(batch: &mut Batch, claim: &Claim, head: &ClaimHead) -> Option<Source> {
     batch.expect_value(&CLAIM_HEADS, &claim.device, head);
     batch.put(&CLAIM_HEADS, &claim.device, &changed);
     batch.announce(Subject::User(claim.user).into());
+    batch.announce(Subject::Claimable(claim.user).into());
     Some(source)
 }
 

@@ -18,6 +18,7 @@ use crate::schema::devices::{
     CLAIM_HEADS, ClaimHead, DEVICES, DeviceKeys as StoredKeys, FallbackKey, KeyQueue, ONE_TIME_KEYS, OneTimeKey,
     USER_KEYS,
 };
+use crate::streams::Subject;
 
 /// Bytes of a device's identity keys; of one of its other keys; of a key's id.
 const MOST_DEVICE_KEYS_BYTES: usize = 16 << 10;
@@ -94,7 +95,7 @@ impl Devices {
         session: &Session,
         upload: &Upload,
     ) -> Result<KeyCounts> {
-        let counts = add_claimable(batch, snapshot, session.device, upload).await?;
+        let counts = add_claimable(batch, snapshot, session, upload).await?;
         self.add_device_keys(batch, snapshot, session, upload).await?;
         Ok(counts)
     }
@@ -232,9 +233,10 @@ fn parse_fallback(keys: &BTreeMap<OwnedOneTimeKeyId, Raw<AnyOneTimeKey>>) -> Res
 async fn add_claimable(
     batch: &mut Batch,
     snapshot: &Snapshot,
-    device: DeviceNum,
+    session: &Session,
     upload: &Upload,
 ) -> Result<KeyCounts> {
+    let device = session.device;
     let row = snapshot.get(&CLAIM_HEADS, &device).await?;
     let mut head = row.clone().unwrap_or_default();
     for (algorithm, keys) in &upload.one_time {
@@ -248,6 +250,9 @@ async fn add_claimable(
     if row.as_ref() != Some(&head) && head != ClaimHead::default() {
         batch.expect(&CLAIM_HEADS, &device, row.as_ref());
         batch.put(&CLAIM_HEADS, &device, &head);
+        // As with claims: who counted the keys just before must not take the count for that of now.
+        batch.stamp();
+        batch.announce(Subject::Claimable(session.user).into());
     }
     Ok(KeyCounts::of(&head))
 }

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use matron_matrix::text::{fold, words};
 use matron_storage::{Snapshot, WordFront};
@@ -15,6 +14,7 @@ use crate::error::Result;
 use crate::schema::UserNum;
 use crate::schema::accounts::AccountKind;
 use crate::schema::directory::{NAME_WORDS, OPEN_MEMBERS};
+use crate::streams::Joined;
 
 /// The most people that one answer may hold.
 const MOST_PEOPLE: usize = 50;
@@ -105,7 +105,7 @@ struct Sight<'a> {
     snapshot: &'a Snapshot,
     searcher: UserNum,
     /// Who is joined to the searcher's rooms, one set per room; nothing where everybody may be found.
-    rooms: Option<Vec<Arc<HashSet<UserNum>>>>,
+    rooms: Option<Vec<Joined>>,
 }
 
 impl Sight<'_> {
@@ -194,8 +194,8 @@ impl Directory {
             Findable::All => None,
             Findable::Known => {
                 let mut rooms = Vec::new();
-                for room in self.rooms.joined_rooms(snapshot, searcher).await? {
-                    rooms.push(self.streams.joined(snapshot, room).await?);
+                for room in self.rooms.joined_rooms(snapshot, searcher).await?.iter() {
+                    rooms.push(self.streams.joined(snapshot, *room).await?);
                 }
                 Some(rooms)
             }

@@ -196,7 +196,7 @@ impl Ephemeral {
         let snapshot = self.store.snapshot();
         let mut rooms: HashSet<RoomNum> = HashSet::new();
         for user in users {
-            rooms.extend(self.rooms.joined_rooms(&snapshot, user).await?);
+            rooms.extend(self.rooms.joined_rooms(&snapshot, user).await?.iter());
         }
         for room in rooms {
             self.streams.tell(Subject::Room(room), snapshot.position());

@@ -157,6 +157,7 @@ impl Ephemeral {
             batch.put(&RECEIPT_STREAM, &(room, position), &key);
             // Sync looks into the rooms that changed: also for a private one, which only its user is then shown.
             batch.announce(Subject::Room(room).into());
+            batch.announce(Subject::Receipts(room).into());
             // Their counts change, on all of their devices.
             batch.announce(Subject::User(user).into());
             batch.announce(Subject::Read(user).into());

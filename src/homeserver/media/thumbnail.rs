@@ -16,7 +16,7 @@ use super::files::{FileName, Pieces};
 use super::picture::{self, Made, Refusal};
 use super::{Found, Media};
 use crate::error::{Error, Result};
-use crate::schema::media::{Content, FILE_MEDIA, Fit, Form, THUMBNAILS, Thumbnail};
+use crate::schema::media::{Content, FILE_MEDIA, Form, THUMBNAILS, Thumbnail};
 
 /// How many thumbnails of one file are kept; others are made anew each time. Ordinary clients ask for a few.
 const MAX_KEPT: usize = 32;

@@ -80,7 +80,7 @@ impl Rooms {
         let row = snapshot.get(&ALIASES, &name).await?.ok_or_else(missing)?;
         if row.creator != session.user && !session.admin {
             let levels = self.power_levels(&snapshot, row.room).await?;
-            let joined = self.streams.joined(&snapshot, row.room).await?.contains(&session.user);
+            let joined = self.streams.is_joined(&snapshot, row.room, session.user).await?;
             let kind = ruma::events::StateEventType::RoomCanonicalAlias;
             if !joined || !levels.user_can_send_state(&session.user_id, kind) {
                 return Err(MatrixError::forbidden("you may not take this alias away").into());

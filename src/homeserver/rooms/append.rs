@@ -4,6 +4,7 @@
 //! event: [`Append::live`] places one that was received as it happened; [`Append::outlier`] keeps one without a place;
 //! [`Append::backfilled`] places one before those that are there; [`Append::restand`] changes how one stands.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use matron_matrix::event::Pdu;
@@ -20,7 +21,7 @@ use crate::schema::rooms::{
     Arrival, EDGES, EVENT_TIMES, EventHeader, Extremity, HEADS, OUTLIERS, PLACES, Place, ROOM_ORDER, ROOMS, STATES,
     STREAM, Standing, StateAt, StoredEvent, TIMELINE,
 };
-use crate::schema::{DeviceNum, EventNum};
+use crate::schema::{DeviceNum, EventNum, UserNum};
 use crate::streams::Subject;
 
 mod aggregate;
@@ -46,6 +47,8 @@ pub struct Append<'a> {
     retell: bool,
     /// Whether the room comes into the list, or goes out of it.
     listed: Option<bool>,
+    /// Who came or went, or both.
+    moved: BTreeSet<UserNum>,
 }
 
 /// The transaction that sends an event: its device, and the id that the client gave it.
@@ -54,7 +57,16 @@ pub type Transaction = (DeviceNum, String);
 impl<'a> Append<'a> {
     /// Begins a batch for a room.
     pub const fn new(rooms: &'a Rooms, working: &'a mut Working, batch: &'a mut Batch) -> Self {
-        Self { rooms, working, batch, roots: Vec::new(), changed: false, retell: false, listed: None }
+        Self {
+            rooms,
+            working,
+            batch,
+            roots: Vec::new(),
+            changed: false,
+            retell: false,
+            listed: None,
+            moved: BTreeSet::new(),
+        }
     }
 
     /// Places an authorized event at the end of the room's stream. One that lay with the outliers keeps its number.
@@ -265,6 +277,7 @@ impl<'a> Append<'a> {
             self.batch.put(&HEADS, &self.working.num, &self.working.head);
             self.batch.announce(Subject::Room(self.working.num).into());
         }
+        self.tell_members();
         Ok(())
     }
 

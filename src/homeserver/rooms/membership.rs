@@ -269,19 +269,12 @@ impl Rooms {
         }
     }
 
-    /// The rooms that a user is joined to.
+    /// The rooms that a user of this server is joined to, in order.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn joined_rooms(&self, snapshot: &Snapshot, user: UserNum) -> Result<Vec<RoomNum>> {
-        let mut rooms = Vec::new();
-        let mut scan = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(user,)));
-        while let Some(((_, room), own)) = scan.next().await? {
-            if own.membership == Membership::Join {
-                rooms.push(room);
-            }
-        }
-        Ok(rooms)
+    pub async fn joined_rooms(&self, snapshot: &Snapshot, user: UserNum) -> Result<Arc<[RoomNum]>> {
+        self.streams.rooms_of(snapshot, user).await
     }
 
     /// Leaves every room and turns down every invite: the account is being closed.

@@ -113,8 +113,8 @@ impl Rooms {
         let snapshot = self.store.snapshot();
         let mut mutual = Mutual::default();
         let mut last = None;
-        for room in self.joined_rooms(&snapshot, session.user).await? {
-            if from.is_some_and(|from| room <= from) || !self.streams.joined(&snapshot, room).await?.contains(&other) {
+        for room in self.joined_rooms(&snapshot, session.user).await?.iter().copied() {
+            if from.is_some_and(|from| room <= from) || !self.streams.is_joined(&snapshot, room, other).await? {
                 continue;
             }
             if mutual.rooms.len() == MOST_MUTUAL {

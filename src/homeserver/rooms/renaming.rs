@@ -60,7 +60,7 @@ impl Rooms {
     /// Rooms that refuse the name keep the old one.
     async fn rename_everywhere(self: &Arc<Self>, user: UserNum) -> Result<()> {
         let user_id = self.ids.user_id(user).await?;
-        for room in self.joined_rooms(&self.store.snapshot(), user).await? {
+        for room in self.joined_rooms(&self.store.snapshot(), user).await?.iter().copied() {
             let content = self.member_content(user, "join", None).await?;
             match self.move_member(&user_id, room, &user_id, content).await {
                 Err(error) if !error.is_refusal() => return Err(error),

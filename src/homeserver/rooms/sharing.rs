@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::schema::rooms::{HEADS, Membership, ROOMS, USER_ROOMS, UserRoom};
 use crate::schema::{EventNum, RoomNum, UserNum};
 
-/// How many changes of rooms are looked at in memory before the user's own rooms are.
-const MOST_CHANGES: usize = 4096;
+/// In how many rooms somebody may have come or gone before the user's own rooms are looked through.
+const MOST_ROOMS: usize = 4096;
 
 /// Whose devices a user has to look at anew, and whose no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,8 +38,8 @@ impl Rooms {
         if one == other {
             return Ok(true);
         }
-        for room in self.joined_rooms(snapshot, one).await? {
-            if self.streams.joined(snapshot, room).await?.contains(&other) {
+        for room in self.joined_rooms(snapshot, one).await?.iter() {
+            if self.streams.is_joined(snapshot, *room, other).await? {
                 return Ok(true);
             }
         }
@@ -52,8 +52,8 @@ impl Rooms {
     /// The store cannot be read.
     pub async fn sharing(&self, snapshot: &Snapshot, user: UserNum) -> Result<HashSet<UserNum>> {
         let mut sharing = HashSet::from([user]);
-        for room in self.joined_rooms(snapshot, user).await? {
-            sharing.extend(self.streams.joined(snapshot, room).await?.iter());
+        for room in self.joined_rooms(snapshot, user).await?.iter() {
+            sharing.extend(self.streams.joined(snapshot, *room).await?.iter());
         }
         Ok(sharing)
     }
@@ -87,12 +87,13 @@ impl Rooms {
         if users.remove(&user) {
             sharing.insert(user);
         }
+        let mut others: Vec<UserNum> = users.into_iter().collect();
         for room in rooms {
-            if users.is_empty() {
+            if others.is_empty() {
                 break;
             }
-            let joined = self.streams.joined(snapshot, *room).await?;
-            users.retain(|user| !joined.contains(user) || !sharing.insert(*user));
+            sharing.extend(self.streams.joined_of(snapshot, *room, &others).await?);
+            others.retain(|other| !sharing.contains(other));
         }
         Ok(sharing)
     }
@@ -172,15 +173,14 @@ impl Rooms {
         if !self.streams.anybody_moved(since) {
             return Ok(Vec::new());
         }
-        let Some(mut changed) = self.streams.rooms_since(since, MOST_CHANGES) else {
+        let Some(moved) = self.streams.rooms_moved_since(since).filter(|moved| moved.len() <= MOST_ROOMS) else {
             let rows = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(user,))).collect().await?;
             let rooms = rows.into_iter().map(|((_, room), own)| (room, own));
             return Ok(rooms.filter(|(room, _)| self.streams.room_changed(*room, since)).collect());
         };
-        changed.retain(|room| self.streams.members_changed_at(*room) > since);
-        let keys: Vec<_> = changed.iter().map(|room| (user, *room)).collect();
+        let keys: Vec<_> = moved.iter().map(|room| (user, *room)).collect();
         let rows = snapshot.get_many(&USER_ROOMS, &keys).await?;
-        Ok(changed.into_iter().zip(rows).filter_map(|(room, own)| Some((room, own?))).collect())
+        Ok(moved.into_iter().zip(rows).filter_map(|(room, own)| Some((room, own?))).collect())
     }
 
     /// Who joined and who is joined no more between two states of a room.
@@ -231,7 +231,7 @@ impl Rooms {
     pub async fn joined_room_ids(&self, user: UserNum) -> Result<Vec<OwnedRoomId>> {
         let snapshot = self.store.snapshot();
         let rooms = self.joined_rooms(&snapshot, user).await?;
-        let rows = snapshot.get_many(&ROOMS, &rooms).await?;
+        let rows = snapshot.get_many(&ROOMS, rooms.iter()).await?;
         rows.into_iter().flatten().map(|row| RoomId::parse(&row.id).map_err(Error::internal)).collect()
     }
 }

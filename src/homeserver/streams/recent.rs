@@ -1,5 +1,6 @@
 //! The latest changes of something, in their order, as far back as memory is willing to go.
 
+use std::collections::vec_deque::Iter;
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 
@@ -20,14 +21,10 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T: Copy + Eq + Hash> Recent<T> {
-    /// Says from which position on changes are told.
-    pub fn begin(&mut self, position: Position) {
-        self.floor = position;
-    }
-
-    /// The position after which nothing is missing.
-    pub const fn floor(&self) -> Position {
-        self.floor
+    /// Says from which position on nothing is missing, with what is known of the changes after it.
+    pub fn begin(&mut self, floor: Position, known: impl IntoIterator<Item = (Position, T)>) {
+        self.floor = floor;
+        self.changes = known.into_iter().collect();
     }
 
     /// Notes a change; of `most`, the oldest is forgotten.
@@ -50,27 +47,29 @@ impl<T: Copy + Eq + Hash> Recent<T> {
         Some(same.map(|(_, what)| *what).collect())
     }
 
-    /// Every change after `since`, in order; none where memory does not reach back so far.
-    pub fn all_since(&self, since: Position) -> Option<Vec<(Position, T)>> {
-        if since < self.floor {
-            return None;
-        }
-        let start = self.changes.partition_point(|(position, _)| *position <= since);
-        Some(self.changes.range(start..).copied().collect())
+    /// Whether every change after `since` is here.
+    pub fn reaches(&self, since: Position) -> bool {
+        since >= self.floor
     }
 
-    /// What changed after `since`, each once, if memory reaches back so far and there are at most `most` changes to look
-    /// at.
-    pub fn since(&self, since: Position, most: usize) -> Option<Vec<T>> {
-        if since < self.floor {
+    /// Every change after `since`, in order; none where memory does not reach back so far.
+    pub fn after(&self, since: Position) -> Option<Iter<'_, (Position, T)>> {
+        if !self.reaches(since) {
             return None;
         }
         let start = self.changes.partition_point(|(position, _)| *position <= since);
-        if self.changes.len() - start > most {
-            return None;
-        }
+        Some(self.changes.range(start..))
+    }
+
+    /// As [`Self::after`], to keep.
+    pub fn all_since(&self, since: Position) -> Option<Vec<(Position, T)>> {
+        self.after(since).map(|changes| changes.copied().collect())
+    }
+
+    /// What changed after `since`, each once, if memory reaches back so far.
+    pub fn since(&self, since: Position) -> Option<Vec<T>> {
         let mut seen = HashSet::new();
-        Some(self.changes.range(start..).map(|(_, what)| *what).filter(|what| seen.insert(*what)).collect())
+        Some(self.after(since)?.map(|(_, what)| *what).filter(|what| seen.insert(*what)).collect())
     }
 }
 
@@ -83,15 +82,15 @@ mod tests {
     #[test]
     fn what_is_forgotten_is_not_passed_over() {
         let mut recent = Recent::default();
-        recent.begin(Position::new(5));
-        assert_eq!(recent.since(Position::new(4), 9), None);
-        assert_eq!(recent.since(Position::new(5), 9), Some(Vec::new()));
-        for (position, what) in [(6, 'a'), (7, 'b'), (8, 'a'), (9, 'c')] {
+        recent.begin(Position::new(5), [(Position::new(6), 'a')]);
+        assert_eq!(recent.since(Position::new(4)), None);
+        assert_eq!(recent.since(Position::new(6)), Some(Vec::new()));
+        for (position, what) in [(7, 'b'), (8, 'a'), (9, 'c')] {
             recent.push(3, Position::new(position), what);
         }
-        assert_eq!(recent.since(Position::new(5), 9), None);
-        assert_eq!(recent.since(Position::new(6), 9), Some(vec!['b', 'a', 'c']));
-        assert_eq!(recent.since(Position::new(6), 2), None);
-        assert_eq!(recent.since(Position::new(9), 9), Some(Vec::new()));
+        assert_eq!(recent.since(Position::new(5)), None);
+        assert_eq!(recent.since(Position::new(6)), Some(vec!['b', 'a', 'c']));
+        assert_eq!(recent.since(Position::new(9)), Some(Vec::new()));
+        assert_eq!(recent.all_since(Position::new(8)), Some(vec![(Position::new(9), 'c')]));
     }
 }

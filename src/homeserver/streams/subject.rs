@@ -9,8 +9,10 @@ use crate::schema::{RoomNum, UserNum};
 pub enum Subject {
     /// A room's timeline, state or receipts.
     Room(RoomNum),
-    /// Who is in a room.
-    Members(RoomNum),
+    /// Somebody came into a room.
+    Came(RoomNum, UserNum),
+    /// Somebody left a room.
+    Went(RoomNum, UserNum),
     /// What concerns one user alone: account data, to-device messages, their own receipts.
     User(UserNum),
     /// Which rooms a user is in.
@@ -31,13 +33,20 @@ pub enum Subject {
     Read(UserNum),
     /// A user's tokens, or what they may do.
     Access(UserNum),
+    /// A room's receipts.
+    Receipts(RoomNum),
+    /// What can be claimed of a user's devices: their one-time and fallback keys.
+    Claimable(UserNum),
 }
 
 impl From<Subject> for Topic {
     fn from(subject: Subject) -> Self {
+        let object = match subject {
+            Subject::Came(_, user) | Subject::Went(_, user) => user.0,
+            _ => 0,
+        };
         let (kind, subject) = match subject {
             Subject::Room(room) => (1, room.0),
-            Subject::Members(room) => (2, room.0),
             Subject::User(user) => (3, user.0),
             Subject::Memberships(user) => (4, user.0),
             Subject::DeviceList(user) => (5, user.0),
@@ -48,8 +57,12 @@ impl From<Subject> for Topic {
             Subject::State(room) => (13, room.0),
             Subject::Read(user) => (14, user.0),
             Subject::Access(user) => (15, user.0),
+            Subject::Came(room, _) => (20, room.0),
+            Subject::Went(room, _) => (21, room.0),
+            Subject::Receipts(room) => (22, room.0),
+            Subject::Claimable(user) => (23, user.0),
         };
-        Self { kind, subject }
+        Self { kind, subject, object }
     }
 }
 
@@ -57,18 +70,17 @@ impl Subject {
     /// Whether anybody waits for it. What the others mean for a client is announced beside them.
     pub(super) const fn wakes(self) -> bool {
         match self {
-            Self::Room(_)
-            | Self::Members(_)
-            | Self::User(_)
-            | Self::Memberships(_)
-            | Self::DeviceList(_)
-            | Self::Access(_) => true,
-            Self::Pushers(_)
+            Self::Room(_) | Self::User(_) | Self::Memberships(_) | Self::DeviceList(_) | Self::Access(_) => true,
+            Self::Came(..)
+            | Self::Went(..)
+            | Self::Pushers(_)
             | Self::Rules(_)
             | Self::Redactions(_)
             | Self::Erased(_)
             | Self::State(_)
-            | Self::Read(_) => false,
+            | Self::Read(_)
+            | Self::Receipts(_)
+            | Self::Claimable(_) => false,
         }
     }
 
@@ -76,7 +88,6 @@ impl Subject {
     pub(super) const fn of(topic: Topic) -> Option<Self> {
         Some(match topic.kind {
             1 => Self::Room(RoomNum(topic.subject)),
-            2 => Self::Members(RoomNum(topic.subject)),
             3 => Self::User(UserNum(topic.subject)),
             4 => Self::Memberships(UserNum(topic.subject)),
             5 => Self::DeviceList(UserNum(topic.subject)),
@@ -87,6 +98,10 @@ impl Subject {
             13 => Self::State(RoomNum(topic.subject)),
             14 => Self::Read(UserNum(topic.subject)),
             15 => Self::Access(UserNum(topic.subject)),
+            20 => Self::Came(RoomNum(topic.subject), UserNum(topic.object)),
+            21 => Self::Went(RoomNum(topic.subject), UserNum(topic.object)),
+            22 => Self::Receipts(RoomNum(topic.subject)),
+            23 => Self::Claimable(UserNum(topic.subject)),
             _ => return None,
         })
     }

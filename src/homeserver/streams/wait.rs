@@ -1,11 +1,14 @@
 //! Who waits for news, and how they are woken: those alone whom it concerns.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use matron_storage::{Position, Snapshot};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinError, JoinSet};
 
+use super::members::{FEW, Joined, ask};
 use super::{Streams, Subject};
 use crate::error::Result;
 use crate::locks::lock;
@@ -20,6 +23,59 @@ pub(super) struct Parked {
 
 /// Where the news arrive that [`Streams::serve`] wakes people by.
 pub type NewsReceiver = mpsc::UnboundedReceiver<(Subject, Position)>;
+
+/// News that are taken together.
+#[derive(Debug, Default)]
+struct Told {
+    /// The members of these are concerned.
+    rooms: HashSet<RoomNum>,
+    /// These are.
+    users: HashSet<UserNum>,
+    /// These are, and all who share a room with them.
+    tracked: HashSet<UserNum>,
+}
+
+impl Told {
+    /// All that wait.
+    fn take(first: (Subject, Position), news: &mut NewsReceiver) -> Self {
+        let mut told = Self::default();
+        let mut next = Some(first);
+        while let Some((subject, _)) = next {
+            match subject {
+                Subject::Room(room) => {
+                    told.rooms.insert(room);
+                }
+                Subject::User(user) | Subject::Memberships(user) | Subject::Access(user) => {
+                    told.users.insert(user);
+                }
+                Subject::DeviceList(user) => {
+                    told.tracked.insert(user);
+                }
+                _ => {}
+            }
+            next = news.try_recv().ok();
+        }
+        told
+    }
+}
+
+/// What a walk over a room's members came to.
+type Walked = Result<(RoomNum, Result<()>), JoinError>;
+
+/// Walks over the members of large rooms, at most one of each room.
+#[derive(Debug, Default)]
+struct Aside {
+    rooms: HashSet<RoomNum>,
+    walks: JoinSet<(RoomNum, Result<()>)>,
+}
+
+impl Aside {
+    fn walk(&mut self, streams: Arc<Streams>, snapshot: Snapshot, room: RoomNum) {
+        if self.rooms.insert(room) {
+            self.walks.spawn(async move { (room, streams.joined(&snapshot, room).await.map(drop)) });
+        }
+    }
+}
 
 impl Streams {
     /// Wakes those whom a subject concerns.
@@ -52,50 +108,101 @@ impl Streams {
     }
 
     /// Wakes people by the news, until nobody can send any more. `snapshot` gives the store as of now.
-    pub async fn serve(&self, mut news: NewsReceiver, snapshot: impl Fn() -> Snapshot) {
-        let mut told = HashSet::new();
-        while let Some(first) = news.recv().await {
-            told.clear();
-            let mut next = Some(first);
-            while let Some((subject, _)) = next {
-                match subject {
-                    Subject::Room(room) | Subject::Members(room) => {
-                        told.insert(room);
+    pub async fn serve(self: &Arc<Self>, mut news: NewsReceiver, snapshot: impl Fn() -> Snapshot) {
+        let mut aside = Aside::default();
+        loop {
+            tokio::select! {
+                first = news.recv() => {
+                    let Some(first) = first else { return };
+                    let told = Told::take(first, &mut news);
+                    // Whoever waits by now has looked at all that was told.
+                    if !lock(&self.parked).is_empty() {
+                        self.wake_whom_it_concerns(told, &snapshot(), &mut aside).await;
                     }
-                    Subject::User(user) | Subject::Memberships(user) | Subject::Access(user) => self.wake(user),
-                    Subject::DeviceList(_) => self.wake_everybody(),
-                    _ => {}
                 }
-                next = news.try_recv().ok();
-            }
-            for room in &told {
-                if let Err(error) = self.wake_room(&snapshot(), *room).await {
-                    tracing::error!(%error, "a room's members cannot be woken");
-                    self.wake_everybody();
+                Some(walked) = aside.walks.join_next(), if !aside.walks.is_empty() => {
+                    self.wake_after(walked, &mut aside);
                 }
             }
         }
     }
 
-    /// Wakes the joined members who wait, by walking the shorter of the two lists.
-    async fn wake_room(&self, snapshot: &Snapshot, room: RoomNum) -> Result<()> {
-        if lock(&self.parked).is_empty() {
-            return Ok(());
+    async fn wake_whom_it_concerns(self: &Arc<Self>, told: Told, snapshot: &Snapshot, aside: &mut Aside) {
+        for user in told.users {
+            self.wake(user);
         }
-        let joined = self.joined(snapshot, room).await?;
-        let parked = lock(&self.parked);
-        if parked.len() < joined.len() {
-            parked
-                .iter()
-                .filter(|(user, _)| joined.contains(user))
-                .for_each(|(_, entry)| entry.notify.notify_waiters());
+        let mut rooms = told.rooms;
+        for user in told.tracked {
+            self.wake(user);
+            match self.rooms_of(snapshot, user).await {
+                Ok(shared) => rooms.extend(shared.iter()),
+                Err(error) => self.give_up(&error),
+            }
+        }
+        for room in rooms {
+            if let Err(error) = self.wake_room(snapshot, room, aside).await {
+                self.give_up(&error);
+            }
+        }
+    }
+
+    /// Wakes the joined members who wait. Where nobody knows who is joined to a large room and many wait, they are found
+    /// out aside: all others would wait for the walk over the members.
+    async fn wake_room(self: &Arc<Self>, snapshot: &Snapshot, room: RoomNum, aside: &mut Aside) -> Result<()> {
+        if let Some(joined) = self.members.newest(room) {
+            self.wake_joined(&joined);
+        } else if self.is_large_and_unknown(snapshot, room).await? {
+            let waiting: Vec<UserNum> = lock(&self.parked).keys().copied().take(FEW + 1).collect();
+            if waiting.len() > FEW {
+                aside.walk(Arc::clone(self), snapshot.clone(), room);
+            } else {
+                ask(snapshot, room, &waiting).await?.into_iter().for_each(|user| self.wake(user));
+            }
         } else {
-            joined.iter().filter_map(|user| parked.get(user)).for_each(|entry| entry.notify.notify_waiters());
+            self.wake_joined(&self.joined(snapshot, room).await?);
         }
         Ok(())
     }
 
-    /// Wakes all who wait: at a stop, and where it is not known whom something concerns.
+    /// A walk is over: what was told of the room until now concerns those who are joined to it now. Who left meanwhile is
+    /// woken by the news of that.
+    fn wake_after(&self, walked: Walked, aside: &mut Aside) {
+        match walked {
+            Ok((room, found)) => {
+                aside.rooms.remove(&room);
+                match (found, self.members.newest(room)) {
+                    (Ok(()), Some(joined)) => self.wake_joined(&joined),
+                    // It was driven out of memory at once.
+                    (Ok(()), None) => self.wake_everybody(),
+                    (Err(error), _) => self.give_up(&error),
+                }
+            }
+            Err(error) => {
+                aside.rooms.clear();
+                self.give_up(&error);
+            }
+        }
+    }
+
+    /// Wakes those of a room's members who wait, by walking the shorter of the two lists.
+    fn wake_joined(&self, joined: &Joined) {
+        let parked = lock(&self.parked);
+        if parked.len() < joined.len() {
+            parked
+                .iter()
+                .filter(|(user, _)| joined.contains(*user))
+                .for_each(|(_, entry)| entry.notify.notify_waiters());
+        } else {
+            joined.iter().filter_map(|user| parked.get(user)).for_each(|entry| entry.notify.notify_waiters());
+        }
+    }
+
+    fn give_up(&self, error: &dyn Display) {
+        tracing::error!(%error, "it cannot be found out whom news concern");
+        self.wake_everybody();
+    }
+
+    /// Wakes all who wait: at a stop, and where it cannot be found out whom something concerns.
     pub fn wake_everybody(&self) {
         lock(&self.parked).values().for_each(|entry| entry.notify.notify_waiters());
     }

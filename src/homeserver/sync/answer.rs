@@ -1,9 +1,11 @@
 //! The answer of /sync, and how it is written: once, into one buffer. Client-server API, "Syncing".
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use matron_matrix::splice::{List, Object, push_number, push_text};
 
+use crate::devices::KeyCounts;
 use crate::unread::Unread;
 
 /// A list of events under its name.
@@ -288,10 +290,8 @@ pub struct Answer {
     pub to_device: Events,
     /// Whose devices changed.
     pub device_lists: DeviceLists,
-    /// How many one-time keys are left, per algorithm.
-    pub device_one_time_keys_count: BTreeMap<String, u64>,
-    /// Algorithms whose fallback key was not used yet.
-    pub device_unused_fallback_key_types: Vec<String>,
+    /// How many keys the device has left.
+    pub keys: Arc<KeyCounts>,
 }
 
 impl Answer {
@@ -321,13 +321,13 @@ impl Answer {
             self.device_lists.write(object.member("device_lists"));
         }
         let mut counts = Object::begin(object.member("device_one_time_keys_count"));
-        for (algorithm, count) in &self.device_one_time_keys_count {
-            push_number(counts.named(algorithm), *count);
+        for (algorithm, count) in &self.keys.one_time {
+            push_number(counts.named(algorithm.as_str()), u64::from(*count));
         }
         counts.end();
         // Clients of before know the second name.
         for name in ["device_unused_fallback_key_types", "org.matrix.msc2732.device_unused_fallback_key_types"] {
-            write_texts(&self.device_unused_fallback_key_types, object.member(name));
+            write_texts(&self.keys.unused_fallback, object.member(name));
         }
         object.end();
         out

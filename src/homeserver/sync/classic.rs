@@ -1,6 +1,6 @@
 //! `GET /sync`: client-server API, "Syncing".
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,11 @@ use self::tell::shown_data;
 use super::Sync;
 use super::answer::{Answer, DeviceLists, Events, Rooms, StateName};
 use super::filter::SyncFilter;
+use super::sent::{Asker, Brought};
 use crate::accounts::{Piece, Session};
-use crate::devices::{delete_up_to, key_counts, waiting};
+use crate::devices::{KeyCounts, delete_up_to, key_counts, waiting};
 use crate::error::{Error, Result};
+use crate::rooms::roots::root_at;
 use crate::schema::RoomNum;
 use crate::schema::accounts::{USER_STREAM, UserChange};
 use crate::schema::rooms::{HEADS, USER_ROOMS, UserRoom};
@@ -25,8 +27,6 @@ mod tell;
 
 /// The most to-device messages in one answer.
 const MOST_TO_DEVICE: usize = 100;
-/// The most changes that are looked at before it is cheaper to walk the user's rooms.
-const MOST_CHANGES: usize = 2000;
 /// Of how many rooms the heads are read at once.
 const ROOMS_AT_ONCE: usize = 64;
 /// The longest that a client may wait.
@@ -66,6 +66,17 @@ struct Asking<'a> {
     request: &'a Request,
     since: Option<Since>,
     snapshot: &'a Snapshot,
+    /// Whether anything that concerns the user alone may be new.
+    own_news: bool,
+    /// The device, where members that it knows are not told again.
+    asker: Option<Asker>,
+}
+
+/// An answer, and what the client knows by it.
+struct Told {
+    answer: Answer,
+    next: Since,
+    brought: Brought,
 }
 
 impl Sync {
@@ -85,9 +96,13 @@ impl Sync {
         if let Some(since) = since {
             self.take(session, since.to_device).await?;
         }
+        let tells_once = request.filter.lazy == Some(false);
+        let asker = tells_once.then(|| self.sent.ask(session.device, since.map(|since| since.position)));
         if since.is_none() || request.full_state || request.timeout.is_zero() {
-            return self.answer(session, request, since, &self.store.snapshot()).await;
+            let told = self.answer(session, request, (since, asker), &self.store.snapshot()).await?;
+            return Ok(self.hand_out(told, asker));
         }
+        let mut since = since;
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
         // Before anything is looked at: what becomes readable meanwhile wakes it.
         let ticket = self.streams.park(session.user);
@@ -95,11 +110,14 @@ impl Sync {
             let woken = ticket.woken();
             let snapshot = self.store.snapshot();
             // On the heap, and gone with its snapshot before the wait: who waits holds no room for answering.
-            let answer = Box::pin(self.answer(session, request, since, &snapshot)).await?;
+            let told = Box::pin(self.answer(session, request, (since, asker), &snapshot)).await?;
             drop(snapshot);
-            if !answer.is_empty() {
-                return Ok(answer);
+            if !told.answer.is_empty() {
+                return Ok(self.hand_out(told, asker));
             }
+            // It goes on as a client does that was told this: what is known to be no news is not looked at again.
+            since = Some(told.next);
+            let answer = told.answer;
             tokio::select! {
                 () = woken => self.accounts.still_valid(session).await?,
                 () = tokio::time::sleep_until(deadline) => {
@@ -109,6 +127,14 @@ impl Sync {
                 () = stop.cancelled() => return Ok(answer),
             }
         }
+    }
+
+    /// The answer as it goes out: with its token, the members that it brings will have arrived.
+    fn hand_out(&self, told: Told, asker: Option<Asker>) -> Answer {
+        if let Some(asker) = asker {
+            self.sent.answered(asker, told.next.position, told.brought);
+        }
+        told.answer
     }
 
     fn since(&self, request: &Request) -> Result<Option<Since>> {
@@ -131,17 +157,18 @@ impl Sync {
         &self,
         session: &Session,
         request: &Request,
-        since: Option<Since>,
+        (since, asker): (Option<Since>, Option<Asker>),
         snapshot: &Snapshot,
-    ) -> Result<Answer> {
+    ) -> Result<Told> {
         let _timed = self.meters.answers.time();
         let now = snapshot.position();
         let typing = self.typing_counter();
         let presence = self.presence_counter();
         let (to_device, to_device_at) = self.to_device(session, since, snapshot).await?;
-        let mut rooms = Rooms::default();
-        let data = self.account_data(session, since, snapshot).await?;
-        let asking = Asking { session, request, since, snapshot };
+        let (mut rooms, mut brought) = (Rooms::default(), Brought::new());
+        let own_news = since.is_none_or(|since| self.streams.user_changed(session.user, since.position));
+        let asking = Asking { session, request, since, snapshot, own_news, asker };
+        let data = self.account_data(&asking).await?;
         let mut data_of: HashMap<RoomNum, Vec<&Piece>> = HashMap::new();
         for piece in &data {
             if let Some(room) = piece.room {
@@ -155,7 +182,7 @@ impl Sync {
                 let head = head.ok_or_else(|| Error::internal(format!("room {room} has no head")))?;
                 let view = self.rooms.view_from(snapshot, session, *room, head, Some(own.clone())).await?;
                 let data = data_of.get(room).map(Vec::as_slice).unwrap_or_default();
-                self.tell_room(&asking, view, own, data, &mut rooms).await?;
+                self.tell_room(&asking, view, own, data, (&mut rooms, &mut brought)).await?;
             }
         }
         let (device_lists, came) = match since {
@@ -165,22 +192,23 @@ impl Sync {
         };
         let known = since.and_then(|since| since.presence);
         let presence_events = self.presence(session, &request.filter, known, &came, snapshot).await?;
-        let keys = key_counts(snapshot, session.device).await?;
-        let counts = keys.one_time.iter().map(|(algorithm, count)| (algorithm.to_string(), u64::from(*count)));
+        let keys = self.key_counts(session, snapshot).await?;
         let global = data.iter().filter(|piece| piece.room.is_none());
         let account_data = shown_data(global, &request.filter.account_data, "");
         let boot = self.streams.boot();
         let token = Token::Stream { position: now, to_device: to_device_at, boot, typing, presence };
-        Ok(Answer {
+        let (typing, presence) = (Some(typing), Some(presence));
+        let next = Since { position: now, to_device: to_device_at, typing, presence };
+        let answer = Answer {
             next_batch: token.render(self.store.epoch()),
             rooms,
             account_data,
             presence: presence_events,
             to_device,
             device_lists,
-            device_one_time_keys_count: counts.collect::<BTreeMap<_, _>>(),
-            device_unused_fallback_key_types: keys.unused_fallback,
-        })
+            keys,
+        };
+        Ok(Told { answer, next, brought })
     }
 
     /// Deletes the to-device messages that a device has taken. Where none waits, as mostly, memory knows.
@@ -220,12 +248,23 @@ impl Sync {
         Ok((Events { events }, at))
     }
 
-    async fn account_data(&self, session: &Session, since: Option<Since>, snapshot: &Snapshot) -> Result<Vec<Piece>> {
+    /// How many keys the device has left, from memory as long as none was claimed or uploaded.
+    async fn key_counts(&self, session: &Session, snapshot: &Snapshot) -> Result<Arc<KeyCounts>> {
+        if let Some((as_of, counts)) = self.keys.get(&session.device)
+            && as_of >= self.streams.claimable_changed_at(session.user)
+        {
+            return Ok(counts);
+        }
+        let counts = Arc::new(key_counts(snapshot, session.device).await?);
+        self.keys.insert(session.device, (snapshot.position(), Arc::clone(&counts)));
+        Ok(counts)
+    }
+
+    async fn account_data(&self, asking: &Asking<'_>) -> Result<Vec<Piece>> {
+        let Asking { session, since, snapshot, own_news, .. } = *asking;
         match since {
             None => self.accounts.all_account_data(snapshot, session.user).await,
-            Some(since) if self.streams.user_changed(session.user, since.position) => {
-                self.accounts.account_data_since(snapshot, session.user, since.position).await
-            }
+            Some(since) if own_news => self.accounts.account_data_since(snapshot, session.user, since.position).await,
             Some(_) => Ok(Vec::new()),
         }
     }
@@ -237,37 +276,49 @@ impl Sync {
             let all = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(session.user,))).collect().await?;
             return Ok(all.into_iter().map(|((_, room), own)| (room, own)).collect());
         };
-        let mut candidates: BTreeSet<RoomNum> = data.iter().filter_map(|piece| piece.room).collect();
-        if self.streams.user_changed(session.user, since.position) {
+        let mut rooms: BTreeSet<RoomNum> = data.iter().filter_map(|piece| piece.room).collect();
+        if asking.own_news {
             let range = USER_STREAM.range((session.user, since.position.next())..=(session.user, snapshot.position()));
             for (_, news) in snapshot.scan(&USER_STREAM, range).collect().await? {
                 if news.change == UserChange::Membership {
-                    candidates.extend(news.room);
+                    rooms.extend(news.room);
                 }
             }
         }
-        let changed = self.streams.rooms_since(since.position, MOST_CHANGES);
+        let joined = self.streams.rooms_of(snapshot, session.user).await?;
+        rooms.extend(self.changed_rooms(snapshot, &joined, since.position).await?);
         let typing = self.rooms_typing_since(since.typing);
-        match changed {
-            Some(changed) => {
-                candidates.extend(changed);
-                candidates.extend(typing);
-                let keys: Vec<_> = candidates.into_iter().map(|room| (session.user, room)).collect();
-                let own = snapshot.get_many(&USER_ROOMS, &keys).await?;
-                Ok(keys.into_iter().zip(own).filter_map(|((_, room), own)| Some((room, own?))).collect())
+        rooms.extend(typing.into_iter().filter(|room| joined.binary_search(room).is_ok()));
+        let keys: Vec<_> = rooms.into_iter().map(|room| (session.user, room)).collect();
+        let own = snapshot.get_many(&USER_ROOMS, &keys).await?;
+        Ok(keys.into_iter().zip(own).filter_map(|((_, room), own)| Some((room, own?))).collect())
+    }
+
+    /// Those of the user's rooms that changed after `since`: by memory, or where that does not reach back so far, by what
+    /// the rooms themselves say.
+    async fn changed_rooms(&self, snapshot: &Snapshot, joined: &[RoomNum], since: Position) -> Result<Vec<RoomNum>> {
+        if let Some(mut changed) = self.streams.changed_of(joined, since) {
+            if self.streams.is_before(since) {
+                for room in joined {
+                    if self.streams.receipts_moved(snapshot, *room, since).await? {
+                        changed.push(*room);
+                    }
+                }
             }
-            None => {
-                let typing: BTreeSet<_> = typing.into_iter().collect();
-                let all = snapshot.scan(&USER_ROOMS, USER_ROOMS.under(&(session.user,))).collect().await?;
-                let all = all.into_iter().map(|((_, room), own)| (room, own));
-                Ok(all
-                    .filter(|(room, _)| {
-                        candidates.contains(room)
-                            || typing.contains(room)
-                            || self.streams.room_changed(*room, since.position)
-                    })
-                    .collect())
+            return Ok(changed);
+        }
+        let mut changed = Vec::new();
+        for rooms in joined.chunks(ROOMS_AT_ONCE) {
+            for (room, head) in rooms.iter().zip(snapshot.get_many(&HEADS, rooms).await?) {
+                let Some(head) = head else { continue };
+                if head.last > since
+                    || root_at(snapshot, *room, since).await? != Some(head.state)
+                    || self.streams.receipts_moved(snapshot, *room, since).await?
+                {
+                    changed.push(*room);
+                }
             }
         }
+        Ok(changed)
     }
 }

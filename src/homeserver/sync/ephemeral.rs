@@ -59,6 +59,7 @@ impl Sync {
             add(&mut passing.events, filter, view, "m.typing", &json!({ "user_ids": users }))?;
         }
         let receipts = match known {
+            Some(known) if !self.streams.receipts_moved(&view.snapshot, view.room, known.position).await? => Vec::new(),
             Some(known) => {
                 self.ephemeral.receipts_since(&view.snapshot, view.room, known.position, session.user).await?
             }

@@ -1,57 +1,25 @@
 //! One room between two positions: the core of every sync. What changed in its timeline and state, for one reader.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use matron_matrix::client_event::only_fields;
 use matron_matrix::splice::List;
 use matron_storage::Position;
-use quick_cache::sync::Cache;
 use ruma::UserId;
 
 use super::answer::Timeline;
 use super::filter::SyncFilter;
+use super::sent::{Asker, SentMembers};
 use crate::error::Result;
-use crate::locks::lock;
-use crate::meters::Held;
 use crate::rooms::history::{Between, wanted};
 use crate::rooms::tree::{Change, EMPTY, diff};
 use crate::rooms::view::View;
 use crate::schema::rooms::{Arrival, StoredEvent, TIMELINE};
-use crate::schema::{DeviceNum, EventNum, RoomNum, StateKeyNum, UserNum};
+use crate::schema::{EventNum, StateKeyNum, UserNum};
 
 /// How many events are looked at for one that a filter lets through.
 const LOOKS: usize = 20;
-
-/// Which members a device has been sent, for lazy-loading: forgotten ones are sent again.
-#[derive(Debug)]
-pub struct SentMembers(Cache<(DeviceNum, RoomNum), Arc<Mutex<HashSet<UserNum>>>>);
-
-impl SentMembers {
-    pub(super) fn new() -> Self {
-        Self(Cache::new(20_000))
-    }
-
-    pub(super) fn held(&self) -> Held {
-        Held::of("members_sent", &self.0)
-    }
-
-    /// Begins anew: the device knows nothing of the room.
-    pub(super) fn forget(&self, device: DeviceNum, room: RoomNum) {
-        self.0.remove(&(device, room));
-    }
-
-    /// Those of `users` whom the device has not been sent; they are noted as sent.
-    fn unsent(&self, device: DeviceNum, room: RoomNum, users: HashSet<UserNum>) -> HashSet<UserNum> {
-        let sent = self.0.get(&(device, room)).unwrap_or_else(|| {
-            let fresh = Arc::new(Mutex::default());
-            self.0.insert((device, room), Arc::clone(&fresh));
-            fresh
-        });
-        let mut sent = lock(&sent);
-        users.into_iter().filter(|user| sent.insert(*user)).collect()
-    }
-}
 
 /// What to tell of a room.
 pub(super) struct Span<'a> {
@@ -65,8 +33,8 @@ pub(super) struct Span<'a> {
     pub state_after: bool,
     /// Whether all state is told, whatever the client knows.
     pub full_state: bool,
-    /// The reading device.
-    pub device: DeviceNum,
+    /// The reading device, where members that it knows are not told again.
+    pub asker: Option<Asker>,
     /// Members that are told with the state though they did not speak.
     pub heroes: Vec<UserNum>,
 }
@@ -78,6 +46,8 @@ pub(super) struct News {
     pub state: List,
     /// What changed in the room's state.
     pub changes: Vec<Change>,
+    /// The members that the device did not know for certain.
+    pub brought: HashSet<UserNum>,
 }
 
 /// The timeline's events as they are stored.
@@ -102,7 +72,7 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
     };
     let changes = diff(view.states(), known, now).await?;
     let nums = told_state(view, span, &stretch, &changes).await?;
-    let state = show_state(view, span, &stretch, nums, now, sent).await?;
+    let (state, brought) = show_state(view, span, &stretch, nums, now, sent).await?;
     let limited = stretch.limited;
     let prev_batch = stretch.prev.map(|prev| prev.token(span.until).render(view.rooms.store.epoch()));
     let told: Vec<_> = stretch.events.into_iter().map(|(_, event)| event).collect();
@@ -118,7 +88,7 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
             }
         }
     }
-    Ok(News { timeline: Timeline { events, limited, prev_batch }, state, changes })
+    Ok(News { timeline: Timeline { events, limited, prev_batch }, state, changes, brought })
 }
 
 /// Adds an event of the state to a list, with the fields that the client wants.
@@ -198,6 +168,7 @@ async fn told_state(
     Ok(nums)
 }
 
+/// The state as it is told, and the members with it that the device did not know.
 async fn show_state(
     view: &mut View<'_>,
     span: &Span<'_>,
@@ -205,29 +176,32 @@ async fn show_state(
     mut told: Vec<(StateKeyNum, EventNum)>,
     now: u32,
     sent: &SentMembers,
-) -> Result<List> {
+) -> Result<(List, HashSet<UserNum>)> {
     let filter = &span.filter.state;
     let mut shown = List::default();
     if filter.is_closed() || !filter.wants_room(&view.room_id) {
-        return Ok(shown);
+        return Ok((shown, HashSet::new()));
     }
     let begins = span.since.is_none() || span.full_state;
     if begins && span.filter.lazy.is_some() {
         // Of a large room's members hardly any are told: they are not even read.
-        sent.forget(span.device, view.room);
+        if let Some(asker) = span.asker {
+            sent.forget(asker, view.room);
+        }
         told = without_members(view, told).await?;
     }
     let nums: Vec<_> = told.into_iter().map(|(_, event)| event).collect();
     let mut events = view.rooms.state_events(&view.snapshot, view.room, &nums).await?;
-    if let Some(redundant) = span.filter.lazy {
-        lazy_members(view, span, stretch, &mut events, (now, redundant), sent).await?;
-    }
+    let brought = match span.filter.lazy {
+        Some(_) => lazy_members(view, span, stretch, &mut events, now, sent).await?,
+        None => HashSet::new(),
+    };
     for event in events {
         if wanted(view, filter, &event).await? {
             show(view, &event, span, &mut shown).await?;
         }
     }
-    Ok(shown)
+    Ok((shown, brought))
 }
 
 async fn without_members(view: &View<'_>, told: Vec<(StateKeyNum, EventNum)>) -> Result<Vec<(StateKeyNum, EventNum)>> {
@@ -244,22 +218,24 @@ async fn without_members(view: &View<'_>, told: Vec<(StateKeyNum, EventNum)>) ->
 /// Lazy-loading: of all members, those who speak in the timeline (and heroes), once each.
 ///
 /// Client-server API, "Lazy-loading room members". Members that changed since the client last asked are told too. State as of
-/// the timeline's end stands for itself: what the timeline tells of members is in it too.
+/// the timeline's end stands for itself: what the timeline tells of members is in it too. Answers who of them was not known.
 async fn lazy_members(
     view: &View<'_>,
     span: &Span<'_>,
     stretch: &Stretch,
     events: &mut Vec<Arc<StoredEvent>>,
-    (now, redundant): (u32, bool),
+    now: u32,
     sent: &SentMembers,
-) -> Result<()> {
+) -> Result<HashSet<UserNum>> {
     let speakers = stretch.events.iter().map(|(_, event)| event.header.sender);
     let mut wanted: HashSet<UserNum> = speakers.chain(span.heroes.iter().copied()).collect();
     if span.since.is_none() {
         wanted.extend(view.rooms.ids.find_user(view.user_id()).await?);
     }
-    if !redundant {
-        wanted = sent.unsent(span.device, view.room, wanted);
+    let mut brought = HashSet::new();
+    if let Some(asker) = span.asker {
+        wanted = sent.unsent(asker, view.room, wanted);
+        brought.clone_from(&wanted);
     }
     let mut told: HashSet<EventNum> = events.iter().map(|event| event.header.num).collect();
     for (_, event) in &stretch.events {
@@ -279,7 +255,7 @@ async fn lazy_members(
         }
     }
     events.extend(view.rooms.state_events(&view.snapshot, view.room, &nums).await?);
-    Ok(())
+    Ok(brought)
 }
 
 /// Whose membership an event tells.

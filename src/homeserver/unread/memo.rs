@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use matron_matrix::push::Mask;
 use quick_cache::sync::Cache;
 use ruma::push::Ruleset;
 
@@ -16,6 +17,7 @@ const REMEMBERED: usize = 20_000;
 #[derive(Debug)]
 pub(super) struct Memo {
     pub ruleset: Arc<Ruleset>,
+    pub mask: Mask,
     pub read: ReadUpTo,
     pub tally: Tally,
 }

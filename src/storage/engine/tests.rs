@@ -134,7 +134,7 @@ fn positions_are_consecutive_and_come_with_their_snapshot() {
                         let stamp = batch.stamp();
                         batch.put(&LOG, &stamp, &n.to_string());
                     }
-                    batch.announce(Topic { kind: 1, subject: n });
+                    batch.announce(Topic { kind: 1, subject: n, object: 0 });
                     let committed = store.commit(batch).await.unwrap();
                     assert!(store.snapshot().holds(committed.end));
                     committed

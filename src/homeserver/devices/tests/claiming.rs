@@ -44,6 +44,13 @@ async fn keys_go_out_in_the_order_of_upload() {
     assert_eq!(world.claim_id(&alice).await, None);
     assert!(world.claim(&alice, "signed_curve25519").await["one_time_keys"].as_object().unwrap().is_empty());
     assert!(world.streams.user_changed(alice.user, before), "the owner's syncs are not woken");
+    let claimed = world.streams.claimable_changed_at(alice.user);
+    assert!(claimed > before, "what was counted before is taken for true");
+    world.upload(&alice, None, &one_time(10..11)).await.unwrap();
+    let uploaded = world.streams.claimable_changed_at(alice.user);
+    assert!(uploaded > claimed, "what was counted before is taken for true");
+    world.upload(&alice, None, &one_time(10..11)).await.unwrap();
+    assert_eq!(world.streams.claimable_changed_at(alice.user), uploaded);
 }
 
 #[tokio::test]

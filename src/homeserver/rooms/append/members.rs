@@ -66,7 +66,7 @@ impl Append<'_> {
         self.count_members(old_membership, membership);
         let (was_joined, is_joined) = (old_membership == Some(Membership::Join), membership == Some(Membership::Join));
         if was_joined != is_joined {
-            self.batch.announce(Subject::Members(room).into());
+            self.moved.insert(user);
             self.retell = true;
             self.count_server(user_id.server_name().as_str(), is_joined).await?;
         }
@@ -77,6 +77,17 @@ impl Append<'_> {
             self.tell_user(user, new, position).await?;
         }
         Ok(())
+    }
+
+    /// Announces who came and who went: each once, as they are after the batch.
+    pub(super) fn tell_members(&mut self) {
+        let room = self.working.num;
+        for user in std::mem::take(&mut self.moved) {
+            let member = self.working.touched.members.get(&user).and_then(Option::as_ref);
+            let is_joined = member.is_some_and(|member| member.membership == Membership::Join);
+            let subject = if is_joined { Subject::Came(room, user) } else { Subject::Went(room, user) };
+            self.batch.announce(subject.into());
+        }
     }
 
     const fn count_members(&mut self, old: Option<Membership>, new: Option<Membership>) {
@@ -121,6 +132,7 @@ impl Append<'_> {
         if let Some(old) = &old {
             self.batch.delete(&USER_STREAM, &(user, old.news));
         }
+        self.batch.announce(Subject::Memberships(user).into());
         let Some((event, membership)) = new else {
             self.batch.delete(&USER_ROOMS, &(user, room));
             self.working.touched.user_rooms.insert(user, None);
@@ -146,7 +158,6 @@ impl Append<'_> {
         self.batch.put(&USER_ROOMS, &(user, room), &row);
         let news = UserNews { change: UserChange::Membership, room: Some(room), kind: String::new() };
         self.batch.put(&USER_STREAM, &(user, position), &news);
-        self.batch.announce(Subject::Memberships(user).into());
         self.working.touched.user_rooms.insert(user, Some(row));
         Ok(())
     }

@@ -102,7 +102,7 @@ impl Rooms {
         }
         let levels = self.power_levels(snapshot, room).await?;
         let joined = self.streams.joined(snapshot, room).await?;
-        for user in joined.iter() {
+        for user in &joined {
             let id = self.ids.user_id(*user).await?;
             if id.server_name() == self.config.server_name && levels.user_can_invite(&id) {
                 return Ok(Some(id));

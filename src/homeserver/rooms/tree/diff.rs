@@ -24,6 +24,9 @@ pub struct Change {
 /// The store cannot be read.
 pub async fn diff(reader: &Reader, old: NodeNum, new: NodeNum) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
+    if old == new {
+        return Ok(changes);
+    }
     // Pairs of sets of nodes that cover the same range of hashes.
     let mut open = vec![(vec![old], vec![new])];
     while let Some((old, new)) = open.pop() {

@@ -19,6 +19,7 @@ use crate::sync::Sync;
 use crate::sync::answer::{Events, Invited, Joined, Knocked, Left, Rooms, Summary};
 use crate::sync::ephemeral::Known;
 use crate::sync::room::{Span, news};
+use crate::sync::sent::Brought;
 use crate::sync::summary::summary;
 
 /// What invited users may know of a room: client-server API, "Stripped state".
@@ -41,9 +42,9 @@ impl Sync {
         mut view: View<'_>,
         own: &UserRoom,
         data: &[&Piece],
-        rooms: &mut Rooms,
+        (rooms, brought): (&mut Rooms, &mut Brought),
     ) -> Result<()> {
-        let Asking { session, request, since, snapshot } = *asking;
+        let Asking { session, request, since, snapshot, .. } = *asking;
         let is_new = since.is_none_or(|since| own.news > since.position);
         view.whole_events = request.filter.whole_events;
         if !request.filter.rooms.wants(&view.room_id) {
@@ -53,7 +54,7 @@ impl Sync {
         let account_data = shown_data(data.iter().copied(), &request.filter.room_account_data, &room_id);
         match own.membership {
             Membership::Join => {
-                let joined = self.joined(asking, &mut view, own, account_data).await?;
+                let joined = self.joined(asking, &mut view, own, account_data, brought).await?;
                 if let Some(joined) = joined {
                     rooms.join.insert(room_id, joined);
                 }
@@ -72,7 +73,7 @@ impl Sync {
                     None => !own.forgotten && (request.filter.include_leave || request.mends),
                 };
                 if shown {
-                    let left = self.left(asking, &mut view, own, account_data).await?;
+                    let left = self.left(asking, &mut view, own, account_data, brought).await?;
                     rooms.leave.insert(room_id, left);
                 }
             }
@@ -87,8 +88,9 @@ impl Sync {
         view: &mut View<'_>,
         own: &UserRoom,
         account_data: Events,
+        brought: &mut Brought,
     ) -> Result<Option<Joined>> {
-        let Asking { session, request, since, snapshot } = *asking;
+        let Asking { session, request, since, snapshot, asker, .. } = *asking;
         // Who joined after the token knows nothing of the room.
         let known = since.filter(|since| own.since <= since.position);
         let is_whole = known.is_none() || request.full_state;
@@ -99,7 +101,7 @@ impl Sync {
             filter: &request.filter,
             state_after: request.state.is_after(),
             full_state: request.full_state,
-            device: session.device,
+            asker,
             heroes,
         };
         let news = news(view, &span, &self.sent).await?;
@@ -113,6 +115,9 @@ impl Sync {
             && account_data.is_empty();
         if quiet && !is_whole {
             return Ok(None);
+        }
+        if !news.brought.is_empty() {
+            brought.push((view.room, news.brought));
         }
         if !is_whole && self.touches_members(&news.changes).await? {
             told_summary = summary(view).await?.0;
@@ -147,18 +152,22 @@ impl Sync {
         view: &mut View<'_>,
         own: &UserRoom,
         account_data: Events,
+        brought: &mut Brought,
     ) -> Result<Left> {
-        let Asking { session, request, since, .. } = *asking;
+        let Asking { request, since, asker, .. } = *asking;
         let span = Span {
             since: since.map(|since| since.position),
             until: own.news,
             filter: &request.filter,
             state_after: request.state.is_after(),
             full_state: request.full_state,
-            device: session.device,
+            asker,
             heroes: Vec::new(),
         };
         let news = news(view, &span, &self.sent).await?;
+        if !news.brought.is_empty() {
+            brought.push((view.room, news.brought));
+        }
         // Who never was in the room sees that their invite is gone, and nothing of its state.
         let state = if own.left.is_some() { news.state } else { List::default() };
         Ok(Left { state: Events { events: state }, timeline: news.timeline, account_data })

@@ -1,0 +1,223 @@
+//! Which members a device has been sent, for lazy-loading: what an answer brings counts when its token comes back, since it
+//! may be lost on its way.
+//!
+//! Whatever is forgotten here, or not certain, is sent again: clients put up with that, and not with members whom they
+//! never see.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use matron_storage::Position;
+use quick_cache::sync::Cache;
+
+use crate::locks::lock;
+use crate::meters::Held;
+use crate::schema::{DeviceNum, RoomNum, UserNum};
+
+/// Of how many devices it is remembered how far they are, and of how many rooms of devices whom they know.
+const REMEMBERED: usize = 20_000;
+
+/// The members that one answer brings, by room.
+pub(super) type Brought = Vec<(RoomNum, HashSet<UserNum>)>;
+
+/// Whom a device knows of a room.
+#[derive(Debug, Default)]
+struct Known {
+    round: u64,
+    users: HashSet<UserNum>,
+}
+
+/// How far a device is.
+#[derive(Debug)]
+struct Progress {
+    /// Another one whenever the device may know less than was noted: what was noted in a former round counts no more.
+    round: u64,
+    /// The latest token that the device had.
+    since: Position,
+    /// What its latest answer brought, and the token of that.
+    pending: Option<(Position, Brought)>,
+}
+
+/// A device as it asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker {
+    device: DeviceNum,
+    round: u64,
+}
+
+/// Which members devices have been sent.
+#[derive(Debug)]
+pub(super) struct SentMembers {
+    progress: Cache<DeviceNum, Arc<Mutex<Progress>>>,
+    known: Cache<(DeviceNum, RoomNum), Arc<Mutex<Known>>>,
+    rounds: AtomicU64,
+}
+
+impl SentMembers {
+    pub fn new() -> Self {
+        Self { progress: Cache::new(REMEMBERED), known: Cache::new(REMEMBERED), rounds: AtomicU64::new(1) }
+    }
+
+    pub fn held(&self) -> Vec<Held> {
+        vec![Held::of("members_sent", &self.known), Held::of("devices_sent_members", &self.progress)]
+    }
+
+    /// A device asks, with a token or without one. What the answer brought that ended with this token has arrived; what
+    /// another one brought may not have. Who comes with an older token than before was set back, and knows what they knew
+    /// then; who has none knows nothing.
+    pub fn ask(&self, device: DeviceNum, since: Option<Position>) -> Asker {
+        let progress = self.progress_of(device);
+        let mut progress = lock(&progress);
+        let pending = progress.pending.take();
+        match since {
+            Some(since) if since >= progress.since => {
+                progress.since = since;
+                let asker = Asker { device, round: progress.round };
+                if let Some((token, brought)) = pending
+                    && token == since
+                {
+                    self.arrived(asker, brought);
+                }
+                asker
+            }
+            _ => {
+                progress.round = self.new_round();
+                progress.since = since.unwrap_or_default();
+                Asker { device, round: progress.round }
+            }
+        }
+    }
+
+    /// An answer goes out that brings members, and ends with a token.
+    pub fn answered(&self, asker: Asker, token: Position, brought: Brought) {
+        if !brought.is_empty()
+            && let Some(progress) = self.progress.get(&asker.device)
+        {
+            let mut progress = lock(&progress);
+            if progress.round == asker.round {
+                progress.pending = Some((token, brought));
+            }
+        }
+    }
+
+    /// Those of `users` whom the device does not know for certain.
+    pub fn unsent(&self, asker: Asker, room: RoomNum, mut users: HashSet<UserNum>) -> HashSet<UserNum> {
+        if let Some(known) = self.known.get(&(asker.device, room)) {
+            let known = lock(&known);
+            if known.round == asker.round {
+                users.retain(|user| !known.users.contains(user));
+            }
+        }
+        users
+    }
+
+    /// The device is told the whole room anew.
+    pub fn forget(&self, asker: Asker, room: RoomNum) {
+        self.known.remove(&(asker.device, room));
+    }
+
+    fn arrived(&self, asker: Asker, brought: Brought) {
+        for (room, users) in brought {
+            let known = self.known_of(asker.device, room);
+            let mut known = lock(&known);
+            if known.round == asker.round {
+                known.users.extend(users);
+            } else {
+                *known = Known { round: asker.round, users };
+            }
+        }
+    }
+
+    fn progress_of(&self, device: DeviceNum) -> Arc<Mutex<Progress>> {
+        self.progress.get(&device).unwrap_or_else(|| {
+            let fresh = Progress { round: self.new_round(), since: Position::ZERO, pending: None };
+            let fresh = Arc::new(Mutex::new(fresh));
+            self.progress.insert(device, Arc::clone(&fresh));
+            fresh
+        })
+    }
+
+    fn known_of(&self, device: DeviceNum, room: RoomNum) -> Arc<Mutex<Known>> {
+        self.known.get(&(device, room)).unwrap_or_else(|| {
+            let fresh = Arc::default();
+            self.known.insert((device, room), Arc::clone(&fresh));
+            fresh
+        })
+    }
+
+    fn new_round(&self) -> u64 {
+        self.rounds.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use matron_storage::Position;
+
+    use super::{Asker, SentMembers};
+    use crate::schema::{DeviceNum, RoomNum, UserNum};
+
+    const DEVICE: DeviceNum = DeviceNum(1);
+    const ROOM: RoomNum = RoomNum(1);
+
+    fn users(numbers: &[u64]) -> HashSet<UserNum> {
+        numbers.iter().copied().map(UserNum).collect()
+    }
+
+    fn at(position: u64) -> Option<Position> {
+        Some(Position::new(position))
+    }
+
+    /// Answers with members, and says which of them it brings.
+    fn answer(sent: &SentMembers, asker: Asker, token: u64, speakers: &[u64]) -> HashSet<UserNum> {
+        let brought = sent.unsent(asker, ROOM, users(speakers));
+        sent.answered(asker, Position::new(token), vec![(ROOM, brought.clone())]);
+        brought
+    }
+
+    #[test]
+    fn members_are_known_when_the_answer_that_brought_them_has_arrived() {
+        let sent = SentMembers::new();
+        let asker = sent.ask(DEVICE, None);
+        assert_eq!(answer(&sent, asker, 5, &[1]), users(&[1]));
+        // It was lost: the device begins anew, and then has it.
+        let asker = sent.ask(DEVICE, None);
+        assert_eq!(answer(&sent, asker, 6, &[1]), users(&[1]));
+        let asker = sent.ask(DEVICE, at(6));
+        assert_eq!(answer(&sent, asker, 7, &[1, 2]), users(&[2]));
+        // Lost again, and asked for again.
+        for token in [8, 9] {
+            let asker = sent.ask(DEVICE, at(6));
+            assert_eq!(answer(&sent, asker, token, &[1, 2, 3]), users(&[2, 3]));
+        }
+        let asker = sent.ask(DEVICE, at(9));
+        assert_eq!(answer(&sent, asker, 10, &[1, 2, 3, 4]), users(&[4]));
+        // An answer that brings nothing changes nothing.
+        let asker = sent.ask(DEVICE, at(10));
+        sent.answered(asker, Position::new(11), Vec::new());
+        let asker = sent.ask(DEVICE, at(11));
+        assert_eq!(answer(&sent, asker, 12, &[4, 5]), users(&[5]));
+    }
+
+    #[test]
+    fn who_is_set_back_is_told_again() {
+        let sent = SentMembers::new();
+        let asker = sent.ask(DEVICE, None);
+        answer(&sent, asker, 5, &[1]);
+        let asker = sent.ask(DEVICE, at(5));
+        answer(&sent, asker, 6, &[2]);
+        assert_eq!(answer(&sent, sent.ask(DEVICE, at(6)), 7, &[1, 2]), users(&[]));
+        assert_eq!(answer(&sent, sent.ask(DEVICE, at(5)), 8, &[1, 2]), users(&[1, 2]));
+        // What was on its way to the device as it was before does not arrive any more.
+        let former = sent.ask(DEVICE, at(8));
+        let asker = sent.ask(DEVICE, None);
+        answer(&sent, former, 9, &[3]);
+        assert_eq!(answer(&sent, asker, 9, &[1]), users(&[1]));
+        assert_eq!(answer(&sent, sent.ask(DEVICE, at(9)), 10, &[1, 3]), users(&[3]));
+        sent.forget(asker, ROOM);
+        assert_eq!(answer(&sent, sent.ask(DEVICE, at(10)), 11, &[1]), users(&[1]));
+    }
+}
