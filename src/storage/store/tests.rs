@@ -92,7 +92,7 @@ async fn what_is_said_has_a_position_of_its_own() {
         let mut batch = Batch::new();
         batch.put(&LOG, &Position::new(1), &1);
         if speaks {
-            batch.announce(Topic { kind: 1, subject: 1 });
+            batch.announce(Topic { kind: 1, subject: 1, object: 0 });
         }
         let end = store.commit(batch).await.unwrap().end;
         assert_eq!(end, if speaks { before.next() } else { before });
@@ -104,7 +104,7 @@ async fn what_may_be_there_is_told_when_the_disk_is_back() {
     let told = Arc::new(Told::default());
     let store = Store::open(&Options::memory(), Arc::<Told>::clone(&told)).unwrap();
     let before = store.snapshot().position();
-    let topic = Topic { kind: 1, subject: 7 };
+    let topic = Topic { kind: 1, subject: 7, object: 0 };
     let mut batch = Batch::new();
     batch.put(&LOG, &Position::new(1), &7);
     batch.announce(topic);
