@@ -17,6 +17,7 @@ use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::rooms::Rooms;
 use crate::rooms::intent::TransactionKey;
+use crate::rooms::membership::Said;
 use crate::schema::rooms::{Membership, NOTICE_ROOMS, ROOMS};
 use crate::schema::{RoomNum, UserNum};
 
@@ -163,7 +164,7 @@ impl Notices {
         let room = room.ok_or_else(|| Error::internal("a room for notices is not there"))?;
         match self.rooms.membership(&snapshot, room, user).await? {
             Some(Membership::Join | Membership::Invite) => Ok(()),
-            _ => self.rooms.invite(speaker, room_id, user_id, None).await,
+            _ => self.rooms.invite(speaker, room_id, user_id, Said::default()).await.map(drop),
         }
     }
 }
