@@ -243,6 +243,9 @@ impl Rooms {
                 TimelineEventType::RoomMember => {
                     self.initial_member(session, Move::read(&event.state_key, event.content)?).await?
                 }
+                TimelineEventType::RoomRedaction => {
+                    return Err(MatrixError::invalid_param("a redaction is no state").into());
+                }
                 _ => event.content.into(),
             };
             plan.state(kind, &event.state_key, content)?;

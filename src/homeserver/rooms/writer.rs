@@ -305,6 +305,7 @@ impl Append<'_> {
         };
         let built = built.map_err(Refused::Intent)?;
         self.check_relation(&built.pdu).await.map_err(Refused::Intent)?;
+        self.check_redaction(&built.pdu).await.map_err(Refused::Intent)?;
         if let Some(policy) = policy.filter(|_| !is_signed && PolicyServer::is_asked_about(&built.pdu)) {
             return Ok(Done::Unsigned(Box::new(Unsigned { rules: self.working.rules.clone(), intent, built, policy })));
         }

@@ -63,6 +63,7 @@ async fn what_makes_no_room() {
         (member("@ann:localhost", json!({ "membership": "leave" })), "M_INVALID_PARAM"),
         (member("nobody", json!({ "membership": "invite" })), "M_INVALID_PARAM"),
         (member("@bob:localhost", json!({})), "M_BAD_JSON"),
+        (json!({ "initial_state": [{ "type": "m.room.redaction", "content": {} }] }), "M_INVALID_PARAM"),
         (json!({ "creation_content": 1 }), "M_BAD_JSON"),
         (json!({ "power_level_content_override": { "users": { "@ann:localhost": 100 } } }), "M_BAD_JSON"),
         (json!({ "power_level_content_override": { "ban": 1.5 } }), "M_BAD_JSON"),

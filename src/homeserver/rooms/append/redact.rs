@@ -3,8 +3,8 @@
 //! Room version 3 and later, "Handling redactions": a redaction takes effect if its sender has the power to redact, or is
 //! of the same server as the event's sender.
 
-use matron_matrix::digest;
 use matron_matrix::event::Pdu;
+use matron_matrix::{Error as MatrixError, digest};
 
 use super::Append;
 use super::annotate::annotation;
@@ -25,9 +25,32 @@ const MOST_CUT_OFF: usize = 5000;
 const MOST_EARLY_REDACTIONS: usize = 100;
 
 impl Append<'_> {
-    /// Marks the event that a redaction names. One that is not known yet is marked when it comes.
-    pub(super) async fn redact(&mut self, redaction: &Pdu, num: EventNum, state_before: NodeNum) -> Result<()> {
+    /// Whether a redaction of this server may be sent, as the room is now: who redacts what others said has the power to.
+    /// Other servers let the redactions of one server's users pass, since they leave it to that server.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`; `M_NOT_FOUND` where the room has no such event.
+    pub async fn check_redaction(&mut self, redaction: &Pdu) -> Result<()> {
         let Some(target) = &redaction.redacts else { return Ok(()) };
+        let missing = || MatrixError::not_found("the event is not known");
+        let target = self.working.event_num(self.rooms, target.as_str()).await?.ok_or_else(missing)?;
+        let found = self.working.found(target).await?.ok_or_else(missing)?;
+        if self.rooms.ids.user_id(found.event.header.sender).await? == redaction.sender {
+            return Ok(());
+        }
+        let levels = power::current(self.rooms, self.working).await?;
+        if !levels.user_can_redact_event_of_other(&redaction.sender) {
+            return Err(MatrixError::forbidden("you may not redact what others sent").into());
+        }
+        Ok(())
+    }
+
+    /// Marks the event that a redaction names. One that is not known yet is marked when it comes. A state event redacts
+    /// nothing, whatever it is called.
+    pub(super) async fn redact(&mut self, redaction: &Pdu, num: EventNum, state_before: NodeNum) -> Result<()> {
+        let Some(target) = redaction.redacts.as_ref().filter(|_| redaction.state_key.is_none()) else {
+            return Ok(());
+        };
         let Some(target_num) = self.working.event_num(self.rooms, target.as_str()).await? else {
             let digest = digest::of_event_id(target.as_str());
             self.batch.put(&EARLY_REDACTIONS, &(self.working.num, digest, num), &());
