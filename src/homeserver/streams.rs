@@ -284,16 +284,21 @@ impl Streams {
         {
             return Ok(joined);
         }
-        let mut joined = HashSet::new();
-        let mut scan = snapshot.scan(&MEMBERS, MEMBERS.under(&(room,)));
-        while let Some(((_, user), member)) = scan.next().await? {
-            if member.membership == Membership::Join {
-                joined.insert(user);
-            }
-        }
-        let joined = Arc::new(joined);
+        let joined = Arc::new(read_joined(snapshot, room).await?);
         self.joined.insert(room, (snapshot.position(), Arc::clone(&joined)));
         Ok(joined)
+    }
+
+    /// As [`Self::joined`], but never of later than the snapshot: for those who are not to learn who came then.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn joined_as_of(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Arc<HashSet<UserNum>>> {
+        let joined = self.joined(snapshot, room).await?;
+        if self.members_changed_at(room) <= snapshot.position() {
+            return Ok(joined);
+        }
+        read_joined(snapshot, room).await.map(Arc::new)
     }
 
     /// The cache of rooms' members.
@@ -301,4 +306,15 @@ impl Streams {
     pub fn caches(&self) -> Vec<Held> {
         vec![Held::of("joined_members", &self.joined)]
     }
+}
+
+async fn read_joined(snapshot: &Snapshot, room: RoomNum) -> Result<HashSet<UserNum>> {
+    let mut joined = HashSet::new();
+    let mut scan = snapshot.scan(&MEMBERS, MEMBERS.under(&(room,)));
+    while let Some(((_, user), member)) = scan.next().await? {
+        if member.membership == Membership::Join {
+            joined.insert(user);
+        }
+    }
+    Ok(joined)
 }

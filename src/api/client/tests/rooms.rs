@@ -254,6 +254,13 @@ async fn whose_devices_to_follow() {
     assert_eq!(changes(&later).await.1, "@bob:localhost @cat:localhost");
     house.post(&format!("/join/{other}"), &ann, json!({})).await.done();
     assert_eq!(changes(&later).await.1, "@bob:localhost");
+    // Whoever left shared the room with those of then, whatever became of them.
+    let later = token();
+    house.post(&format!("/rooms/{other}/leave"), &ann, json!({})).await.done();
+    let dan = house.register("dan").await;
+    house.post(&format!("/join/{other}"), &dan, json!({})).await.done();
+    house.post(&format!("/rooms/{other}/leave"), &cat, json!({})).await.done();
+    assert_eq!(changes(&later).await, (String::new(), "@cat:localhost".to_owned()));
     house.get("/keys/changes?from=x&to=y", &ann).await.refused(400, "M_INVALID_PARAM");
 }
 
