@@ -180,6 +180,11 @@ impl View<'_> {
         self.own.as_ref().is_some_and(|own| own.membership == Membership::Join)
     }
 
+    /// Whether the user forgot the room: then they read of it what strangers read.
+    fn has_forgotten(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.forgotten)
+    }
+
     /// The state that the user may see: the room's own while they are joined or everybody may, else that of when they
     /// left.
     ///
@@ -263,7 +268,7 @@ impl View<'_> {
 
     async fn standing_at(&self, root: NodeNum) -> Result<At> {
         let (visibility, membership) = (self.visibility(root).await?, self.membership(root).await?);
-        let state = membership_state(membership);
+        let state = membership_state(membership.filter(|_| !self.has_forgotten()));
         let allows = |joined_since| Visibility { visibility: &visibility, membership: &state, joined_since }.allows();
         Ok(At { if_joined_since: allows(true), anyway: allows(false), membership })
     }
@@ -291,6 +296,7 @@ impl View<'_> {
         }
         let joined_since = match (&self.own, arrival) {
             (Some(own), _) if own.membership == Membership::Join => true,
+            _ if self.has_forgotten() => false,
             (Some(own), Some(Arrival::Live(position))) => own.left.is_some_and(|left| position <= left),
             (Some(own), _) => own.left.is_some(),
             (None, _) => false,

@@ -67,8 +67,14 @@ async fn the_life_of_a_room() {
     house.post(&at("kick"), &ann, bobs.clone()).await.refused(403, "M_FORBIDDEN");
     house.post(&at("unban"), &ann, bobs.clone()).await.done();
     house.post(&at("unban"), &ann, bobs.clone()).await.refused(403, "M_FORBIDDEN");
+    let event = at(&format!("event/{second}"));
+    let relations = format!("/_matrix/client/v1/rooms/{room}/relations/{second}");
+    house.get(&event, &bob).await.done();
+    house.call_raw(Method::GET, &relations, &bob, "").await.done();
     house.post(&at("forget"), &bob, json!({})).await.done();
     house.get(&at("messages?dir=b"), &bob).await.refused(403, "M_FORBIDDEN");
+    house.get(&event, &bob).await.refused(404, "M_NOT_FOUND");
+    house.call_raw(Method::GET, &relations, &bob, "").await.refused(404, "M_NOT_FOUND");
     house.post(&at("invite"), &ann, bobs.clone()).await.done();
     house.post(&at("join"), &bob, json!({})).await.done();
     house.post(&at("kick"), &ann, json!({ "user_id": "@bob:localhost", "reason": "shift over" })).await.done();
