@@ -80,7 +80,7 @@ struct At {
 #[derive(Debug)]
 pub(super) struct Constants {
     id: String,
-    rules: RoomVersionRules,
+    pub(super) rules: RoomVersionRules,
 }
 
 #[derive(Deserialize)]
@@ -141,7 +141,7 @@ impl Rooms {
         })
     }
 
-    async fn constants(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Arc<Constants>> {
+    pub(super) async fn constants(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Arc<Constants>> {
         if let Some(constants) = self.constants.get(&room) {
             return Ok(constants);
         }

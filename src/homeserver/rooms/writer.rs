@@ -337,9 +337,12 @@ impl Append<'_> {
             && let Some(key) = &intent.template.state_key
         {
             let kind = intent.template.kind.to_string().into();
-            if let Some((_, pdu)) = self.working.state_event(self.rooms, &kind, key).await? {
+            if let Some((num, pdu)) = self.working.state_event(self.rooms, &kind, key).await? {
                 let content = serde_json::to_string(&intent.template.content).map_err(Error::internal)?;
-                if pdu.sender == intent.template.sender && pdu.content.get() == content {
+                if pdu.sender == intent.template.sender
+                    && pdu.content.get() == content
+                    && !self.is_redacted(num).await?
+                {
                     return Ok(Some(Sent { event_id: pdu.event_id.clone(), position: None, replacement: None }));
                 }
             }

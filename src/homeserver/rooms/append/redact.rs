@@ -5,6 +5,7 @@
 
 use matron_matrix::event::Pdu;
 use matron_matrix::{Error as MatrixError, digest};
+use ruma::events::StateEventType;
 
 use super::Append;
 use super::annotate::annotation;
@@ -12,10 +13,11 @@ use super::relate::{MOST_LEVELS, target_of_stored};
 use crate::error::Result;
 use crate::rooms::event::Found;
 use crate::rooms::tree::NodeNum;
+use crate::rooms::working::Policy;
 use crate::rooms::{power, summary};
 use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS};
 use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, Place, REDACTED, StoredEvent, VOIDED};
-use crate::schema::{Digest, EventNum};
+use crate::schema::{Digest, EventNum, StateKeyNum};
 use crate::streams::Subject;
 
 /// How much of what relates to a redacted event is cut off from what is above it: a bound for one batch.
@@ -114,8 +116,30 @@ impl Append<'_> {
         event.header.redacted_by = Some(redaction);
         self.batch.put(&REDACTED, &(self.rooms.clock.millis(), target), &());
         self.batch.announce(Subject::Redactions(self.working.num).into());
+        let state_key = event.header.state_key;
         self.rewrite(event, place);
+        self.forget_content(target, state_key).await
+    }
+
+    /// What is remembered of a redacted event is read anew: the rules see no more of it than everybody.
+    async fn forget_content(&mut self, num: EventNum, state_key: Option<StateKeyNum>) -> Result<()> {
+        self.rooms.forget_authority(num);
+        let working = &mut *self.working;
+        working.touched.restood.push(num);
+        working.touched.arriving.take_if(|(arriving, _)| *arriving == num);
+        let Some(key) = state_key else { return Ok(()) };
+        let name = self.rooms.ids.state_key_name(key).await?;
+        let kind = StateEventType::from(&*self.rooms.ids.kind_name(name.kind).await?);
+        if kind == StateEventType::RoomPolicy {
+            working.policy = Policy::Unknown;
+        }
+        working.state.remove(&(kind, name.key.clone()));
         Ok(())
+    }
+
+    /// Whether an event of this room was redacted.
+    pub(in crate::rooms) async fn is_redacted(&self, num: EventNum) -> Result<bool> {
+        Ok(self.working.found(num).await?.is_some_and(|found| found.event.header.redacted_by.is_some()))
     }
 
     /// An event of this room and its place, also one that is not committed yet.

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use matron_matrix::canonical;
 use matron_matrix::event::Template;
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
-use ruma::events::TimelineEventType;
-use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId};
+use ruma::events::{StateEventType, TimelineEventType};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId, room_alias_id, user_id};
 use serde_json::{Value, json};
 
+use super::scene::{FAR, Scene};
 use super::{house, session};
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::rooms::event::by_id;
 use crate::rooms::intent::{Intent, TransactionKey};
+use crate::rooms::membership::Said;
+use crate::rooms::receive::received;
 use crate::schema::RoomNum;
+use crate::schema::rooms::TIMELINE;
 
 /// A room that Ann made and that Bob joined.
 struct Ward {
@@ -61,6 +65,15 @@ impl Ward {
         let content = canonical::object(content).unwrap();
         let sent = self.server.rooms.send_state(&self.ann, &self.room_id, kind.into(), String::new(), content).await;
         sent.unwrap()
+    }
+
+    async fn redact(&self, id: &EventId) -> OwnedEventId {
+        self.write(&self.ann, "m.room.redaction", None, json!({ "redacts": id })).await.unwrap()
+    }
+
+    /// What the room's state of now says.
+    async fn current(&self, kind: &str) -> Option<Value> {
+        self.server.rooms.current(&self.server.store.snapshot(), self.room, kind).await.unwrap()
     }
 
     async fn is_redacted(&self, id: &EventId) -> bool {
@@ -128,4 +141,102 @@ async fn the_writer_asks_who_redacts_by_the_levels_of_then() {
         forbidden(ward.server.rooms.redact(&ward.bob, &ward.room_id, &second, None, transaction).await);
         ward.server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn what_was_redacted_can_be_said_again() {
+    let ward = Ward::new(RoomVersionId::V11).await;
+    let topic = json!({ "topic": "beds" });
+    let first = ward.set("m.room.topic", topic.clone()).await;
+    assert_eq!(ward.set("m.room.topic", topic.clone()).await, first, "the same is no news");
+    ward.redact(&first).await;
+    assert_eq!(ward.current("m.room.topic").await, Some(json!({})));
+    let second = ward.set("m.room.topic", topic.clone()).await;
+    assert_ne!(second, first);
+    assert_eq!(ward.current("m.room.topic").await, Some(topic));
+    // Also where a redaction takes nothing away.
+    let rule = json!({ "join_rule": "public" });
+    let first = ward.set("m.room.join_rules", rule.clone()).await;
+    ward.redact(&first).await;
+    assert_ne!(ward.set("m.room.join_rules", rule).await, first);
+    ward.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_redacted_goes_nowhere() {
+    let ward = Ward::new(RoomVersionId::V10).await;
+    let (rooms, ann) = (&ward.server.rooms, &ward.ann);
+    for (kind, content) in [
+        ("m.room.topic", json!({ "topic": "a secret" })),
+        ("m.room.name", json!({ "name": "a secret" })),
+        ("m.room.avatar", json!({ "url": "mxc://localhost/secret" })),
+        ("m.room.guest_access", json!({ "guest_access": "can_join" })),
+    ] {
+        let event = ward.set(kind, content).await;
+        if kind == "m.room.guest_access" {
+            assert!(rooms.lets_guests_in(&ward.server.store.snapshot(), ward.room).await.unwrap());
+        }
+        ward.redact(&event).await;
+    }
+    assert!(!rooms.lets_guests_in(&ward.server.store.snapshot(), ward.room).await.unwrap());
+    let reason = Said::because(Some("a secret"));
+    let ban = rooms.ban(ann, &ward.room_id, user_id!("@cid:other.example"), reason).await.unwrap();
+    ward.redact(&ban).await;
+
+    // Who takes an alias away says nothing of the others again.
+    let (main, other) = (room_alias_id!("#main:localhost"), room_alias_id!("#secret:localhost"));
+    for alias in [main, other] {
+        rooms.add_alias(ann, alias, &ward.room_id).await.unwrap();
+    }
+    let aliases = ward.set("m.room.canonical_alias", json!({ "alias": main, "alt_aliases": [other] })).await;
+    ward.redact(&aliases).await;
+    for alias in [main, other] {
+        rooms.remove_alias(ann, alias).await.unwrap();
+    }
+    assert_eq!(ward.current("m.room.canonical_alias").await, Some(json!({})));
+
+    let new = rooms.upgrade(ann, &ward.room_id, &RoomVersionId::V11, Vec::new()).await.unwrap();
+    let snapshot = ward.server.store.snapshot();
+    let new = ward.server.ids.room(&snapshot, new.as_str()).await.unwrap().unwrap();
+    let events = snapshot.scan(&TIMELINE, TIMELINE.under(&(new,))).collect().await.unwrap();
+    assert!(events.iter().any(|(_, event)| event.json.contains("@cid:other.example")), "the ban goes over");
+    assert!(events.iter().all(|(_, event)| !event.json.contains("secret")), "{events:?}");
+    ward.server.stop().await;
+}
+
+#[tokio::test]
+async fn who_began_to_read_before_brings_nothing_back_into_memory() {
+    let ward = Ward::new(RoomVersionId::V11).await;
+    let topic = ward.set("m.room.topic", json!({ "topic": "a secret" })).await;
+    let before = ward.server.store.snapshot();
+    let num = by_id(&ward.server.rooms, &before, &topic).await.unwrap().unwrap().event.header.num;
+    ward.redact(&topic).await;
+    let read = ward.server.rooms.authority(&before, num).await.unwrap();
+    assert!(read.content.get().contains("a secret"), "it was so then");
+    assert_eq!(ward.current("m.room.topic").await, Some(json!({})));
+    ward.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_redacted_in_its_own_batch_is_gone_in_it() {
+    let mut scene = Scene::new(RoomVersionId::V10).await;
+    let root = scene.working.head.state;
+    let topic = json!({ "topic": "a secret" });
+    let topic = scene.make(FAR, "m.room.topic", Some(""), topic, &[scene.last()], root, None).await;
+    let redaction = scene.redaction(FAR, &topic.0, &[Arc::clone(&topic.0)]).await;
+    let first = scene.built(&topic, root).await;
+    let (rooms, kind) = (Arc::clone(&scene.server.rooms), StateEventType::RoomTopic);
+    scene
+        .commit(async |append| {
+            append.live(first, None).await.unwrap();
+            let root = append.working.head.state;
+            let second = received(&rooms, append.working, redaction.0, redaction.1, root).await.unwrap().unwrap();
+            append.live(second, None).await.unwrap();
+            let (_, topic) = append.working.state_event(&rooms, &kind, "").await.unwrap().unwrap();
+            assert_eq!(topic.content.get(), "{}");
+        })
+        .await;
+    let (_, topic) = scene.working.state_event(&rooms, &kind, "").await.unwrap().unwrap();
+    assert_eq!(topic.content.get(), "{}");
+    scene.server.stop().await;
 }
