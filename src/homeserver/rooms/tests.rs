@@ -37,6 +37,7 @@ pub(super) mod scene;
 mod shown;
 mod standing;
 mod upgrading;
+mod writing;
 
 #[derive(Debug, Clone)]
 struct Step {
