@@ -262,6 +262,8 @@ impl Rooms {
         own.forgotten = true;
         batch.put(&USER_ROOMS, &key, &own);
         batch.announce(Subject::Memberships(session.user).into());
+        // No row holds it, but only what has a position of its own is news to somebody who has read up to now.
+        batch.stamp();
         match self.store.commit(batch).await {
             Ok(_) => Ok(()),
             Err(matron_storage::Error::Conflict) => {
@@ -317,4 +319,48 @@ pub(super) fn check_user_id(user_id: &UserId) -> Result<()> {
         return Err(MatrixError::invalid_param("a user id has 255 bytes at most").into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::api::client::room::create_room::v3::Request as NewRoom;
+    use ruma::{RoomVersionId, user_id};
+    use serde_json::json;
+
+    use super::Said;
+    use crate::rooms::tests::{house, session};
+
+    #[tokio::test]
+    async fn forgetting_a_room_is_news() {
+        let server = house().await;
+        let (rooms, ann) = (&server.rooms, session(&server, "ann").await);
+        let room = rooms.create(&ann, NewRoom::new()).await.unwrap();
+        rooms.leave(&ann, &room, Said::default()).await.unwrap();
+        let before = server.store.snapshot().position();
+        assert!(!server.streams.user_changed(ann.user, before));
+        rooms.forget(&ann, &room).await.unwrap();
+        assert!(server.streams.user_changed(ann.user, before));
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn who_is_not_invited_in_the_end_gets_no_number() {
+        let server = house().await;
+        let (rooms, ids) = (&server.rooms, &server.ids);
+        let (ann, bob) = (session(&server, "ann").await, session(&server, "bob").await);
+        let room = rooms.create(&ann, NewRoom::new()).await.unwrap();
+        let nobody = user_id!("@nobody:other.example");
+        assert!(rooms.invite(&bob, &room, nobody, Said::default()).await.is_err());
+        // A room whose maker may set none of its state is not made.
+        let mut request = NewRoom::new();
+        request.room_version = Some(RoomVersionId::V10);
+        request.invite = vec![nobody.to_owned()];
+        let levels = json!({ "users": { "@bob:localhost": 0 } });
+        request.power_level_content_override = serde_json::from_value(levels).unwrap();
+        assert!(rooms.create(&bob, request).await.is_err());
+        assert_eq!(ids.find_user(nobody).await.unwrap(), None);
+        rooms.invite(&ann, &room, nobody, Said::default()).await.unwrap();
+        assert!(ids.find_user(nobody).await.unwrap().is_some());
+        server.stop().await;
+    }
 }
