@@ -18,6 +18,8 @@ fn guests_leave_with_the_permission() {
         let room = ann.create_room(json!({ "preset": "public_chat" })).await;
         let join = format!("/v3/rooms/{room}/join");
         guest.post(&join, json!({})).await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+        let member = format!("/v3/rooms/{room}/state/m.room.member/{}", guest.id);
+        guest.put(&member, json!({ "membership": "join" })).await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
         let access = format!("/v3/rooms/{room}/state/m.room.guest_access/");
         let _ = ann.put(&access, json!({ "guest_access": "can_join" })).await.ok();
         let _ = guest.post(&join, json!({})).await.ok();

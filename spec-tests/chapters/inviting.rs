@@ -25,6 +25,8 @@ fn blocked_invites_are_refused_and_not_told() {
         let member = format!("/v3/rooms/{room}/state/m.room.member/{}", bob.id);
         ann.put(&member, json!({ "membership": "invite" })).await.refused(403, "M_INVITE_BLOCKED");
         ann.post("/v3/createRoom", json!({ "invite": [bob.id] })).await.refused(403, "M_INVITE_BLOCKED");
+        let invited = json!({ "type": "m.room.member", "state_key": bob.id, "content": { "membership": "invite" } });
+        ann.post("/v3/createRoom", json!({ "initial_state": [invited] })).await.refused(403, "M_INVITE_BLOCKED");
         set(&bob, "m.invite_permission_config", json!({})).await;
         let _ = invite().await.ok();
         assert!(bob.sync(None).await["rooms"]["invite"][&room].is_object());

@@ -56,6 +56,9 @@ fn a_user_is_told_in_one_room_of_their_own() {
         assert!(state.iter().all(|event| event["sender"] == "@_server:localhost"), "{state:?}");
         let leave = format!("/v3/rooms/{room}/leave");
         ann.post(&leave, json!({})).await.refused(403, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM");
+        let member = format!("/v3/rooms/{room}/state/m.room.member/{}", ann.id);
+        let left = json!({ "membership": "leave" });
+        ann.put(&member, left).await.refused(403, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM");
         ann.join(&room).await;
         let tags = ann.get(&format!("/v3/user/{}/rooms/{room}/tags", ann.id)).await.ok();
         assert!(tags["tags"]["m.server_notice"].is_object(), "{tags}");

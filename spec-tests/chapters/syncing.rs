@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
-use spec_tests::Server;
+use serde_json::{Value, json};
+use spec_tests::{Server, User};
 
 use crate::{run, server};
 
@@ -55,5 +55,52 @@ fn a_token_from_before_a_restart_is_told_what_was_new_then() {
         assert_eq!(joined[&rooms[1]]["ephemeral"]["events"][0]["type"], "m.receipt", "{news}");
         let since = news["next_batch"].as_str().unwrap().to_owned();
         assert!(bob.sync(Some(&since)).await.get("rooms").is_none());
+    });
+}
+
+async fn token(user: &User) -> String {
+    user.sync(None).await["next_batch"].as_str().unwrap().to_owned()
+}
+
+/// The membership that the last of somebody's member events in a list gives.
+fn membership<'a>(events: &'a Value, user: &User) -> Option<&'a str> {
+    let mut events = events["events"].as_array()?.iter().rev();
+    events.find(|event| event["state_key"] == json!(user.id))?["content"]["membership"].as_str()
+}
+
+#[test]
+fn who_left_learns_nothing_of_what_comes_after() {
+    run(async {
+        let server = server().await;
+        let (ann, bob, cid) = (server.user("ann").await, server.user("bob").await, server.user("cid").await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        let at = |rest: &str| format!("/v3/rooms/{room}/{rest}");
+        let set_topic = async |topic: &str| {
+            let _ = ann.put(&at("state/m.room.topic"), json!({ "topic": topic })).await.ok();
+        };
+        bob.join(&room).await;
+        let while_in = token(&bob).await;
+        set_topic("for Bob too").await;
+        let _ = bob.post(&at("leave"), json!({})).await.ok();
+        let when_out = token(&bob).await;
+        set_topic("a secret").await;
+        cid.join(&room).await;
+        for (verb, becomes) in [("ban", "ban"), ("unban", "leave")] {
+            let _ = ann.post(&at(verb), json!({ "user_id": bob.id })).await.ok();
+            for since in [&while_in, &when_out] {
+                for state in ["state", "state_after"] {
+                    let query = format!("timeout=0&since={since}&use_state_after={}", state == "state_after");
+                    let news = bob.get(&format!("/v3/sync?{query}")).await.ok();
+                    let left = &news["rooms"]["leave"][&room];
+                    let text = left.to_string();
+                    assert!(!text.contains("a secret") && !text.contains(&cid.id), "{query}: {text}");
+                    assert_eq!(text.contains("for Bob too"), since == &while_in, "{query}: {text}");
+                    assert_eq!(membership(&left["timeline"], &bob), Some(becomes), "{query}: {text}");
+                    if state == "state_after" {
+                        assert_eq!(membership(&left[state], &bob), Some(becomes), "{query}: {text}");
+                    }
+                }
+            }
+        }
     });
 }

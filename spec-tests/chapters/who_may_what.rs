@@ -1,31 +1,62 @@
-//! Who may what: every endpoint that asks for a token, as a stranger, with a token that is none, as somebody whose account
-//! is closed; every endpoint of a room as somebody who never was in it and as somebody who is banned; every endpoint for
-//! administrators as somebody who is none.
+//! Who may what, by the server's own list of endpoints, so that none is left out. Every one that asks for a token: as a
+//! stranger, with a token that is none, with one that is too old, as somebody whose account is closed. Every one of a room: as
+//! somebody who never was in it, and as somebody who is banned. Every one of somebody's own: as somebody else. Every one for
+//! administrators: as somebody who is none.
 
+use std::sync::Arc;
+
+use matron_homeserver::Homeserver;
+use matron_homeserver::clock::Clock;
+use matron_homeserver::config::{Config, PasswordHashing, RateLimits, Registration};
+use matron_storage::Options;
 use reqwest::Method;
 use serde_json::json;
-use spec_tests::User;
+use spec_tests::{Answer, PASSWORD, User};
+use tokio::net::TcpListener;
 
 use crate::{run, server};
 
-/// Endpoints of one's own account: `{me}` is the caller, `{them}` somebody else.
-const OWN: [(&str, &str); 101] = [
-    ("GET", "/v3/account/whoami"),
-    ("GET", "/v3/account/3pid"),
-    ("POST", "/v3/account/3pid/add"),
-    ("POST", "/v3/account/3pid/delete"),
-    ("POST", "/v3/account/3pid/bind"),
-    ("POST", "/v3/account/3pid/unbind"),
-    ("GET", "/v3/capabilities"),
-    ("POST", "/v3/logout"),
-    ("POST", "/v3/logout/all"),
-    ("GET", "/v3/devices"),
-    ("GET", "/v3/devices/X"),
-    ("PUT", "/v3/devices/X"),
-    ("DELETE", "/v3/devices/X"),
-    ("POST", "/v3/delete_devices"),
-    ("POST", "/v1/login/get_token"),
-    ("GET", "/v3/sync"),
+/// Endpoints that ask for no token, or not of everybody, by their patterns.
+const OPEN: [(&str, &str); 35] = [
+    ("GET", "/_matrix/client/versions"),
+    ("GET", "/.well-known/matrix/client"),
+    ("GET", "/.well-known/matrix/support"),
+    ("GET", "/v3/login"),
+    ("POST", "/v3/login"),
+    ("POST", "/v3/refresh"),
+    ("POST", "/v3/register"),
+    ("GET", "/v3/register/available"),
+    ("GET", "/v1/register/m.login.registration_token/validity"),
+    ("GET", "/v1/register/org.matrix.msc3231.login.registration_token/validity"),
+    ("POST", "/v3/register/email/requestToken"),
+    ("POST", "/v3/register/msisdn/requestToken"),
+    ("POST", "/v3/account/3pid/email/requestToken"),
+    ("POST", "/v3/account/3pid/msisdn/requestToken"),
+    ("POST", "/v3/account/password/email/requestToken"),
+    ("POST", "/v3/account/password/msisdn/requestToken"),
+    ("POST", "/v3/account/password"),
+    ("POST", "/v3/account/deactivate"),
+    ("GET", "/v3/profile/{user_id}"),
+    ("GET", "/v3/profile/{user_id}/{field}"),
+    ("GET", "/v3/directory/room/{room_alias}"),
+    ("GET", "/v3/directory/list/room/{room_id}"),
+    ("GET", "/_matrix/media/v3/download/{server_name}/{media_id}"),
+    ("GET", "/_matrix/media/v3/download/{server_name}/{media_id}/{filename}"),
+    ("GET", "/_matrix/media/v3/thumbnail/{server_name}/{media_id}"),
+    ("GET", "/_matrix/media/r0/download/{server_name}/{media_id}"),
+    ("GET", "/_matrix/media/r0/download/{server_name}/{media_id}/{filename}"),
+    ("GET", "/_matrix/media/r0/thumbnail/{server_name}/{media_id}"),
+    ("GET", "/_matrix/federation/v1/openid/userinfo"),
+    ("GET", "/_synapse/admin/v1/register"),
+    ("POST", "/_synapse/admin/v1/register"),
+    ("GET", "/_matron/email/validate"),
+    ("POST", "/_matron/email/validate"),
+    ("GET", "/_matron/email/unsubscribe"),
+    ("POST", "/_matron/email/unsubscribe"),
+];
+
+/// Endpoints of one's own account: `{me}` is the caller.
+const OWN: [(&str, &str); 16] = [
     ("POST", "/v3/user/{me}/filter"),
     ("GET", "/v3/user/{me}/filter/1"),
     ("GET", "/v3/user/{me}/account_data/m.test"),
@@ -37,75 +68,15 @@ const OWN: [(&str, &str); 101] = [
     ("DELETE", "/v3/user/{me}/rooms/{room}/tags/t"),
     ("PUT", "/v3/profile/{me}/displayname"),
     ("PUT", "/v3/profile/{me}/avatar_url"),
-    ("GET", "/v3/pushrules/"),
-    ("GET", "/v3/pushrules/global/"),
-    ("GET", "/v3/pushrules/global/override/.m.rule.master"),
-    ("PUT", "/v3/pushrules/global/room/x"),
-    ("DELETE", "/v3/pushrules/global/room/x"),
-    ("GET", "/v3/pushrules/global/override/.m.rule.master/enabled"),
-    ("PUT", "/v3/pushrules/global/override/.m.rule.master/enabled"),
-    ("GET", "/v3/pushrules/global/override/.m.rule.master/actions"),
-    ("PUT", "/v3/pushrules/global/override/.m.rule.master/actions"),
-    ("GET", "/v3/pushers"),
-    ("POST", "/v3/pushers/set"),
-    ("GET", "/v3/notifications"),
-    ("POST", "/v3/keys/upload"),
-    ("POST", "/v3/keys/query"),
-    ("POST", "/v3/keys/claim"),
-    ("GET", "/v3/keys/changes?from=a&to=b"),
-    ("POST", "/v3/keys/device_signing/upload"),
-    ("POST", "/v3/keys/signatures/upload"),
-    ("PUT", "/v3/sendToDevice/m.test/1"),
-    ("GET", "/v3/room_keys/version"),
-    ("POST", "/v3/room_keys/version"),
-    ("GET", "/v3/room_keys/version/1"),
-    ("PUT", "/v3/room_keys/version/1"),
-    ("DELETE", "/v3/room_keys/version/1"),
-    ("GET", "/v3/room_keys/keys?version=1"),
-    ("PUT", "/v3/room_keys/keys?version=1"),
-    ("DELETE", "/v3/room_keys/keys?version=1"),
-    ("GET", "/v3/room_keys/keys/{room}?version=1"),
-    ("PUT", "/v3/room_keys/keys/{room}?version=1"),
-    ("DELETE", "/v3/room_keys/keys/{room}?version=1"),
-    ("GET", "/v3/room_keys/keys/{room}/s?version=1"),
-    ("PUT", "/v3/room_keys/keys/{room}/s?version=1"),
-    ("DELETE", "/v3/room_keys/keys/{room}/s?version=1"),
-    ("POST", "/v3/createRoom"),
-    ("GET", "/v3/joined_rooms"),
-    ("POST", "/v3/join/{room}"),
-    ("POST", "/v3/knock/{room}"),
-    ("PUT", "/v3/directory/room/%23a:localhost"),
-    ("DELETE", "/v3/directory/room/%23a:localhost"),
-    ("PUT", "/v3/directory/list/room/{room}"),
-    ("GET", "/v3/publicRooms"),
-    ("POST", "/v3/publicRooms"),
-    ("POST", "/v3/user_directory/search"),
-    ("POST", "/v3/search"),
-    ("POST", "/v3/users/{them}/report"),
-    ("GET", "/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id={them}"),
     ("PUT", "/v3/profile/{me}/m.tz"),
     ("DELETE", "/v3/profile/{me}/m.tz"),
-    ("GET", "/unstable/im.nheko.summary/summary/{room}"),
-    ("POST", "/v3/rooms/{room}/join"),
-    ("POST", "/v3/rooms/{room}/forget"),
-    ("POST", "/_matrix/media/v3/upload"),
-    ("PUT", "/_matrix/media/v3/upload/localhost/x"),
-    ("POST", "/_matrix/media/v1/create"),
-    ("GET", "/_matrix/media/v3/config"),
-    ("GET", "/_matrix/media/v3/preview_url?url=http://x/"),
-    ("GET", "/v1/media/config"),
-    ("GET", "/v1/media/preview_url?url=http://x/"),
-    ("GET", "/v1/media/download/localhost/x"),
-    ("GET", "/v1/media/download/localhost/x/name"),
-    ("GET", "/v1/media/thumbnail/localhost/x?width=1&height=1"),
     ("GET", "/v3/presence/{me}/status"),
     ("PUT", "/v3/presence/{me}/status"),
     ("POST", "/v3/user/{me}/openid/request_token"),
-    ("GET", "/v3/voip/turnServer"),
-    ("GET", "/unstable/org.matrix.msc3814.v1/dehydrated_device"),
-    ("PUT", "/unstable/org.matrix.msc3814.v1/dehydrated_device"),
-    ("DELETE", "/unstable/org.matrix.msc3814.v1/dehydrated_device"),
-    ("POST", "/unstable/org.matrix.msc3814.v1/dehydrated_device/X/events"),
+];
+
+/// Endpoints for administrators: `{them}` is somebody else.
+const ADMINISTRATION: [(&str, &str); 5] = [
     ("POST", "/_synapse/admin/v1/send_server_notice"),
     ("PUT", "/_synapse/admin/v1/send_server_notice/1"),
     ("GET", "/_synapse/admin/v1/users/{them}/override_ratelimit"),
@@ -113,8 +84,24 @@ const OWN: [(&str, &str); 101] = [
     ("DELETE", "/_synapse/admin/v1/users/{them}/override_ratelimit"),
 ];
 
+/// Endpoints that name a room or a user, and that everybody with an account may call: who is out forgets, a backup's rooms
+/// are names, and reports are for all.
+const ANYBODYS: [(&str, &str); 8] = [
+    ("POST", "/v3/rooms/{room}/forget"),
+    ("POST", "/v3/users/{them}/report"),
+    ("GET", "/v3/room_keys/keys/{room}"),
+    ("PUT", "/v3/room_keys/keys/{room}"),
+    ("DELETE", "/v3/room_keys/keys/{room}"),
+    ("GET", "/v3/room_keys/keys/{room}/s"),
+    ("PUT", "/v3/room_keys/keys/{room}/s"),
+    ("DELETE", "/v3/room_keys/keys/{room}/s"),
+];
+
 /// Endpoints of a room, with a body that is right.
-const ROOM: [(&str, &str, &str); 32] = [
+const ROOM: [(&str, &str, &str); 38] = [
+    ("POST", "/v3/join/{room}", "{}"),
+    ("POST", "/v3/rooms/{room}/join", "{}"),
+    ("POST", "/v3/knock/{room}", "{}"),
     ("POST", "/v3/rooms/{room}/leave", "{}"),
     ("POST", "/v3/rooms/{room}/invite", r#"{"user_id":"{them}"}"#),
     ("POST", "/v3/rooms/{room}/kick", r#"{"user_id":"{them}"}"#),
@@ -139,6 +126,9 @@ const ROOM: [(&str, &str, &str); 32] = [
     ("POST", "/v3/rooms/{room}/read_markers", r#"{"m.read":"{event}"}"#),
     ("GET", "/v1/rooms/{room}/hierarchy", ""),
     ("GET", "/v1/room_summary/{room}", ""),
+    ("GET", "/unstable/im.nheko.summary/summary/{room}", ""),
+    ("GET", "/unstable/im.nheko.summary/rooms/{room}/summary", ""),
+    ("PUT", "/v3/directory/list/room/{room}", r#"{"visibility":"public"}"#),
     ("GET", "/v1/rooms/{room}/timestamp_to_event?ts=1&dir=f", ""),
     ("POST", "/v3/rooms/{room}/report/{event}", r#"{"reason":"x"}"#),
     ("POST", "/v3/rooms/{room}/report", r#"{"reason":"x"}"#),
@@ -171,7 +161,7 @@ impl Place {
             .replace("{them}", &self.owner.id)
     }
 
-    async fn call(&self, me: &User, method: &str, path: &str, body: &str) -> spec_tests::Answer {
+    async fn call(&self, me: &User, method: &str, path: &str, body: &str) -> Answer {
         let method: Method = method.parse().unwrap();
         let body = self.fill(body, me);
         let body = (method != Method::GET).then_some(body.as_bytes());
@@ -179,20 +169,87 @@ impl Place {
     }
 }
 
-fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    OWN.into_iter().chain(ROOM.into_iter().map(|(method, path, _)| (method, path)))
+fn is_open(method: &Method, pattern: &str) -> bool {
+    OPEN.into_iter().any(|(open, path)| open == method.as_str() && parts(path) == parts(pattern))
+}
+
+/// All endpoints that ask for a token.
+fn guarded() -> impl Iterator<Item = (Method, String)> {
+    matron_api::endpoints().into_iter().filter(|(method, pattern)| !is_open(method, pattern))
+}
+
+/// The parts of a path without what names a version or a proposal: those of one endpoint are one.
+fn parts(path: &str) -> Vec<&str> {
+    let path = path.split('?').next().unwrap();
+    let mut parts: Vec<_> = path.strip_prefix("/_matrix/client").unwrap_or(path).split('/').skip(1).collect();
+    if matches!(parts.first().copied(), Some("r0" | "v1" | "v3" | "unstable")) {
+        parts.remove(0);
+    }
+    if parts.first().is_some_and(|part| part.contains('.')) {
+        parts.remove(0);
+    }
+    parts
+}
+
+/// Whether a path is one of a pattern.
+fn is_of(path: &str, pattern: &str) -> bool {
+    let (path, pattern) = (parts(path), parts(pattern));
+    let same = |(part, wanted): (&&str, &&str)| part == wanted || (wanted.starts_with('{') && !part.is_empty());
+    path.len() == pattern.len() && path.iter().zip(&pattern).all(same)
+}
+
+#[test]
+fn no_endpoint_is_left_out() {
+    let endpoints = matron_api::endpoints();
+    for (open, path) in OPEN {
+        let is_there =
+            endpoints.iter().any(|(method, pattern)| method.as_str() == open && parts(pattern) == parts(path));
+        assert!(is_there, "nothing is at {open} {path}");
+    }
+    let guarded: Vec<_> = guarded().collect();
+    let rooms = ROOM.map(|(method, path, _)| (method, path));
+    let lists: [&[(&str, &str)]; 4] = [&rooms, &OWN, &ADMINISTRATION, &ANYBODYS];
+    let known: Vec<_> = lists.concat();
+    for (method, path) in &known {
+        let is_there = guarded.iter().any(|(served, pattern)| served.as_str() == *method && is_of(path, pattern));
+        assert!(is_there, "nothing is at {method} {path}");
+    }
+    let names = |pattern: &str| ["{room_id", "{user_id", "/_synapse/"].iter().any(|name| pattern.contains(name));
+    for (method, pattern) in guarded.iter().filter(|(_, pattern)| names(pattern)) {
+        let is_known = known.iter().any(|(known, path)| *known == method.as_str() && is_of(path, pattern));
+        assert!(is_known, "{method} {pattern} is not among those that somebody else tries");
+    }
+}
+
+/// A part of a path where its pattern has a name.
+fn filled<'a>(part: &'a str, room: &'a str) -> &'a str {
+    match part {
+        "{room_id}" | "{room_id_or_alias}" => room,
+        name if name.starts_with('{') => "x",
+        part => part,
+    }
+}
+
+/// Calls everything that asks for a token, by paths that mean something.
+async fn knock_everywhere(caller: &User, room: &str, judge: impl Fn(&Answer, &str)) {
+    for (method, pattern) in guarded() {
+        let path = pattern.split('/').map(|part| filled(part, room)).collect::<Vec<_>>().join("/");
+        let body = (method != Method::GET).then_some(b"{}".as_slice());
+        judge(&caller.call(method.clone(), &path, body).await, &format!("{method} {pattern}"));
+    }
+}
+
+#[track_caller]
+fn refused(answer: &Answer, errcode: &str, what: &str) {
+    assert_eq!((answer.status, &answer.body["errcode"]), (401, &json!(errcode)), "{what}: {}", answer.body);
 }
 
 #[test]
 fn strangers_are_asked_who_they_are() {
     run(async {
         let place = Place::new().await;
-        let mut stranger = User::stranger(&server().await.url);
-        stranger.id = "@stranger:localhost".to_owned();
-        for (method, path) in all() {
-            let answer = place.call(&stranger, method, path, "{}").await;
-            assert_eq!((answer.status, &answer.body["errcode"]), (401, &json!("M_MISSING_TOKEN")), "{method} {path}");
-        }
+        let stranger = User::stranger(&server().await.url);
+        knock_everywhere(&stranger, &place.room, |answer, what| refused(answer, "M_MISSING_TOKEN", what)).await;
     });
 }
 
@@ -202,10 +259,7 @@ fn a_token_that_is_none_opens_nothing() {
         let place = Place::new().await;
         let mut liar = server().await.user("liar").await;
         liar.token = "not a token".to_owned();
-        for (method, path) in all() {
-            let answer = place.call(&liar, method, path, "{}").await;
-            assert_eq!((answer.status, &answer.body["errcode"]), (401, &json!("M_UNKNOWN_TOKEN")), "{method} {path}");
-        }
+        knock_everywhere(&liar, &place.room, |answer, what| refused(answer, "M_UNKNOWN_TOKEN", what)).await;
     });
 }
 
@@ -217,10 +271,34 @@ fn a_closed_account_opens_nothing() {
         let asked = gone.post("/v3/account/deactivate", json!({})).await;
         let proof = gone.proof(&asked.body["session"]);
         let _ = gone.post("/v3/account/deactivate", json!({ "auth": proof })).await.ok();
-        for (method, path) in all() {
-            let answer = place.call(&gone, method, path, "{}").await;
-            assert_eq!(answer.status, 401, "{method} {path}: {}", answer.body);
-        }
+        knock_everywhere(&gone, &place.room, |answer, what| refused(answer, "M_UNKNOWN_TOKEN", what)).await;
+    });
+}
+
+#[test]
+fn a_token_that_is_too_old_opens_nothing() {
+    run(async {
+        // A server in this process, whose tokens are too old at once where clients can get new ones.
+        let mut config = Config::named(ruma::server_name!("localhost").to_owned());
+        config.password_hashing = PasswordHashing { memory_kib: 8, iterations: 1 };
+        config.registration = Registration::Open;
+        config.rate_limits.set(RateLimits::off());
+        config.access_token_lifetime = 0;
+        let house = Homeserver::start(config, &Options::memory(), Clock::system()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut late = User::stranger(&format!("http://{}", listener.local_addr().unwrap()));
+        let router = matron_api::service(Arc::clone(&house)).router;
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let auth = json!({ "type": "m.login.dummy" });
+        let body = json!({ "username": "late", "password": PASSWORD, "auth": auth, "refresh_token": true });
+        let session = late.post("/v3/register", body).await.ok();
+        session["access_token"].as_str().unwrap().clone_into(&mut late.token);
+        let judge = |answer: &Answer, what: &str| {
+            refused(answer, "M_UNKNOWN_TOKEN", what);
+            assert_eq!(answer.body["soft_logout"], true, "{what}");
+        };
+        knock_everywhere(&late, "!room:localhost", judge).await;
+        house.stop().await;
     });
 }
 
@@ -241,8 +319,6 @@ fn who_never_was_in_a_room_reaches_nothing_of_it() {
         let place = Place::new().await;
         let other = server().await.user("other").await;
         outside(&place, &other).await;
-        assert_eq!(place.call(&other, "POST", "/v3/join/{room}", "{}").await.status, 403);
-        assert_eq!(place.call(&other, "POST", "/v3/knock/{room}", "{}").await.status, 403);
     });
 }
 
@@ -256,7 +332,6 @@ fn who_is_banned_reaches_nothing_of_a_room() {
             let answer = place.call(&banned, method, path, body).await;
             assert!(matches!(answer.status, 403 | 404), "{method} {path}: {} {}", answer.status, answer.body);
         }
-        assert_eq!(place.call(&banned, "POST", "/v3/join/{room}", "{}").await.status, 403);
     });
 }
 
@@ -265,7 +340,7 @@ fn what_is_one_users_own_is_no_other_users() {
     run(async {
         let place = Place::new().await;
         let (ann, bob) = (server().await.user("ann").await, server().await.user("bob").await);
-        for (method, path) in OWN.into_iter().filter(|(_, path)| path.contains("{me}")) {
+        for (method, path) in OWN {
             let path = path.replace("{me}", &bob.id);
             let body = match &*path {
                 path if path.contains("avatar_url") => r#"{"avatar_url":"mxc://a/b"}"#,
@@ -284,7 +359,7 @@ fn what_is_for_administrators_is_for_nobody_else() {
     run(async {
         let place = Place::new().await;
         let ann = server().await.user("ann").await;
-        for (method, path) in OWN.into_iter().filter(|(_, path)| path.starts_with("/_synapse/admin/")) {
+        for (method, path) in ADMINISTRATION {
             // About others, and about oneself.
             for path in [path.to_owned(), path.replace("{them}", &ann.id)] {
                 let answer = place.call(&ann, method, &path, "{}").await;

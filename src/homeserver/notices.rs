@@ -18,6 +18,7 @@ use crate::ids::Ids;
 use crate::lifecycle::Lifecycle;
 use crate::rooms::Rooms;
 use crate::rooms::intent::TransactionKey;
+use crate::rooms::membership::Said;
 use crate::schema::rooms::{Membership, NOTICE_ROOMS, ROOMS};
 use crate::schema::{RoomNum, UserNum};
 
@@ -171,7 +172,7 @@ impl Notices {
             Some(Membership::Join | Membership::Invite) => Ok(()),
             _ => {
                 self.accounts.add_tag(user, room, TAG, &TagInfo::new()).await?;
-                self.rooms.invite(speaker, room_id, user_id, None).await
+                self.rooms.invite(speaker, room_id, user_id, Said::default()).await.map(drop)
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use matron_homeserver::rooms::membership::Said;
 use matron_homeserver::{Error as DomainError, Homeserver};
 use matron_matrix::Error as MatrixError;
 use ruma::api::client::knock::knock_room;
@@ -103,7 +104,7 @@ async fn knock(
     request: Ruma<knock_room::v3::Request>,
 ) -> Result<knock_room::v3::Response> {
     let room_id = room_of(&homeserver, &request.body.room_id_or_alias).await?;
-    homeserver.rooms.knock(&request.identity, &room_id, request.body.reason.as_deref()).await?;
+    homeserver.rooms.knock(&request.identity, &room_id, Said::because(request.body.reason.as_deref())).await?;
     Ok(knock_room::v3::Response::new(room_id))
 }
 
@@ -111,7 +112,8 @@ async fn leave(
     homeserver: Arc<Homeserver>,
     request: Ruma<leave_room::v3::Request>,
 ) -> Result<leave_room::v3::Response> {
-    homeserver.rooms.leave(&request.identity, &request.body.room_id, request.body.reason.as_deref()).await?;
+    let said = Said::because(request.body.reason.as_deref());
+    homeserver.rooms.leave(&request.identity, &request.body.room_id, said).await?;
     Ok(leave_room::v3::Response::new())
 }
 
@@ -131,20 +133,20 @@ async fn invite(
     let InvitationRecipient::UserId(recipient) = recipient else {
         return Err(MatrixError::invalid_param("invites by third-party identifier are not served").into());
     };
-    let (user_id, reason) = (&recipient.user_id, recipient.reason.as_deref());
-    homeserver.rooms.invite(&request.identity, &room_id, user_id, reason).await?;
+    let said = Said::because(recipient.reason.as_deref());
+    homeserver.rooms.invite(&request.identity, &room_id, &recipient.user_id, said).await?;
     Ok(invite_user::v3::Response::new())
 }
 
 async fn kick(homeserver: Arc<Homeserver>, request: Ruma<kick_user::v3::Request>) -> Result<kick_user::v3::Response> {
     let kick_user::v3::Request { room_id, user_id, reason, .. } = request.body;
-    homeserver.rooms.kick(&request.identity, &room_id, &user_id, reason.as_deref()).await?;
+    homeserver.rooms.kick(&request.identity, &room_id, &user_id, Said::because(reason.as_deref())).await?;
     Ok(kick_user::v3::Response::new())
 }
 
 async fn ban(homeserver: Arc<Homeserver>, request: Ruma<ban_user::v3::Request>) -> Result<ban_user::v3::Response> {
     let ban_user::v3::Request { room_id, user_id, reason, .. } = request.body;
-    homeserver.rooms.ban(&request.identity, &room_id, &user_id, reason.as_deref()).await?;
+    homeserver.rooms.ban(&request.identity, &room_id, &user_id, Said::because(reason.as_deref())).await?;
     Ok(ban_user::v3::Response::new())
 }
 
@@ -153,6 +155,6 @@ async fn unban(
     request: Ruma<unban_user::v3::Request>,
 ) -> Result<unban_user::v3::Response> {
     let unban_user::v3::Request { room_id, user_id, reason, .. } = request.body;
-    homeserver.rooms.unban(&request.identity, &room_id, &user_id, reason.as_deref()).await?;
+    homeserver.rooms.unban(&request.identity, &room_id, &user_id, Said::because(reason.as_deref())).await?;
     Ok(unban_user::v3::Response::new())
 }

@@ -11,6 +11,7 @@ use tower::ServiceExt;
 
 mod ephemeral;
 mod limits;
+mod member_events;
 mod room_kinds;
 mod rooms;
 mod suspension;

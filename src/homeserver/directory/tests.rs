@@ -16,6 +16,7 @@ use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::rooms::intent::Intent;
+use crate::rooms::membership::Said;
 use crate::schema::directory::OPEN_MEMBERS;
 use crate::schema::{RoomNum, UserNum};
 
@@ -84,7 +85,7 @@ impl World {
                 if *join {
                     let _ = self.server.rooms.join(user, id, None, None).await;
                 } else {
-                    let _ = self.server.rooms.leave(user, id, None).await;
+                    let _ = self.server.rooms.leave(user, id, Said::default()).await;
                 }
             }
             Step::Rule { room, rule } => {

@@ -18,6 +18,8 @@ use crate::schema::rooms::{ALIASES, Alias, ROOM_ALIASES, ROOMS};
 
 /// The longest alias, sigil and server name included.
 pub(super) const MAX_ALIAS_BYTES: usize = 255;
+/// How often an alias is tried to be taken away that becomes another one meanwhile.
+const TRIES: u32 = 8;
 
 fn missing() -> MatrixError {
     MatrixError::not_found("the alias is not known")
@@ -75,22 +77,36 @@ impl Rooms {
     pub async fn remove_alias(self: &Arc<Self>, session: &Session, alias: &RoomAliasId) -> Result<()> {
         session.may_act()?;
         self.own_alias(alias)?;
-        let snapshot = self.store.snapshot();
         let name = alias.to_string();
-        let row = snapshot.get(&ALIASES, &name).await?.ok_or_else(missing)?;
-        if row.creator != session.user && !session.admin {
-            let levels = self.power_levels(&snapshot, row.room).await?;
-            let joined = self.streams.is_joined(&snapshot, row.room, session.user).await?;
-            let kind = ruma::events::StateEventType::RoomCanonicalAlias;
-            if !joined || !levels.user_can_send_state(&session.user_id, kind) {
-                return Err(MatrixError::forbidden("you may not take this alias away").into());
+        for _ in 0..TRIES {
+            let snapshot = self.store.snapshot();
+            let row = snapshot.get(&ALIASES, &name).await?.ok_or_else(missing)?;
+            if row.creator != session.user && !session.admin {
+                let levels = self.power_levels(&snapshot, row.room).await?;
+                let joined = self.streams.is_joined(&snapshot, row.room, session.user).await?;
+                let kind = ruma::events::StateEventType::RoomCanonicalAlias;
+                if !joined || !levels.user_can_send_state(&session.user_id, kind) {
+                    return Err(MatrixError::forbidden("you may not take this alias away").into());
+                }
+            }
+            match self.take_away(&name, &row).await {
+                Ok(()) => return self.uncanonize(session, row.room, alias).await,
+                // It stands for another room by now, of which others decide.
+                Err(StorageError::Conflict) => {}
+                Err(error) => return Err(error.into()),
             }
         }
+        Err(StorageError::Conflict.into())
+    }
+
+    /// Takes an alias away that still is what was read of it.
+    async fn take_away(&self, name: &str, row: &Alias) -> Result<(), StorageError> {
+        let name = name.to_owned();
         let mut batch = Batch::new();
+        batch.expect_value(&ALIASES, &name, row);
         batch.delete(&ALIASES, &name);
         batch.delete(&ROOM_ALIASES, &(row.room, name));
-        self.store.commit(batch).await?;
-        self.uncanonize(session, row.room, alias).await
+        self.store.commit(batch).await.map(drop)
     }
 
     /// Takes a removed alias out of the room's canonical alias event, where its remover may change that.
@@ -142,5 +158,38 @@ impl Rooms {
         }
         let rows = snapshot.scan(&ROOM_ALIASES, ROOM_ALIASES.under(&(view.room,))).collect().await?;
         Ok(rows.into_iter().filter_map(|((_, alias), ())| RoomAliasId::parse(alias).ok()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use matron_storage::Error as StorageError;
+    use ruma::api::client::room::create_room::v3::Request as NewRoom;
+    use ruma::room_alias_id;
+
+    use crate::rooms::tests::{house, session};
+    use crate::schema::rooms::{ALIASES, ROOM_ALIASES};
+
+    #[tokio::test]
+    async fn an_alias_that_leads_elsewhere_by_now_stays() {
+        let server = house().await;
+        let (rooms, ann) = (&server.rooms, session(&server, "ann").await);
+        let one = rooms.create(&ann, NewRoom::new()).await.unwrap();
+        let other = rooms.create(&ann, NewRoom::new()).await.unwrap();
+        let alias = room_alias_id!("#ward:localhost");
+        let name = alias.to_string();
+        let read = async || server.store.snapshot().get(&ALIASES, &name).await.unwrap();
+        rooms.add_alias(&ann, alias, &one).await.unwrap();
+        let before = read().await.unwrap();
+        // Somebody else is faster, and gives the name to another room.
+        rooms.remove_alias(&ann, alias).await.unwrap();
+        rooms.add_alias(&ann, alias, &other).await.unwrap();
+        assert!(matches!(rooms.take_away(&name, &before).await, Err(StorageError::Conflict)));
+        assert_eq!(rooms.find_alias(alias).await.unwrap(), other);
+        let now = read().await.unwrap();
+        assert!(server.store.snapshot().get(&ROOM_ALIASES, &(now.room, name.clone())).await.unwrap().is_some());
+        rooms.take_away(&name, &now).await.unwrap();
+        assert_eq!(read().await, None);
+        server.stop().await;
     }
 }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::Rooms;
 use super::append::Append;
 use super::build::{From, build};
+use super::membership::{Move, Said};
 use super::working::Working;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
@@ -217,7 +218,7 @@ impl Rooms {
             .map_err(|_| MatrixError::invalid_param("additional_creators is a list of user ids"))?
             .unwrap_or_default();
         plan.state(TimelineEventType::RoomCreate, "", Value::Object(create))?;
-        let member = self.member_content(session.user, "join", None).await?;
+        let member = self.member_content(session.user, "join", Said::default()).await?;
         plan.state(TimelineEventType::RoomMember, session.user_id.as_str(), member)?;
         let levels = power_levels(session, request, &preset, privileged, equals, &additional)?;
         plan.state(TimelineEventType::RoomPowerLevels, "", levels)?;
@@ -225,7 +226,7 @@ impl Rooms {
             plan.state(TimelineEventType::RoomCanonicalAlias, "", json!({ "alias": alias }))?;
         }
         preset_events(&mut plan, &preset, request)?;
-        initial_state(&mut plan, request)?;
+        self.initial_state(&mut plan, session, request).await?;
         if let Some(name) = &request.name {
             plan.state(TimelineEventType::RoomName, "", json!({ "name": name }))?;
         }
@@ -238,18 +239,42 @@ impl Rooms {
             if !invited.insert(user) || *user == session.user_id {
                 continue;
             }
-            super::membership::check_user_id(user)?;
-            self.check_invite(&self.store.snapshot(), &session.user_id, user).await?;
-            let num = self.ids.user(user).await?;
-            let mut member = self.member_content(num, "invite", None).await?;
-            if request.is_direct
-                && let Some(member) = member.as_object_mut()
-            {
-                member.insert("is_direct".to_owned(), true.into());
-            }
+            let said = Said::default().and("is_direct", request.is_direct.then_some(Value::Bool(true)));
+            let member = self.invite_content(&session.user_id, user, said).await?;
             plan.state(TimelineEventType::RoomMember, user.as_str(), member)?;
         }
         Ok(plan.events)
+    }
+
+    /// The state that the client asks for.
+    async fn initial_state(&self, plan: &mut Plan<'_>, session: &Session, request: &Request) -> Result<()> {
+        for event in &request.initial_state {
+            let event: InitialState =
+                serde_json::from_str(event.json().get()).map_err(|error| MatrixError::bad_json(error.to_string()))?;
+            let kind = TimelineEventType::from(event.kind);
+            let content = match kind {
+                TimelineEventType::RoomMember => {
+                    self.initial_member(session, Move::read(&event.state_key, event.content)?).await?
+                }
+                TimelineEventType::RoomRedaction => {
+                    return Err(MatrixError::invalid_param("a redaction is no state").into());
+                }
+                _ => event.content.into(),
+            };
+            plan.state(kind, &event.state_key, content)?;
+        }
+        Ok(())
+    }
+
+    /// A member event of the room's beginning: its maker can invite and ban as later, and say something of themselves.
+    async fn initial_member(&self, session: &Session, wanted: Move) -> Result<Value> {
+        let Move { target, membership, said } = wanted;
+        match membership.as_str() {
+            "invite" => self.invite_content(&session.user_id, &target, said).await,
+            "ban" => said.alone("ban"),
+            "join" if target == session.user_id => self.member_content(session.user, "join", said).await,
+            _ => Err(MatrixError::invalid_param("a new room's members are invited, or banned").into()),
+        }
     }
 }
 
@@ -342,17 +367,5 @@ struct InitialState {
     kind: String,
     #[serde(default)]
     state_key: String,
-    content: Value,
-}
-
-fn initial_state(plan: &mut Plan<'_>, request: &Request) -> Result<()> {
-    for event in &request.initial_state {
-        let event: InitialState =
-            serde_json::from_str(event.json().get()).map_err(|error| MatrixError::bad_json(error.to_string()))?;
-        if !event.content.is_object() {
-            return Err(MatrixError::bad_json("a state event's content is a JSON object").into());
-        }
-        plan.state(TimelineEventType::from(event.kind), &event.state_key, event.content)?;
-    }
-    Ok(())
+    content: serde_json::Map<String, Value>,
 }

@@ -139,7 +139,7 @@ pub fn readable(event: StoredEvent, rules: &RoomVersionRules) -> Result<Box<str>
     if event.header.redacted_by.is_some() { Ok(redacted(&event.json, rules)?) } else { Ok(event.json) }
 }
 
-/// The stored event as the rules see it.
+/// The stored event as it came.
 ///
 /// # Errors
 /// The stored JSON is no event.
@@ -148,6 +148,17 @@ pub fn parse(event: &StoredEvent) -> Result<Pdu> {
     let mut pdu = Pdu::parse(id, &event.json)?;
     pdu.rejected = event.header.standing == Standing::Rejected;
     Ok(pdu)
+}
+
+/// The stored event as the rules see it: where it was redacted, as what that leaves of it.
+///
+/// # Errors
+/// The stored JSON is no event.
+pub(super) fn pruned(event: &StoredEvent, rules: &RoomVersionRules) -> Result<Pdu> {
+    if event.header.redacted_by.is_none() {
+        return parse(event);
+    }
+    parse(&StoredEvent { header: event.header.clone(), json: redacted(&event.json, rules)? })
 }
 
 #[derive(Deserialize)]
@@ -176,11 +187,15 @@ impl Rooms {
         if let Some(pdu) = self.authorities.get(&num) {
             return Ok(pdu);
         }
-        let found = by_num(snapshot, num).await?;
-        let pdu = Arc::new(parse(&found.event)?);
+        let Found { event, place } = by_num(snapshot, num).await?;
+        let pdu = Arc::new(pruned(&event, &self.constants(snapshot, place.room).await?.rules)?);
         // What was rejected may be accepted one day.
         if !pdu.rejected {
             self.authorities.insert(num, Arc::clone(&pdu));
+            // A redaction that is not in this snapshot is told of before its writer forgets what was remembered.
+            if self.streams.redacted_at(place.room) > snapshot.position() {
+                self.authorities.remove(&num);
+            }
         }
         Ok(pdu)
     }

@@ -6,21 +6,24 @@ use matron_matrix::event::Template;
 use matron_matrix::{Error as MatrixError, canonical};
 use matron_storage::{Batch, Snapshot};
 use ruma::events::TimelineEventType;
-use ruma::{RoomId, UserId};
-use serde_json::{Value, json};
+use ruma::{EventId, OwnedEventId, RoomId, UserId};
+use serde_json::{Map, Value};
 
 use super::Rooms;
-use super::intent::{Intent, Sent};
+use super::event::by_num;
+use super::intent::Intent;
 use crate::accounts::{Invites, Session};
 use crate::error::{Error, Result};
 use crate::schema::rooms::{MEMBERS, Membership, NOTICE_ROOMS, USER_ROOMS};
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
+mod by_state;
 mod join;
+mod said;
 
-/// The longest reason that is passed on.
-const MAX_REASON_BYTES: usize = 2048;
+pub(super) use by_state::Move;
+pub use said::Said;
 
 /// The longest user id.
 const MAX_USER_ID_BYTES: usize = 255;
@@ -30,27 +33,28 @@ fn not_known() -> MatrixError {
 }
 
 impl Rooms {
-    /// A member event's content: the membership, and what the user's profile says.
+    /// A member event's content: the membership, what the user's profile says, and what else is said.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub(super) async fn member_content(&self, user: UserNum, membership: &str, reason: Option<&str>) -> Result<Value> {
-        let mut content = json!({ "membership": membership });
-        let Some(fields) = content.as_object_mut() else { return Err(Error::internal("an object is none")) };
+    /// `M_INVALID_PARAM` where the reason is too long; the store cannot be read.
+    pub(super) async fn member_content(&self, user: UserNum, membership: &str, said: Said) -> Result<Value> {
         let profile = self.accounts.profile(&self.store.snapshot(), user).await?;
-        if let Some(name) = profile.displayname {
-            fields.insert("displayname".to_owned(), name.into());
-        }
-        if let Some(avatar) = profile.avatar_url {
-            fields.insert("avatar_url".to_owned(), avatar.as_str().into());
-        }
-        if let Some(reason) = reason {
-            if reason.len() > MAX_REASON_BYTES {
-                return Err(MatrixError::invalid_param("the reason is too long").into());
-            }
-            fields.insert("reason".to_owned(), reason.into());
-        }
-        Ok(content)
+        let mut content = Map::new();
+        content.extend(profile.displayname.map(|name| ("displayname".to_owned(), name.into())));
+        content.extend(profile.avatar_url.map(|avatar| ("avatar_url".to_owned(), avatar.as_str().into())));
+        said.beside(membership, content)
+    }
+
+    /// An invite's content, if the user takes invites. Whom nobody here knows has no number yet, nor gets one before the
+    /// room takes them.
+    ///
+    /// # Errors
+    /// `M_INVITE_BLOCKED`; `M_INVALID_PARAM`.
+    pub(super) async fn invite_content(&self, inviter: &UserId, target: &UserId, said: Said) -> Result<Value> {
+        check_user_id(target)?;
+        let Some(user) = self.ids.find_user(target).await? else { return said.alone("invite") };
+        self.check_invite(inviter, (user, target)).await?;
+        self.member_content(user, "invite", said).await
     }
 
     async fn room_num(&self, snapshot: &Snapshot, room_id: &RoomId) -> Result<RoomNum> {
@@ -84,7 +88,7 @@ impl Rooms {
         room: RoomNum,
         target: &UserId,
         content: Value,
-    ) -> Result<Sent> {
+    ) -> Result<OwnedEventId> {
         let template = Template {
             sender: sender.to_owned(),
             kind: TimelineEventType::RoomMember,
@@ -94,38 +98,41 @@ impl Rooms {
             origin_server_ts: self.clock.now(),
         };
         let intent = Intent { unless_same: true, ..Intent::new(template) };
-        self.submit(room, intent).await
+        Ok(self.submit(room, intent).await?.event_id)
     }
 
     /// Knocks on a room of this server.
     ///
     /// # Errors
     /// `M_FORBIDDEN`, `M_NOT_FOUND`.
-    pub async fn knock(self: &Arc<Self>, session: &Session, room_id: &RoomId, reason: Option<&str>) -> Result<()> {
+    pub async fn knock(self: &Arc<Self>, session: &Session, room_id: &RoomId, said: Said) -> Result<OwnedEventId> {
         session.may_act()?;
         let room = self.room_num(&self.store.snapshot(), room_id).await?;
-        let content = self.member_content(session.user, "knock", reason).await?;
-        self.move_member(&session.user_id, room, &session.user_id, content).await.map(drop)
+        let content = self.member_content(session.user, "knock", said).await?;
+        self.move_member(&session.user_id, room, &session.user_id, content).await
     }
 
-    /// Leaves a room, or turns down its invite, or takes back a knock.
+    /// Leaves a room, or turns down its invite, or takes back a knock. Who left has left by the event that says so.
     ///
     /// # Errors
     /// `M_FORBIDDEN`, `M_NOT_FOUND`.
-    pub async fn leave(self: &Arc<Self>, session: &Session, room_id: &RoomId, reason: Option<&str>) -> Result<()> {
+    pub async fn leave(self: &Arc<Self>, session: &Session, room_id: &RoomId, said: Said) -> Result<OwnedEventId> {
         let snapshot = self.store.snapshot();
         let room = self.room_num(&snapshot, room_id).await?;
-        match self.membership(&snapshot, room, session.user).await? {
-            None => return Err(MatrixError::forbidden("you are not in this room").into()),
-            Some(Membership::Leave) => return Ok(()),
-            Some(Membership::Invite) if snapshot.get(&NOTICE_ROOMS, &session.user).await? == Some(room) => {
+        let member = snapshot.get(&MEMBERS, &(room, session.user)).await?;
+        let member = member.ok_or_else(|| MatrixError::forbidden("you are not in this room"))?;
+        match member.membership {
+            Membership::Leave => {
+                let left_by = by_num(&snapshot, member.event).await?.event.header.event_id();
+                return EventId::parse(left_by).map_err(Error::internal);
+            }
+            Membership::Invite if snapshot.get(&NOTICE_ROOMS, &session.user).await? == Some(room) => {
                 let why = "what the server has to say cannot be turned down";
                 return Err(MatrixError::cannot_leave_server_notice_room(why).into());
             }
-            Some(_) => {}
+            _ => {}
         }
-        let content = bare("leave", reason)?;
-        self.move_member(&session.user_id, room, &session.user_id, content).await.map(drop)
+        self.move_member(&session.user_id, room, &session.user_id, said.alone("leave")?).await
     }
 
     /// Invites somebody.
@@ -137,31 +144,26 @@ impl Rooms {
         session: &Session,
         room_id: &RoomId,
         target: &UserId,
-        reason: Option<&str>,
-    ) -> Result<()> {
+        said: Said,
+    ) -> Result<OwnedEventId> {
         session.may_act()?;
-        let snapshot = self.store.snapshot();
-        let room = self.joined_room(&snapshot, session, room_id).await?;
-        check_user_id(target)?;
-        let user = self.ids.user(target).await?;
-        self.check_invite(&snapshot, &session.user_id, target).await?;
-        let content = self.member_content(user, "invite", reason).await?;
-        self.move_member(&session.user_id, room, target, content).await.map(drop)
+        let room = self.joined_room(&self.store.snapshot(), session, room_id).await?;
+        let content = self.invite_content(&session.user_id, target, said).await?;
+        self.move_member(&session.user_id, room, target, content).await
     }
 
     /// Refuses an invite that its user has blocked. The server's own notices reach everybody.
     ///
     /// # Errors
     /// `M_INVITE_BLOCKED`.
-    pub(super) async fn check_invite(&self, snapshot: &Snapshot, inviter: &UserId, target: &UserId) -> Result<()> {
+    async fn check_invite(&self, inviter: &UserId, (user, target): (UserNum, &UserId)) -> Result<()> {
         let speaks_for_server = self.config.notices.as_ref().is_some_and(|notices| {
             notices.localpart == inviter.localpart() && inviter.server_name() == self.config.server_name
         });
         if target.server_name() != self.config.server_name || speaks_for_server {
             return Ok(());
         }
-        let Some(user) = self.ids.find_user(target).await? else { return Ok(()) };
-        match self.accounts.invites(snapshot, user, inviter).await? {
+        match self.accounts.invites(&self.store.snapshot(), user, inviter).await? {
             Invites::Blocked => Err(MatrixError::invite_blocked("this user does not take invites from you").into()),
             Invites::Allowed | Invites::Ignored => Ok(()),
         }
@@ -170,7 +172,7 @@ impl Rooms {
     /// Lets a user of this server leave a room that they may not stay in.
     pub(super) async fn step_out(self: &Arc<Self>, user: UserNum, room: RoomNum) -> Result<()> {
         let user_id = self.ids.user_id(user).await?;
-        self.move_member(&user_id, room, &user_id, bare("leave", None)?).await.map(drop)
+        self.move_member(&user_id, room, &user_id, Said::default().alone("leave")?).await.map(drop)
     }
 
     /// Removes somebody.
@@ -182,8 +184,8 @@ impl Rooms {
         session: &Session,
         room_id: &RoomId,
         target: &UserId,
-        reason: Option<&str>,
-    ) -> Result<()> {
+        said: Said,
+    ) -> Result<OwnedEventId> {
         session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.joined_room(&snapshot, session, room_id).await?;
@@ -191,7 +193,7 @@ impl Rooms {
         if !matches!(membership, Some(Membership::Join | Membership::Invite | Membership::Knock)) {
             return Err(MatrixError::forbidden("they are not in the room").into());
         }
-        self.move_member(&session.user_id, room, target, bare("leave", reason)?).await.map(drop)
+        self.move_member(&session.user_id, room, target, said.alone("leave")?).await
     }
 
     /// Bans somebody.
@@ -203,11 +205,11 @@ impl Rooms {
         session: &Session,
         room_id: &RoomId,
         target: &UserId,
-        reason: Option<&str>,
-    ) -> Result<()> {
+        said: Said,
+    ) -> Result<OwnedEventId> {
         session.may_act()?;
         let room = self.joined_room(&self.store.snapshot(), session, room_id).await?;
-        self.move_member(&session.user_id, room, target, bare("ban", reason)?).await.map(drop)
+        self.move_member(&session.user_id, room, target, said.alone("ban")?).await
     }
 
     /// Lifts a ban.
@@ -219,15 +221,15 @@ impl Rooms {
         session: &Session,
         room_id: &RoomId,
         target: &UserId,
-        reason: Option<&str>,
-    ) -> Result<()> {
+        said: Said,
+    ) -> Result<OwnedEventId> {
         session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.joined_room(&snapshot, session, room_id).await?;
         if self.target_membership(&snapshot, room, target).await? != Some(Membership::Ban) {
             return Err(MatrixError::forbidden("they are not banned").into());
         }
-        self.move_member(&session.user_id, room, target, bare("leave", reason)?).await.map(drop)
+        self.move_member(&session.user_id, room, target, said.alone("leave")?).await
     }
 
     async fn target_membership(
@@ -260,6 +262,8 @@ impl Rooms {
         own.forgotten = true;
         batch.put(&USER_ROOMS, &key, &own);
         batch.announce(Subject::Memberships(session.user).into());
+        // No row holds it, but only what has a position of its own is news to somebody who has read up to now.
+        batch.stamp();
         match self.store.commit(batch).await {
             Ok(_) => Ok(()),
             Err(matron_storage::Error::Conflict) => {
@@ -293,7 +297,7 @@ impl Rooms {
         // No snapshot is held while they are left, which may take long.
         drop(scan);
         for room in rooms {
-            match self.move_member(&user_id, room, &user_id, bare("leave", None)?).await {
+            match self.move_member(&user_id, room, &user_id, Said::default().alone("leave")?).await {
                 Err(error) if !error.is_refusal() => return Err(error),
                 _ => {}
             }
@@ -310,13 +314,46 @@ pub(super) fn check_user_id(user_id: &UserId) -> Result<()> {
     Ok(())
 }
 
-/// A member event's content that tells nothing of the profile.
-fn bare(membership: &str, reason: Option<&str>) -> Result<Value> {
-    if reason.is_some_and(|reason| reason.len() > MAX_REASON_BYTES) {
-        return Err(MatrixError::invalid_param("the reason is too long").into());
+#[cfg(test)]
+mod tests {
+    use ruma::api::client::room::create_room::v3::Request as NewRoom;
+    use ruma::{RoomVersionId, user_id};
+    use serde_json::json;
+
+    use super::Said;
+    use crate::rooms::tests::{house, session};
+
+    #[tokio::test]
+    async fn forgetting_a_room_is_news() {
+        let server = house().await;
+        let (rooms, ann) = (&server.rooms, session(&server, "ann").await);
+        let room = rooms.create(&ann, NewRoom::new()).await.unwrap();
+        rooms.leave(&ann, &room, Said::default()).await.unwrap();
+        let before = server.store.snapshot().position();
+        assert!(!server.streams.user_changed(ann.user, before));
+        rooms.forget(&ann, &room).await.unwrap();
+        assert!(server.streams.user_changed(ann.user, before));
+        server.stop().await;
     }
-    Ok(match reason {
-        Some(reason) => json!({ "membership": membership, "reason": reason }),
-        None => json!({ "membership": membership }),
-    })
+
+    #[tokio::test]
+    async fn who_is_not_invited_in_the_end_gets_no_number() {
+        let server = house().await;
+        let (rooms, ids) = (&server.rooms, &server.ids);
+        let (ann, bob) = (session(&server, "ann").await, session(&server, "bob").await);
+        let room = rooms.create(&ann, NewRoom::new()).await.unwrap();
+        let nobody = user_id!("@nobody:other.example");
+        assert!(rooms.invite(&bob, &room, nobody, Said::default()).await.is_err());
+        // A room whose maker may set none of its state is not made.
+        let mut request = NewRoom::new();
+        request.room_version = Some(RoomVersionId::V10);
+        request.invite = vec![nobody.to_owned()];
+        let levels = json!({ "users": { "@bob:localhost": 0 } });
+        request.power_level_content_override = serde_json::from_value(levels).unwrap();
+        assert!(rooms.create(&bob, request).await.is_err());
+        assert_eq!(ids.find_user(nobody).await.unwrap(), None);
+        rooms.invite(&ann, &room, nobody, Said::default()).await.unwrap();
+        assert!(ids.find_user(nobody).await.unwrap().is_some());
+        server.stop().await;
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use matron_storage::{Batch, Error as StorageError};
 
 use super::Rooms;
+use super::membership::Said;
 use crate::behind;
 use crate::error::Result;
 use crate::schema::UserNum;
@@ -61,7 +62,7 @@ impl Rooms {
     async fn rename_everywhere(self: &Arc<Self>, user: UserNum) -> Result<()> {
         let user_id = self.ids.user_id(user).await?;
         for room in self.joined_rooms(&self.store.snapshot(), user).await?.iter().copied() {
-            let content = self.member_content(user, "join", None).await?;
+            let content = self.member_content(user, "join", Said::default()).await?;
             match self.move_member(&user_id, room, &user_id, content).await {
                 Err(error) if !error.is_refusal() => return Err(error),
                 _ => {}

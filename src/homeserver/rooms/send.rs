@@ -5,10 +5,11 @@ use std::sync::Arc;
 use matron_matrix::Error as MatrixError;
 use matron_matrix::event::Template;
 use ruma::events::TimelineEventType;
-use ruma::{CanonicalJsonObject, EventId, OwnedEventId, RoomAliasId, RoomId, UserId};
+use ruma::{CanonicalJsonObject, EventId, OwnedEventId, RoomAliasId, RoomId};
 
 use super::Rooms;
 use super::intent::{Intent, TransactionKey};
+use super::membership::Move;
 use crate::accounts::Session;
 use crate::error::Result;
 use crate::schema::rooms::ALIASES;
@@ -40,10 +41,12 @@ impl Rooms {
         Ok(self.submit(room, intent).await?.event_id)
     }
 
-    /// Sends a state event. The same content again is no new event.
+    /// Sends a state event. The same content again is no new event. A member event moves its member by the same doors as
+    /// the endpoints of membership.
     ///
     /// # Errors
-    /// `M_FORBIDDEN`, `M_TOO_LARGE`, `M_BAD_JSON`; `M_BAD_ALIAS` for aliases that do not lead here.
+    /// `M_FORBIDDEN`, `M_TOO_LARGE`, `M_BAD_JSON`; `M_BAD_ALIAS` for aliases that do not lead here; what the move's endpoint
+    /// answers.
     pub async fn send_state(
         self: &Arc<Self>,
         session: &Session,
@@ -52,19 +55,18 @@ impl Rooms {
         key: String,
         content: CanonicalJsonObject,
     ) -> Result<OwnedEventId> {
+        if kind == TimelineEventType::RoomMember {
+            let content = content.into_iter().map(|(name, value)| (name, value.into())).collect();
+            return self.send_member(session, room_id, Move::read(&key, content)?).await;
+        }
         session.may_act()?;
-        // Somebody who is not joined can still be invited, and answers by state: the rules decide.
-        let snapshot = self.store.snapshot();
+        if kind == TimelineEventType::RoomRedaction {
+            return Err(MatrixError::invalid_param("a redaction is no state").into());
+        }
         let unknown = || MatrixError::forbidden("you are not in this room");
-        let room = self.ids.room(&snapshot, room_id.as_str()).await?.ok_or_else(unknown)?;
+        let room = self.ids.room(&self.store.snapshot(), room_id.as_str()).await?.ok_or_else(unknown)?;
         if kind == TimelineEventType::RoomCanonicalAlias {
             self.check_aliases(room_id, &content).await?;
-        }
-        if kind == TimelineEventType::RoomMember
-            && content.get("membership").is_some_and(|membership| membership.as_str() == Some("invite"))
-            && let Ok(target) = UserId::parse(&key)
-        {
-            self.check_invite(&snapshot, &session.user_id, &target).await?;
         }
         let is_about_guests = kind == TimelineEventType::RoomGuestAccess;
         let template = self.template(session, kind, Some(key), content);
@@ -110,13 +112,9 @@ impl Rooms {
         if found.place.room != room {
             return Err(missing().into());
         }
+        // Whether they have the power is for the room's writer to say, which knows the levels of then.
         if found.event.header.sender != session.user {
             session.may_act()?;
-        }
-        if found.event.header.sender != session.user
-            && !self.power_levels(&snapshot, room).await?.user_can_redact_event_of_other(&session.user_id)
-        {
-            return Err(MatrixError::forbidden("you may not redact what others sent").into());
         }
         let mut template = self.template(session, TimelineEventType::RoomRedaction, None, content);
         template.redacts = Some(target.to_owned());

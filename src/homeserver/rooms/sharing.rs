@@ -141,9 +141,12 @@ impl Rooms {
                 }
                 (false, true) => came.extend(self.streams.joined(snapshot, room).await?.iter()),
                 (true, false) => {
-                    gone.extend(self.streams.joined(snapshot, room).await?.iter());
+                    // Whom they shared it with to the last: who came later is nobody they know of.
+                    let left = own.left.unwrap_or(since);
+                    let parting = root_at(snapshot, room, left).await?.unwrap_or(EMPTY);
+                    gone.extend(self.joined_then(snapshot, room, &states, (parting, head.state)).await?);
                     let mut unseen = HashSet::new();
-                    self.moved(snapshot, &states, (before, head.state), &mut unseen, &mut gone).await?;
+                    self.moved(snapshot, &states, (before, parting), &mut unseen, &mut gone).await?;
                 }
                 (false, false) => {}
             }
@@ -181,6 +184,21 @@ impl Rooms {
         let keys: Vec<_> = moved.iter().map(|room| (user, *room)).collect();
         let rows = snapshot.get_many(&USER_ROOMS, &keys).await?;
         Ok(moved.into_iter().zip(rows).filter_map(|(room, own)| Some((room, own?))).collect())
+    }
+
+    /// Who was joined to a room in an earlier one of its states: costs what changed since.
+    async fn joined_then(
+        &self,
+        snapshot: &Snapshot,
+        room: RoomNum,
+        states: &Reader,
+        (then, now): (NodeNum, NodeNum),
+    ) -> Result<HashSet<UserNum>> {
+        let (mut came, mut were) = (HashSet::new(), HashSet::new());
+        self.moved(snapshot, states, (then, now), &mut came, &mut were).await?;
+        let joined = self.streams.joined(snapshot, room).await?;
+        were.extend(joined.iter().filter(|user| !came.contains(*user)));
+        Ok(were)
     }
 
     /// Who joined and who is joined no more between two states of a room.

@@ -32,10 +32,12 @@ use crate::schema::rooms::{Extremity, StoredEvent, TIMELINE};
 
 mod order;
 mod policy;
+mod redacting;
 pub(super) mod scene;
 mod shown;
 mod standing;
 mod upgrading;
+mod writing;
 
 #[derive(Debug, Clone)]
 struct Step {

@@ -80,7 +80,7 @@ struct At {
 #[derive(Debug)]
 pub(super) struct Constants {
     id: String,
-    rules: RoomVersionRules,
+    pub(super) rules: RoomVersionRules,
 }
 
 #[derive(Deserialize)]
@@ -141,7 +141,7 @@ impl Rooms {
         })
     }
 
-    async fn constants(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Arc<Constants>> {
+    pub(super) async fn constants(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Arc<Constants>> {
         if let Some(constants) = self.constants.get(&room) {
             return Ok(constants);
         }
@@ -178,6 +178,11 @@ impl View<'_> {
     #[must_use]
     pub fn is_joined(&self) -> bool {
         self.own.as_ref().is_some_and(|own| own.membership == Membership::Join)
+    }
+
+    /// Whether the user forgot the room: then they read of it what strangers read.
+    fn has_forgotten(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.forgotten)
     }
 
     /// The state that the user may see: the room's own while they are joined or everybody may, else that of when they
@@ -263,7 +268,7 @@ impl View<'_> {
 
     async fn standing_at(&self, root: NodeNum) -> Result<At> {
         let (visibility, membership) = (self.visibility(root).await?, self.membership(root).await?);
-        let state = membership_state(membership);
+        let state = membership_state(membership.filter(|_| !self.has_forgotten()));
         let allows = |joined_since| Visibility { visibility: &visibility, membership: &state, joined_since }.allows();
         Ok(At { if_joined_since: allows(true), anyway: allows(false), membership })
     }
@@ -291,6 +296,7 @@ impl View<'_> {
         }
         let joined_since = match (&self.own, arrival) {
             (Some(own), _) if own.membership == Membership::Join => true,
+            _ if self.has_forgotten() => false,
             (Some(own), Some(Arrival::Live(position))) => own.left.is_some_and(|left| position <= left),
             (Some(own), _) => own.left.is_some(),
             (None, _) => false,

@@ -91,7 +91,7 @@ pub(super) struct Touched {
     pub gaps: HashMap<(u64, Arrival), Gap>,
     /// Where a missing event leaves gaps that are new.
     pub missing: HashMap<Digest, Vec<(u64, Arrival)>>,
-    /// Events that stand otherwise now.
+    /// Events that stand otherwise now, or say less.
     pub restood: Vec<EventNum>,
 }
 
@@ -204,7 +204,9 @@ impl Working {
             return Ok(Arc::clone(pdu));
         }
         match self.fresh.get(&num) {
-            Some(event) if !rooms.remembers(num) => Ok(Arc::new(super::event::parse(event)?)),
+            Some(event) if event.header.redacted_by.is_some() || !rooms.remembers(num) => {
+                Ok(Arc::new(super::event::pruned(event, &self.rules)?))
+            }
             _ => rooms.authority(&self.snapshot, num).await,
         }
     }

@@ -127,6 +127,24 @@ impl Writers {
     }
 }
 
+/// A room's queue, while a writer sees to it. One that ends before its time leaves the room to the next.
+struct Duty<'a> {
+    writers: &'a Writers,
+    room: RoomNum,
+    is_done: bool,
+}
+
+impl Drop for Duty<'_> {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        // Whoever waits is answered by the end of their channel.
+        let left = lock(&self.writers.queues).remove(&self.room);
+        tracing::error!(room = %self.room, waiting = left.map_or(0, |left| left.len()), "a room's writer broke down");
+    }
+}
+
 impl Rooms {
     /// Does what somebody of this server wants, in its turn. Answers when it is on disk.
     ///
@@ -161,11 +179,12 @@ impl Rooms {
             self.tasks.spawn(async move { rooms.write(room).await });
         }
         let answered = answered.instrument(tracing::debug_span!("append")).await;
-        answered.map_err(|_| Error::Storage(matron_storage::Error::Closed))?
+        answered.map_err(|_| Error::internal("a room's writer ended before it answered"))?
     }
 
     /// Writes batch after batch until nothing waits for the room.
     async fn write(&self, room: RoomNum) {
+        let mut duty = Duty { writers: &self.writers, room, is_done: false };
         let mut working = self.writers.take_idle(room, self.store.snapshot());
         loop {
             // The working copy goes back before the writer is relieved: the next one must find it.
@@ -180,7 +199,10 @@ impl Rooms {
                         working = self.write_batch(room, working, first).await;
                         continue;
                     }
-                    None => return,
+                    None => {
+                        duty.is_done = true;
+                        return;
+                    }
                 }
             };
             working = self.write_batch(room, working, first).await;
@@ -305,6 +327,7 @@ impl Append<'_> {
         };
         let built = built.map_err(Refused::Intent)?;
         self.check_relation(&built.pdu).await.map_err(Refused::Intent)?;
+        self.check_redaction(&built.pdu).await.map_err(Refused::Intent)?;
         if let Some(policy) = policy.filter(|_| !is_signed && PolicyServer::is_asked_about(&built.pdu)) {
             return Ok(Done::Unsigned(Box::new(Unsigned { rules: self.working.rules.clone(), intent, built, policy })));
         }
@@ -336,9 +359,12 @@ impl Append<'_> {
             && let Some(key) = &intent.template.state_key
         {
             let kind = intent.template.kind.to_string().into();
-            if let Some((_, pdu)) = self.working.state_event(self.rooms, &kind, key).await? {
+            if let Some((num, pdu)) = self.working.state_event(self.rooms, &kind, key).await? {
                 let content = serde_json::to_string(&intent.template.content).map_err(Error::internal)?;
-                if pdu.sender == intent.template.sender && pdu.content.get() == content {
+                if pdu.sender == intent.template.sender
+                    && pdu.content.get() == content
+                    && !self.is_redacted(num).await?
+                {
                     return Ok(Some(Sent { event_id: pdu.event_id.clone(), position: None, replacement: None }));
                 }
             }

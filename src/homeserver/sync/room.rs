@@ -27,6 +27,9 @@ pub(super) struct Span<'a> {
     pub since: Option<Position>,
     /// Up to where.
     pub until: Position,
+    /// Up to where of the room's state, where that is less far: after it, the reader's own membership is all that they are
+    /// told of it.
+    pub state_until: Position,
     /// What it wants to know.
     pub filter: &'a SyncFilter,
     /// Whether state is told as of the timeline's end.
@@ -63,14 +66,18 @@ struct Stretch {
 /// The store cannot be read.
 pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMembers) -> Result<News> {
     let stretch = timeline(view, span).await?;
-    let now = if span.until >= view.snapshot.position() { view.head.state } else { view.state_at(span.until).await? };
+    let is_up_to_now = span.state_until >= view.snapshot.position();
+    let now = if is_up_to_now { view.head.state } else { view.state_at(span.state_until).await? };
     let is_same = span.since.is_some_and(|since| !view.rooms.streams.state_changed(view.room, since));
     let known = match span.since {
         Some(_) if !span.full_state && is_same => now,
-        Some(since) if !span.full_state => view.state_at(since).await?,
+        Some(since) if !span.full_state => view.state_at(since.min(span.state_until)).await?,
         _ => EMPTY,
     };
-    let changes = diff(view.states(), known, now).await?;
+    let mut changes = diff(view.states(), known, now).await?;
+    if span.state_until < span.until {
+        add_own_membership(view, span, &mut changes).await?;
+    }
     let nums = told_state(view, span, &stretch, &changes).await?;
     let (state, brought) = show_state(view, span, &stretch, nums, now, sent).await?;
     let limited = stretch.limited;
@@ -89,6 +96,25 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
         }
     }
     Ok(News { timeline: Timeline { events, limited, prev_batch }, state, changes, brought })
+}
+
+/// Brings the reader's own membership up to the span's end.
+async fn add_own_membership(view: &View<'_>, span: &Span<'_>, changes: &mut Vec<Change>) -> Result<()> {
+    let Some(new) = view.own.as_ref().map(|own| own.event) else { return Ok(()) };
+    let own_key = view.rooms.ids.find_state_key("m.room.member", view.user_id().as_str()).await?;
+    let Some(key) = own_key else { return Ok(()) };
+    if let Some(change) = changes.iter_mut().find(|change| change.key == key) {
+        change.new = Some(new);
+        return Ok(());
+    }
+    let old = match span.since {
+        Some(since) if !span.full_state => view.states().get(view.state_at(since).await?, key).await?,
+        _ => None,
+    };
+    if old != Some(new) {
+        changes.push(Change { key, old, new: Some(new) });
+    }
+    Ok(())
 }
 
 /// Adds an event of the state to a list, with the fields that the client wants.

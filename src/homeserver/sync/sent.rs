@@ -167,14 +167,14 @@ mod tests {
         numbers.iter().copied().map(UserNum).collect()
     }
 
-    fn at(position: u64) -> Option<Position> {
-        Some(Position::new(position))
+    fn at(position: u64) -> Position {
+        Position::new(position)
     }
 
     /// Answers with members, and says which of them it brings.
     fn answer(sent: &SentMembers, asker: Asker, token: u64, speakers: &[u64]) -> HashSet<UserNum> {
         let brought = sent.unsent(asker, ROOM, users(speakers));
-        sent.answered(asker, Position::new(token), vec![(ROOM, brought.clone())]);
+        sent.answered(asker, at(token), vec![(ROOM, brought.clone())]);
         brought
     }
 
@@ -186,19 +186,19 @@ mod tests {
         // It was lost: the device begins anew, and then has it.
         let asker = sent.ask(DEVICE, None);
         assert_eq!(answer(&sent, asker, 6, &[1]), users(&[1]));
-        let asker = sent.ask(DEVICE, at(6));
+        let asker = sent.ask(DEVICE, Some(at(6)));
         assert_eq!(answer(&sent, asker, 7, &[1, 2]), users(&[2]));
         // Lost again, and asked for again.
         for token in [8, 9] {
-            let asker = sent.ask(DEVICE, at(6));
+            let asker = sent.ask(DEVICE, Some(at(6)));
             assert_eq!(answer(&sent, asker, token, &[1, 2, 3]), users(&[2, 3]));
         }
-        let asker = sent.ask(DEVICE, at(9));
+        let asker = sent.ask(DEVICE, Some(at(9)));
         assert_eq!(answer(&sent, asker, 10, &[1, 2, 3, 4]), users(&[4]));
         // An answer that brings nothing changes nothing.
-        let asker = sent.ask(DEVICE, at(10));
-        sent.answered(asker, Position::new(11), Vec::new());
-        let asker = sent.ask(DEVICE, at(11));
+        let asker = sent.ask(DEVICE, Some(at(10)));
+        sent.answered(asker, at(11), Vec::new());
+        let asker = sent.ask(DEVICE, Some(at(11)));
         assert_eq!(answer(&sent, asker, 12, &[4, 5]), users(&[5]));
     }
 
@@ -207,17 +207,17 @@ mod tests {
         let sent = SentMembers::new();
         let asker = sent.ask(DEVICE, None);
         answer(&sent, asker, 5, &[1]);
-        let asker = sent.ask(DEVICE, at(5));
+        let asker = sent.ask(DEVICE, Some(at(5)));
         answer(&sent, asker, 6, &[2]);
-        assert_eq!(answer(&sent, sent.ask(DEVICE, at(6)), 7, &[1, 2]), users(&[]));
-        assert_eq!(answer(&sent, sent.ask(DEVICE, at(5)), 8, &[1, 2]), users(&[1, 2]));
+        assert_eq!(answer(&sent, sent.ask(DEVICE, Some(at(6))), 7, &[1, 2]), users(&[]));
+        assert_eq!(answer(&sent, sent.ask(DEVICE, Some(at(5))), 8, &[1, 2]), users(&[1, 2]));
         // What was on its way to the device as it was before does not arrive any more.
-        let former = sent.ask(DEVICE, at(8));
+        let former = sent.ask(DEVICE, Some(at(8)));
         let asker = sent.ask(DEVICE, None);
         answer(&sent, former, 9, &[3]);
         assert_eq!(answer(&sent, asker, 9, &[1]), users(&[1]));
-        assert_eq!(answer(&sent, sent.ask(DEVICE, at(9)), 10, &[1, 3]), users(&[3]));
+        assert_eq!(answer(&sent, sent.ask(DEVICE, Some(at(9))), 10, &[1, 3]), users(&[3]));
         sent.forget(asker, ROOM);
-        assert_eq!(answer(&sent, sent.ask(DEVICE, at(10)), 11, &[1]), users(&[1]));
+        assert_eq!(answer(&sent, sent.ask(DEVICE, Some(at(10))), 11, &[1]), users(&[1]));
     }
 }

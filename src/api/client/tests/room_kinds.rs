@@ -47,6 +47,10 @@ async fn presets_in_every_version() {
 async fn what_makes_no_room() {
     let house = House::with(|_| {}).await;
     let ann = house.register("ann").await;
+    let member = |key: &str, content: serde_json::Value| {
+        let event = json!({ "type": "m.room.member", "state_key": key, "content": content });
+        json!({ "initial_state": [event] })
+    };
     for (body, errcode) in [
         (json!({ "room_version": "1" }), "M_UNSUPPORTED_ROOM_VERSION"),
         (json!({ "room_version": "x" }), "M_UNSUPPORTED_ROOM_VERSION"),
@@ -55,6 +59,11 @@ async fn what_makes_no_room() {
         (json!({ "invite": ["nobody"] }), "M_BAD_JSON"),
         (json!({ "initial_state": [{ "type": "m.room.topic" }] }), "M_BAD_JSON"),
         (json!({ "initial_state": [{ "type": "m.room.topic", "content": 1 }] }), "M_BAD_JSON"),
+        (member("@bob:localhost", json!({ "membership": "join" })), "M_INVALID_PARAM"),
+        (member("@ann:localhost", json!({ "membership": "leave" })), "M_INVALID_PARAM"),
+        (member("nobody", json!({ "membership": "invite" })), "M_INVALID_PARAM"),
+        (member("@bob:localhost", json!({})), "M_BAD_JSON"),
+        (json!({ "initial_state": [{ "type": "m.room.redaction", "content": {} }] }), "M_INVALID_PARAM"),
         (json!({ "creation_content": 1 }), "M_BAD_JSON"),
         (json!({ "power_level_content_override": { "users": { "@ann:localhost": 100 } } }), "M_BAD_JSON"),
         (json!({ "power_level_content_override": { "ban": 1.5 } }), "M_BAD_JSON"),

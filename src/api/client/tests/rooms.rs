@@ -67,8 +67,14 @@ async fn the_life_of_a_room() {
     house.post(&at("kick"), &ann, bobs.clone()).await.refused(403, "M_FORBIDDEN");
     house.post(&at("unban"), &ann, bobs.clone()).await.done();
     house.post(&at("unban"), &ann, bobs.clone()).await.refused(403, "M_FORBIDDEN");
+    let event = at(&format!("event/{second}"));
+    let relations = format!("/_matrix/client/v1/rooms/{room}/relations/{second}");
+    house.get(&event, &bob).await.done();
+    house.call_raw(Method::GET, &relations, &bob, "").await.done();
     house.post(&at("forget"), &bob, json!({})).await.done();
     house.get(&at("messages?dir=b"), &bob).await.refused(403, "M_FORBIDDEN");
+    house.get(&event, &bob).await.refused(404, "M_NOT_FOUND");
+    house.call_raw(Method::GET, &relations, &bob, "").await.refused(404, "M_NOT_FOUND");
     house.post(&at("invite"), &ann, bobs.clone()).await.done();
     house.post(&at("join"), &bob, json!({})).await.done();
     house.post(&at("kick"), &ann, json!({ "user_id": "@bob:localhost", "reason": "shift over" })).await.done();
@@ -254,6 +260,13 @@ async fn whose_devices_to_follow() {
     assert_eq!(changes(&later).await.1, "@bob:localhost @cat:localhost");
     house.post(&format!("/join/{other}"), &ann, json!({})).await.done();
     assert_eq!(changes(&later).await.1, "@bob:localhost");
+    // Whoever left shared the room with those of then, whatever became of them.
+    let later = token();
+    house.post(&format!("/rooms/{other}/leave"), &ann, json!({})).await.done();
+    let dan = house.register("dan").await;
+    house.post(&format!("/join/{other}"), &dan, json!({})).await.done();
+    house.post(&format!("/rooms/{other}/leave"), &cat, json!({})).await.done();
+    assert_eq!(changes(&later).await, (String::new(), "@cat:localhost".to_owned()));
     house.get("/keys/changes?from=x&to=y", &ann).await.refused(400, "M_INVALID_PARAM");
 }
 

@@ -3,8 +3,9 @@
 //! Room version 3 and later, "Handling redactions": a redaction takes effect if its sender has the power to redact, or is
 //! of the same server as the event's sender.
 
-use matron_matrix::digest;
 use matron_matrix::event::Pdu;
+use matron_matrix::{Error as MatrixError, digest};
+use ruma::events::StateEventType;
 
 use super::Append;
 use super::annotate::annotation;
@@ -12,10 +13,11 @@ use super::relate::{MOST_LEVELS, target_of_stored};
 use crate::error::Result;
 use crate::rooms::event::Found;
 use crate::rooms::tree::NodeNum;
+use crate::rooms::working::Policy;
 use crate::rooms::{power, summary};
 use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS};
 use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, Place, REDACTED, StoredEvent, VOIDED};
-use crate::schema::{Digest, EventNum};
+use crate::schema::{Digest, EventNum, StateKeyNum};
 use crate::streams::Subject;
 
 /// How much of what relates to a redacted event is cut off from what is above it: a bound for one batch.
@@ -25,9 +27,32 @@ const MOST_CUT_OFF: usize = 5000;
 const MOST_EARLY_REDACTIONS: usize = 100;
 
 impl Append<'_> {
-    /// Marks the event that a redaction names. One that is not known yet is marked when it comes.
-    pub(super) async fn redact(&mut self, redaction: &Pdu, num: EventNum, state_before: NodeNum) -> Result<()> {
+    /// Whether a redaction of this server may be sent, as the room is now: who redacts what others said has the power to.
+    /// Other servers let the redactions of one server's users pass, since they leave it to that server.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`; `M_NOT_FOUND` where the room has no such event.
+    pub async fn check_redaction(&mut self, redaction: &Pdu) -> Result<()> {
         let Some(target) = &redaction.redacts else { return Ok(()) };
+        let missing = || MatrixError::not_found("the event is not known");
+        let target = self.working.event_num(self.rooms, target.as_str()).await?.ok_or_else(missing)?;
+        let found = self.working.found(target).await?.ok_or_else(missing)?;
+        if self.rooms.ids.user_id(found.event.header.sender).await? == redaction.sender {
+            return Ok(());
+        }
+        let levels = power::current(self.rooms, self.working).await?;
+        if !levels.user_can_redact_event_of_other(&redaction.sender) {
+            return Err(MatrixError::forbidden("you may not redact what others sent").into());
+        }
+        Ok(())
+    }
+
+    /// Marks the event that a redaction names. One that is not known yet is marked when it comes. A state event redacts
+    /// nothing, whatever it is called.
+    pub(super) async fn redact(&mut self, redaction: &Pdu, num: EventNum, state_before: NodeNum) -> Result<()> {
+        let Some(target) = redaction.redacts.as_ref().filter(|_| redaction.state_key.is_none()) else {
+            return Ok(());
+        };
         let Some(target_num) = self.working.event_num(self.rooms, target.as_str()).await? else {
             let digest = digest::of_event_id(target.as_str());
             self.batch.put(&EARLY_REDACTIONS, &(self.working.num, digest, num), &());
@@ -91,8 +116,30 @@ impl Append<'_> {
         event.header.redacted_by = Some(redaction);
         self.batch.put(&REDACTED, &(self.rooms.clock.millis(), target), &());
         self.batch.announce(Subject::Redactions(self.working.num).into());
+        let state_key = event.header.state_key;
         self.rewrite(event, place);
+        self.forget_content(target, state_key).await
+    }
+
+    /// What is remembered of a redacted event is read anew: the rules see no more of it than everybody.
+    async fn forget_content(&mut self, num: EventNum, state_key: Option<StateKeyNum>) -> Result<()> {
+        self.rooms.forget_authority(num);
+        let working = &mut *self.working;
+        working.touched.restood.push(num);
+        working.touched.arriving.take_if(|(arriving, _)| *arriving == num);
+        let Some(key) = state_key else { return Ok(()) };
+        let name = self.rooms.ids.state_key_name(key).await?;
+        let kind = StateEventType::from(&*self.rooms.ids.kind_name(name.kind).await?);
+        if kind == StateEventType::RoomPolicy {
+            working.policy = Policy::Unknown;
+        }
+        working.state.remove(&(kind, name.key.clone()));
         Ok(())
+    }
+
+    /// Whether an event of this room was redacted.
+    pub(in crate::rooms) async fn is_redacted(&self, num: EventNum) -> Result<bool> {
+        Ok(self.working.found(num).await?.is_some_and(|found| found.event.header.redacted_by.is_some()))
     }
 
     /// An event of this room and its place, also one that is not committed yet.

@@ -5,25 +5,18 @@ use std::sync::Arc;
 use matron_matrix::Error as MatrixError;
 use matron_storage::Snapshot;
 use ruma::events::room::join_rules::{AllowRule, JoinRule};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value};
 
+use super::Said;
 use crate::accounts::Session;
 use crate::error::Result;
 use crate::rooms::Rooms;
 use crate::schema::RoomNum;
 use crate::schema::rooms::Membership;
 
-/// What of a join's content the server says itself, or nobody.
-const OURS: [&str; 7] = [
-    "membership",
-    "displayname",
-    "avatar_url",
-    "reason",
-    "third_party_signed",
-    "is_direct",
-    "join_authorised_via_users_server",
-];
+/// What the body of the endpoint means otherwise, and what the profile says.
+const NOT_SAID: [&str; 4] = ["displayname", "avatar_url", "reason", "is_direct"];
 
 impl Rooms {
     /// Joins a room of this server.
@@ -55,28 +48,42 @@ impl Rooms {
         session.may_act()?;
         let snapshot = self.store.snapshot();
         let room = self.room_num(&snapshot, room_id).await?;
-        let membership = self.membership(&snapshot, room, session.user).await?;
-        if membership == Some(Membership::Join) {
-            return Ok(room_id.to_owned());
+        if self.membership(&snapshot, room, session.user).await? != Some(Membership::Join) {
+            let more = more.into_iter().filter(|(name, _)| !NOT_SAID.contains(&name.as_str()));
+            let said = Said::by_client(more).and("reason", reason.map(Value::from)).and("third_party_signed", signed);
+            self.enter(session, room_id, said).await?;
         }
-        if session.guest && !self.lets_guests_in(&snapshot, room).await? {
+        Ok(room_id.to_owned())
+    }
+
+    /// Comes into a room of this server, or says something else of oneself there.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        session: &Session,
+        room_id: &RoomId,
+        mut said: Said,
+    ) -> Result<OwnedEventId> {
+        session.may_act()?;
+        let snapshot = self.store.snapshot();
+        let room = self.room_num(&snapshot, room_id).await?;
+        let membership = self.membership(&snapshot, room, session.user).await?;
+        let is_in = membership == Some(Membership::Join);
+        if !is_in && session.guest && !self.lets_guests_in(&snapshot, room).await? {
             return Err(MatrixError::guest_access_forbidden("guests may not join this room").into());
         }
-        let mut content = self.member_content(session.user, "join", reason).await?;
-        if membership != Some(Membership::Invite)
-            && let Some(authorizer) = self.authorizer(&snapshot, session, room).await?
-            && let Some(content) = content.as_object_mut()
-        {
-            content.insert("join_authorised_via_users_server".to_owned(), authorizer.as_str().into());
+        if !is_in && membership != Some(Membership::Invite) {
+            let authorizer = self.authorizer(&snapshot, session, room).await?;
+            said = said.and("join_authorised_via_users_server", authorizer.map(|user| user.as_str().into()));
         }
-        if let Some(content) = content.as_object_mut() {
-            content.extend(signed.map(|signed| ("third_party_signed".to_owned(), signed)));
-            let ours = |key: &str| OURS.contains(&key);
-            content.extend(more.into_iter().filter(|(key, _)| !ours(key)));
+        let content = self.member_content(session.user, "join", said).await?;
+        let event_id = self.move_member(&session.user_id, room, &session.user_id, content).await?;
+        if !is_in {
+            self.carry_over(session, room_id).await?;
         }
-        self.move_member(&session.user_id, room, &session.user_id, content).await?;
-        self.carry_over(session, room_id).await?;
-        Ok(room_id.to_owned())
+        Ok(event_id)
     }
 
     /// In a restricted room, for who is in one of the allowed rooms: a member of this server who might invite.

@@ -21,6 +21,7 @@ use crate::remote::fixture::{Came, Far};
 use crate::rooms::Rooms;
 use crate::rooms::event::by_id;
 use crate::rooms::intent::TransactionKey;
+use crate::rooms::membership::Said;
 use crate::schema::rooms::{HEADS, Standing};
 
 const VERSION: RoomVersionId = RoomVersionId::V11;
@@ -298,7 +299,7 @@ async fn the_room_goes_on_while_its_policy_server_thinks() {
 async fn what_the_room_forbids_meanwhile_is_not_sent() {
     let ward = Ward::new().await;
     let banned = ward.slowly(&ward.bob, async || {
-        ward.rooms().ban(&ward.ann, &ward.room_id, &ward.bob.user_id, None).await.unwrap();
+        ward.rooms().ban(&ward.ann, &ward.room_id, &ward.bob.user_id, Said::default()).await.unwrap();
     });
     let Error::Matrix(error) = banned.await.unwrap_err() else { panic!("a rule says no") };
     assert_eq!(error.kind.errcode().as_str(), "M_FORBIDDEN");

@@ -15,6 +15,7 @@ use crate::Homeserver;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::rooms::intent::Intent;
+use crate::rooms::membership::Said;
 use crate::schema::RoomNum;
 use crate::schema::rooms::{MEMBERS, MOVING, Membership};
 
@@ -43,7 +44,8 @@ async fn all_bans_go_over_also_when_the_server_stops_meanwhile() {
     let old_num = server.ids.room(&server.store.snapshot(), old.as_str()).await.unwrap().unwrap();
     let banned: Vec<OwnedUserId> =
         (0..BANS).map(|nth| UserId::parse(format!("@banned{nth}:other.example")).unwrap()).collect();
-    for done in join_all(banned.iter().map(|user| server.rooms.ban(&ann, &old, user, Some("noise")))).await {
+    let noise = || Said::because(Some("noise"));
+    for done in join_all(banned.iter().map(|user| server.rooms.ban(&ann, &old, user, noise()))).await {
         done.unwrap();
     }
     // Ann may upgrade from now on, but not ban.

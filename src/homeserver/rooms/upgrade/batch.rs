@@ -16,6 +16,7 @@ use crate::rooms::append::Append;
 use crate::rooms::build::{From, build};
 use crate::rooms::built::Built;
 use crate::rooms::intent::{Refused, Sent, Upgrade};
+use crate::rooms::membership::Said;
 use crate::rooms::working::Working;
 use crate::rooms::{Rooms, power};
 use crate::schema::RoomNum;
@@ -240,7 +241,7 @@ impl Append<'_> {
             plan.push(template(sender, at, kind, key, content)?);
             Ok::<_, Error>(())
         };
-        let member = self.rooms.member_content(upgrade.user, "join", None).await?;
+        let member = self.rooms.member_content(upgrade.user, "join", Said::default()).await?;
         add(TimelineEventType::RoomMember, sender.as_str(), member)?;
         for kind in COPIED.map(TimelineEventType::from) {
             if let Some(content) = self.content(kind.clone()).await? {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use matron_matrix::client_event::write_stripped;
 use matron_matrix::filter::{Candidate, Compiled};
 use matron_matrix::splice::{List, Object};
-use matron_storage::Snapshot;
+use matron_storage::{Position, Snapshot};
 use serde_json::value::RawValue;
 
 use super::Asking;
@@ -98,6 +98,7 @@ impl Sync {
         let span = Span {
             since: known.map(|since| since.position),
             until: snapshot.position(),
+            state_until: snapshot.position(),
             filter: &request.filter,
             state_after: request.state.is_after(),
             full_state: request.full_state,
@@ -155,9 +156,13 @@ impl Sync {
         brought: &mut Brought,
     ) -> Result<Left> {
         let Asking { request, since, asker, .. } = *asking;
+        // Their membership may change again while they are out, and of what the others do meanwhile they learn nothing; who
+        // never was in the room, or forgot it, learns nothing of it at all.
+        let left = own.left.filter(|_| !own.forgotten).unwrap_or(Position::ZERO);
         let span = Span {
             since: since.map(|since| since.position),
             until: own.news,
+            state_until: left.min(own.news),
             filter: &request.filter,
             state_after: request.state.is_after(),
             full_state: request.full_state,
@@ -168,9 +173,7 @@ impl Sync {
         if !news.brought.is_empty() {
             brought.push((view.room, news.brought));
         }
-        // Who never was in the room sees that their invite is gone, and nothing of its state.
-        let state = if own.left.is_some() { news.state } else { List::default() };
-        Ok(Left { state: Events { events: state }, timeline: news.timeline, account_data })
+        Ok(Left { state: Events { events: news.state }, timeline: news.timeline, account_data })
     }
 
     /// Whether an invite comes from somebody whom the user ignores, or takes no invites from.
