@@ -30,7 +30,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ephemeral::Mark;
 use crate::rooms::intent::{Intent, TransactionKey};
-use crate::rooms::membership::Said;
 use crate::schema::ephemeral::ReceiptKind;
 use crate::unread::Unread;
 
@@ -463,7 +462,7 @@ async fn take(house: &House, model: &mut Model, step: Step) {
             house.server.accounts.set_account_data(user, None, IGNORED_USER_LIST, &list).await.unwrap();
         }
         Step::Rejoin => {
-            house.server.rooms.leave(house.reader(), &house.room, Said::default()).await.unwrap();
+            house.server.rooms.leave(house.reader(), &house.room, crate::rooms::membership::Said::default()).await.unwrap();
             house.say(1, "m.room.message", None, json!({ "msgtype": "m.text", "body": "cake, unseen" })).await;
             house.server.rooms.join(house.reader(), &house.room, None, None).await.unwrap();
             model.read_all = model.events.len();
