@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 mod ephemeral;
+mod history;
 mod limits;
 mod room_kinds;
 mod rooms;
@@ -66,7 +67,7 @@ impl House {
         }
         let response = self.service.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let bytes = axum::body::to_bytes(body, 64 << 20).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Answer { status: parts.status, headers: parts.headers, body }
     }
