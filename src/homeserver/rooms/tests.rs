@@ -32,6 +32,7 @@ use crate::schema::rooms::{Extremity, StoredEvent, TIMELINE};
 
 mod order;
 mod policy;
+mod relations;
 pub(super) mod scene;
 mod shown;
 mod standing;
