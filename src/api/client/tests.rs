@@ -14,6 +14,7 @@ mod history;
 mod limits;
 mod room_kinds;
 mod rooms;
+mod search;
 mod suspension;
 mod visibility;
 
