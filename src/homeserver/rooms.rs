@@ -77,6 +77,8 @@ pub struct Rooms {
     authorities: Cache<EventNum, Arc<Pdu>>,
     /// State events that were shown lately.
     shown: event::ShownEvents,
+    /// Walks over spaces whose next page may be asked for.
+    walks: hierarchy::Walks,
     writers: writer::Writers,
     /// What is counted.
     pub meters: meters::Rooms,
@@ -107,6 +109,7 @@ impl Rooms {
             constants: Cache::new(50_000),
             authorities: Cache::new(20_000),
             shown: event::shown_events(),
+            walks: hierarchy::walks(),
             writers: writer::Writers::default(),
             meters: meters::Rooms::default(),
             tasks,
@@ -120,6 +123,8 @@ impl Rooms {
             self.nodes.held(),
             Held::of("room_constants", &self.constants),
             Held::of("authorizing_events", &self.authorities),
+            Held::of("shown_events", &self.shown),
+            Held::of("space_walks", &self.walks),
             self.writers.held(),
         ]
     }
