@@ -79,6 +79,7 @@ pub struct Rooms {
     shown: event::ShownEvents,
     /// Walks over spaces whose next page may be asked for.
     walks: hierarchy::Walks,
+    published: list::Published,
     writers: writer::Writers,
     /// What is counted.
     pub meters: meters::Rooms,
@@ -110,6 +111,7 @@ impl Rooms {
             authorities: Cache::new(20_000),
             shown: event::shown_events(),
             walks: hierarchy::walks(),
+            published: list::Published::default(),
             writers: writer::Writers::default(),
             meters: meters::Rooms::default(),
             tasks,
