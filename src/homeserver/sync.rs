@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use matron_storage::{Position, Store};
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 
 use crate::accounts::Accounts;
 use crate::ephemeral::Ephemeral;
@@ -34,6 +35,9 @@ pub use filter::SyncFilter;
 
 /// Of how many devices it is known that no message waits for them.
 const DEVICES: usize = 50_000;
+/// So many answers that tell everything are in memory at once, if there are not more cores: they are large, and each comes
+/// sooner than all would together.
+const FEWEST_WHOLE: usize = 4;
 
 /// Answers /sync.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub struct Sync {
     sent: room::SentMembers,
     /// Up to where no to-device message waits for a device: positions only grow, so what was true once stays so.
     emptied: Cache<DeviceNum, Position>,
+    /// Turns for answers that tell everything.
+    whole: Arc<Semaphore>,
     /// What is counted.
     pub meters: meters::Sync,
 }
@@ -64,7 +70,9 @@ impl Sync {
     ) -> Self {
         let (sent, emptied) = (room::SentMembers::new(), Cache::new(DEVICES));
         let meters = meters::Sync::default();
-        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, meters }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let whole = Arc::new(Semaphore::new(cores.max(FEWEST_WHOLE)));
+        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, whole, meters }
     }
 
     /// The caches of what devices have been told, and of what is unread.

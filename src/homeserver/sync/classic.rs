@@ -7,6 +7,7 @@ use std::time::Duration;
 use matron_matrix::splice::List;
 use matron_storage::{Position, Snapshot};
 use ruma::presence::PresenceState;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use self::tell::shown_data;
@@ -85,7 +86,12 @@ impl Sync {
         if let Some(since) = since {
             self.take(session, since.to_device).await?;
         }
-        if since.is_none() || request.full_state || request.timeout.is_zero() {
+        if since.is_none() || request.full_state {
+            let turn = self.turn(session).await?;
+            let answer = self.answer(session, request, since, &self.store.snapshot()).await?;
+            return Ok(Answer { turn, ..answer });
+        }
+        if request.timeout.is_zero() {
             return self.answer(session, request, since, &self.store.snapshot()).await;
         }
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
@@ -109,6 +115,17 @@ impl Sync {
                 () = stop.cancelled() => return Ok(answer),
             }
         }
+    }
+
+    /// Waits for a turn to tell a client everything.
+    async fn turn(&self, session: &Session) -> Result<Option<OwnedSemaphorePermit>> {
+        if let Ok(turn) = Arc::clone(&self.whole).try_acquire_owned() {
+            return Ok(Some(turn));
+        }
+        let turn = Arc::clone(&self.whole).acquire_owned().await.ok();
+        // That may have taken a while.
+        self.accounts.still_valid(session).await?;
+        Ok(turn)
     }
 
     fn since(&self, request: &Request) -> Result<Option<Since>> {
@@ -180,6 +197,7 @@ impl Sync {
             device_lists,
             device_one_time_keys_count: counts.collect::<BTreeMap<_, _>>(),
             device_unused_fallback_key_types: keys.unused_fallback,
+            turn: None,
         })
     }
 

@@ -33,6 +33,8 @@ use crate::rooms::intent::{Intent, TransactionKey};
 use crate::schema::ephemeral::ReceiptKind;
 use crate::unread::Unread;
 
+mod turns;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Plain,

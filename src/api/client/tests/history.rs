@@ -67,3 +67,28 @@ async fn who_left_pages_through_what_they_saw_both_ways() {
     let page = house.get(&format!("/rooms/{room}/messages?dir=b&limit=3&from={since}"), &bob).await.done();
     assert_eq!(said(vec![page["chunk"].as_array().unwrap().clone()]), seen[..2], "{page}");
 }
+
+#[tokio::test]
+async fn a_timeline_of_large_events_is_cut_short() {
+    let house = House::with(|_| {}).await;
+    let ann = house.register("ann").await;
+    let room = house.room(&ann, json!({})).await;
+    for n in 0..30 {
+        let body = json!({ "msgtype": "m.text", "body": "x".repeat(60_000), "n": n });
+        house.put(&format!("/rooms/{room}/send/m.room.message/{n}"), &ann, body).await.done();
+    }
+    let filter = "%7B%22room%22:%7B%22timeline%22:%7B%22limit%22:100%7D%7D%7D";
+    let answer = house.get(&format!("/sync?filter={filter}"), &ann).await.done();
+    let timeline = &answer["rooms"]["join"][&room]["timeline"];
+    let numbers = |events: &Value| -> Vec<u64> {
+        events.as_array().unwrap().iter().filter_map(|event| event["content"]["n"].as_u64()).collect()
+    };
+    let told = numbers(&timeline["events"]);
+    assert!((10..25).contains(&told.len()) && timeline["limited"] == true, "{told:?}");
+    let from = timeline["prev_batch"].as_str().unwrap();
+    let page = house.get(&format!("/rooms/{room}/messages?dir=b&limit=100&from={from}"), &ann).await.done();
+    let mut all = numbers(&page["chunk"]);
+    all.reverse();
+    all.extend(told);
+    assert_eq!(all, (0..30).collect::<Vec<_>>());
+}

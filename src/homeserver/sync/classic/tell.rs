@@ -53,9 +53,9 @@ impl Sync {
         let account_data = shown_data(data.iter().copied(), &request.filter.room_account_data, &room_id);
         match own.membership {
             Membership::Join => {
-                let joined = self.joined(asking, &mut view, own, account_data).await?;
+                let joined = self.joined(asking, &mut view, own, account_data, rooms.spare()).await?;
                 if let Some(joined) = joined {
-                    rooms.join.insert(room_id, joined);
+                    rooms.add_joined(room_id, joined);
                 }
             }
             Membership::Invite if is_new && !self.is_from_ignored(snapshot, session, own).await? => {
@@ -72,8 +72,8 @@ impl Sync {
                     None => !own.forgotten && (request.filter.include_leave || request.mends),
                 };
                 if shown {
-                    let left = self.left(asking, &mut view, own, account_data).await?;
-                    rooms.leave.insert(room_id, left);
+                    let left = self.left(asking, &mut view, own, account_data, rooms.spare()).await?;
+                    rooms.add_left(room_id, left);
                 }
             }
             _ => {}
@@ -87,6 +87,7 @@ impl Sync {
         view: &mut View<'_>,
         own: &UserRoom,
         account_data: Events,
+        bytes: usize,
     ) -> Result<Option<Joined>> {
         let Asking { session, request, since, snapshot } = *asking;
         // Who joined after the token knows nothing of the room.
@@ -96,6 +97,7 @@ impl Sync {
         let span = Span {
             since: known.map(|since| since.position),
             until: snapshot.position(),
+            bytes,
             filter: &request.filter,
             state_after: request.state.is_after(),
             full_state: request.full_state,
@@ -147,11 +149,13 @@ impl Sync {
         view: &mut View<'_>,
         own: &UserRoom,
         account_data: Events,
+        bytes: usize,
     ) -> Result<Left> {
         let Asking { session, request, since, .. } = *asking;
         let span = Span {
             since: since.map(|since| since.position),
             until: own.news,
+            bytes,
             filter: &request.filter,
             state_after: request.state.is_after(),
             full_state: request.full_state,
