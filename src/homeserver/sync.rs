@@ -25,6 +25,7 @@ mod ephemeral;
 mod filter;
 mod presence;
 mod room;
+mod sent;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ pub struct Sync {
     rooms: Arc<Rooms>,
     ephemeral: Arc<Ephemeral>,
     unread: Counter,
-    sent: room::SentMembers,
+    sent: sent::SentMembers,
     /// Up to where no to-device message waits for a device: positions only grow, so what was true once stays so.
     emptied: Cache<DeviceNum, Position>,
     /// Turns for answers that tell everything.
@@ -68,7 +69,7 @@ impl Sync {
         ephemeral: Arc<Ephemeral>,
         unread: Counter,
     ) -> Self {
-        let (sent, emptied) = (room::SentMembers::new(), Cache::new(DEVICES));
+        let (sent, emptied) = (sent::SentMembers::new(), Cache::new(DEVICES));
         let meters = meters::Sync::default();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let whole = Arc::new(Semaphore::new(cores.max(FEWEST_WHOLE)));

@@ -1,57 +1,25 @@
 //! One room between two positions: the core of every sync. What changed in its timeline and state, for one reader.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use matron_matrix::client_event::only_fields;
 use matron_matrix::splice::List;
 use matron_storage::Position;
-use quick_cache::sync::Cache;
 use ruma::UserId;
 
 use super::answer::Timeline;
 use super::filter::SyncFilter;
+use super::sent::SentMembers;
 use crate::error::Result;
-use crate::locks::lock;
-use crate::meters::Held;
 use crate::rooms::history::{Between, wanted};
 use crate::rooms::tree::{Change, EMPTY, diff};
 use crate::rooms::view::View;
 use crate::schema::rooms::{Arrival, StoredEvent, TIMELINE};
-use crate::schema::{DeviceNum, EventNum, RoomNum, StateKeyNum, UserNum};
+use crate::schema::{DeviceNum, EventNum, StateKeyNum, UserNum};
 
 /// How many events are looked at for one that a filter lets through.
 const LOOKS: usize = 20;
-
-/// Which members a device has been sent, for lazy-loading: forgotten ones are sent again.
-#[derive(Debug)]
-pub struct SentMembers(Cache<(DeviceNum, RoomNum), Arc<Mutex<HashSet<UserNum>>>>);
-
-impl SentMembers {
-    pub(super) fn new() -> Self {
-        Self(Cache::new(20_000))
-    }
-
-    pub(super) fn held(&self) -> Held {
-        Held::of("members_sent", &self.0)
-    }
-
-    /// Begins anew: the device knows nothing of the room.
-    pub(super) fn forget(&self, device: DeviceNum, room: RoomNum) {
-        self.0.remove(&(device, room));
-    }
-
-    /// Those of `users` whom the device has not been sent; they are noted as sent.
-    fn unsent(&self, device: DeviceNum, room: RoomNum, users: HashSet<UserNum>) -> HashSet<UserNum> {
-        let sent = self.0.get(&(device, room)).unwrap_or_else(|| {
-            let fresh = Arc::new(Mutex::default());
-            self.0.insert((device, room), Arc::clone(&fresh));
-            fresh
-        });
-        let mut sent = lock(&sent);
-        users.into_iter().filter(|user| sent.insert(*user)).collect()
-    }
-}
 
 /// What to tell of a room.
 pub(super) struct Span<'a> {
