@@ -15,7 +15,7 @@ use crate::schema::UserNum;
 mod follow;
 
 /// What a watcher costs, with the few keywords and senders that they mostly have.
-const BYTES_PER_WATCHER: u64 = 1024;
+const BYTES_PER_WATCHER: u64 = 512;
 
 /// Whom a room's events may concern beyond their class.
 #[derive(Debug, Default)]

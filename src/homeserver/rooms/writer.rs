@@ -27,9 +27,11 @@ use crate::schema::rooms::{TRANSACTIONS, Transaction};
 /// A batch takes no more events when it has grown to this.
 const FULL_BATCH_BYTES: usize = 512 << 10;
 
-/// How many rooms' working copies are kept for their next event, about, and how many bytes of them.
-const KEPT_ROOMS: usize = 4096;
+/// Bytes of rooms' working copies that are kept for their next event, about: those of some thousand rooms.
 const KEPT_BYTES: u64 = 128 << 20;
+/// As many rooms the cache is told that it holds. It makes a part for every 32, and no part holds more than its share of the
+/// bytes: few parts have room for the largest rooms.
+const KEPT_ROOMS: usize = 128;
 
 /// What can be wanted of a room's writer.
 #[derive(Debug)]
