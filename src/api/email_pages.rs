@@ -9,8 +9,9 @@ use matron_homeserver::Homeserver;
 use matron_homeserver::remote::mail::escaped;
 use matron_homeserver::schema::accounts::Purpose;
 
+use crate::body::read_form;
 use crate::error::Result;
-use crate::router::{Raw, Routes, read_body};
+use crate::router::{Raw, Routes};
 
 const VALIDATE: &str = "/_matron/email/validate";
 const UNSUBSCRIBE: &str = "/_matron/email/unsubscribe";
@@ -29,10 +30,10 @@ fn headers() -> [(HeaderName, &'static str); 5] {
 }
 
 pub fn routes(routes: &mut Routes) {
-    routes.add_raw(Method::GET, VALIDATE, ask_to_validate);
-    routes.add_raw(Method::POST, VALIDATE, validate);
-    routes.add_raw(Method::GET, UNSUBSCRIBE, ask_to_unsubscribe);
-    routes.add_raw(Method::POST, UNSUBSCRIBE, unsubscribe);
+    routes.add_open(Method::GET, VALIDATE, ask_to_validate);
+    routes.add_open(Method::POST, VALIDATE, validate);
+    routes.add_open(Method::GET, UNSUBSCRIBE, ask_to_unsubscribe);
+    routes.add_open(Method::POST, UNSUBSCRIBE, unsubscribe);
 }
 
 /// A parameter of a query or a form. Ours need no escapes.
@@ -85,7 +86,7 @@ async fn ask_to_validate(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Respon
 }
 
 async fn validate(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
-    let body = read_body(raw.body).await?;
+    let body = read_form(raw.body).await?;
     let form = std::str::from_utf8(&body).unwrap_or_default();
     let (id, token) = (parameter(form, "sid"), parameter(form, "token"));
     let server = homeserver.config.server_name.as_str();

@@ -3,6 +3,7 @@
 mod admin;
 mod answers;
 mod authenticate;
+mod body;
 mod client;
 mod cors;
 mod email_pages;

@@ -27,7 +27,7 @@ pub(crate) enum Class {
     Register,
     /// Joining, knocking, inviting, making rooms: what other servers are asked for.
     Join,
-    /// Sending into rooms.
+    /// Sending into rooms, and to devices.
     Send,
     /// Moving bytes: uploads, downloads, thumbnails, previews of pages.
     Media,
@@ -58,7 +58,7 @@ impl Class {
                 ["client", _, "join" | "knock" | "createRoom", ..]
                 | ["client", _, "rooms", _, "join" | "invite" | "knock" | "upgrade", ..],
             ) => Self::Join,
-            (_, ["client", _, "rooms", ..]) => Self::Send,
+            (_, ["client", _, "rooms" | "sendToDevice", ..]) => Self::Send,
             _ => Self::Other,
         }
     }
@@ -169,6 +169,7 @@ mod tests {
     use ruma::api::client::media::get_content;
     use ruma::api::client::membership::joined_rooms;
     use ruma::api::client::message::send_message_event;
+    use ruma::api::client::to_device::send_event_to_device;
 
     use super::Class;
 
@@ -184,6 +185,7 @@ mod tests {
             ("/_matrix/client/v3/rooms/{room_id}/join", Class::Join),
             ("/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}", Class::Send),
             ("/_matrix/client/v3/rooms/{room_id}/leave", Class::Send),
+            ("/_matrix/client/v3/sendToDevice/{event_type}/{txn_id}", Class::Send),
             ("/_matrix/media/v3/upload", Class::Media),
             ("/_matrix/media/v3/upload/{server_name}/{media_id}", Class::Media),
             ("/_matrix/media/v1/create", Class::Media),
@@ -211,6 +213,8 @@ mod tests {
     fn what_costs_is_limited_whether_or_not_the_spec_marks_it() {
         let send = "/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}";
         assert_eq!(Class::of::<send_message_event::v3::Request>(send), Some(Class::Send));
+        let to_device = "/_matrix/client/v3/sendToDevice/{event_type}/{txn_id}";
+        assert_eq!(Class::of::<send_event_to_device::v3::Request>(to_device), Some(Class::Send));
         let download = "/_matrix/media/v3/download/{server_name}/{media_id}";
         assert_eq!(Class::of::<get_content::v3::Request>(download), Some(Class::Media));
         assert_eq!(Class::of::<whoami::v3::Request>("/_matrix/client/v3/account/whoami"), Some(Class::Other));

@@ -11,22 +11,21 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, request::Parts};
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
-use matron_matrix::{Error as MatrixError, canonical};
+use matron_matrix::Error as MatrixError;
 use percent_encoding::percent_decode_str;
+use ruma::api::auth_scheme::AccessToken;
 use ruma::api::path_builder::PathBuilder;
 use ruma::api::{IncomingRequest, IncomingRequestExt, OutgoingResponseExt};
 
 use crate::Service;
 use crate::answers::Route;
 use crate::authenticate::Authenticate;
+use crate::body::{read_body, read_strangers_body};
 use crate::cors;
 use crate::error::{self, Error, Result};
 use crate::guests;
 use crate::limit::{Class, Limits};
 use crate::request::{Client, Ruma};
-
-/// The largest body of a request that is not media.
-const MAX_BODY_BYTES: usize = 8 << 20;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
 type Call = Box<dyn Fn(Arc<Homeserver>, Raw) -> Answer + Send + Sync>;
@@ -108,8 +107,11 @@ impl Routes {
         self.add_raw(T::METHOD, path, move |homeserver, raw| {
             let (handler, limits) = (handler.clone(), Arc::clone(&limits));
             async move {
-                let identity = admit::<T>(&homeserver, &raw.parts, &raw.client, (&limits, class)).await?;
-                let body = read_body(raw.body).await?;
+                let limited = (&*limits, class);
+                let identity = admit::<T::Authentication>(&homeserver, &raw.parts, &raw.client, limited).await?;
+                let is_known = T::Authentication::session(&identity).is_some();
+                let read = if is_known { read_body(raw.body).await } else { read_strangers_body(raw.body).await };
+                let body = read?;
                 // Many clients send no body where an empty object is meant.
                 let body = if body.is_empty() && T::METHOD != Method::GET { Bytes::from_static(b"{}") } else { body };
                 let request = parse::<T>(identity, raw.parts, &raw.path_args, raw.client, &body)?;
@@ -131,7 +133,8 @@ impl Routes {
             self.add_raw(T::METHOD, path, move |homeserver, raw| {
                 let (handler, limits) = (handler.clone(), Arc::clone(&limits));
                 async move {
-                    let identity = admit::<T>(&homeserver, &raw.parts, &raw.client, (&limits, class)).await?;
+                    let limited = (&*limits, class);
+                    let identity = admit::<T::Authentication>(&homeserver, &raw.parts, &raw.client, limited).await?;
                     let Raw { parts, path_args, body, client } = raw;
                     let streamed = Streamed { headers: parts.headers.clone(), body };
                     let request = parse::<T>(identity, parts, &path_args, client, b"")?;
@@ -141,7 +144,40 @@ impl Routes {
         }
     }
 
-    /// Serves something that is no ruma endpoint.
+    /// Serves something that is no ruma endpoint and that strangers may call, each address only so often.
+    pub fn add_open<H, F>(&mut self, method: Method, path: &str, handler: H)
+    where
+        H: Fn(Arc<Homeserver>, Raw) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response>> + Send + 'static,
+    {
+        let limits = Arc::clone(&self.limits);
+        self.add_raw(method, path, move |homeserver, raw| {
+            let (handler, limits) = (handler.clone(), Arc::clone(&limits));
+            async move {
+                limits.check(&homeserver, Class::Other, None, &raw.client)?;
+                handler(homeserver, raw).await
+            }
+        });
+    }
+
+    /// Serves something that is no ruma endpoint for those who are logged in, each of them only so often.
+    pub fn add_known<H, F>(&mut self, method: Method, path: &str, handler: H)
+    where
+        H: Fn(Arc<Homeserver>, Session, Raw) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response>> + Send + 'static,
+    {
+        let limits = Arc::clone(&self.limits);
+        self.add_raw(method, path, move |homeserver, raw| {
+            let (handler, limits) = (handler.clone(), Arc::clone(&limits));
+            async move {
+                let limited = (&*limits, Some(Class::Other));
+                let session = admit::<AccessToken>(&homeserver, &raw.parts, &raw.client, limited).await?;
+                handler(homeserver, session, raw).await
+            }
+        });
+    }
+
+    /// Serves something that is no ruma endpoint, and that itself sees to who calls it.
     pub fn add_raw<H, F>(&mut self, method: Method, path: &str, handler: H)
     where
         H: Fn(Arc<Homeserver>, Raw) -> F + Send + Sync + 'static,
@@ -190,18 +226,14 @@ fn positional(path: &str) -> String {
 }
 
 /// Authenticates before anything is read: a stranger's body never is, nor that of one who asks too often.
-async fn admit<T>(
+async fn admit<A: Authenticate>(
     homeserver: &Arc<Homeserver>,
     parts: &Parts,
     client: &Client,
     (limits, class): (&Limits, Option<Class>),
-) -> Result<<T::Authentication as Authenticate>::Identity>
-where
-    T: IncomingRequest,
-    T::Authentication: Authenticate,
-{
-    let identity = T::Authentication::authenticate(homeserver, parts, client).await?;
-    let session = T::Authentication::session(&identity);
+) -> Result<A::Identity> {
+    let identity = A::authenticate(homeserver, parts, client).await?;
+    let session = A::session(&identity);
     note_asker(session);
     if session.is_some_and(|session| session.guest) && !guests::may_call(&parts.method, parts.uri.path()) {
         return Err(MatrixError::guest_access_forbidden("guests may not do this").into());
@@ -241,24 +273,6 @@ where
     let request = request.body(body).map_err(matron_homeserver::Error::internal)?;
     let parsed = T::try_from_http_request(request, &args).map_err(|error| crate::request::bad_request(&error))?;
     Ok(Ruma { identity, client, body: parsed })
-}
-
-/// The whole body, within limits of size and depth.
-pub async fn read_body(body: axum::body::Body) -> Result<Bytes> {
-    let limited = http_body_util::Limited::new(body, MAX_BODY_BYTES);
-    let bytes = http_body_util::BodyExt::collect(limited).await.map_err(|error| {
-        if error.is::<http_body_util::LengthLimitError>() {
-            MatrixError::too_large(format!("a body may have {MAX_BODY_BYTES} bytes"))
-        } else {
-            MatrixError::not_json("the body ended too early")
-        }
-    })?;
-    let bytes = bytes.to_bytes();
-    if std::str::from_utf8(&bytes).is_err() {
-        return Err(MatrixError::not_json("the body is not UTF-8").into());
-    }
-    canonical::check_depth(&bytes)?;
-    Ok(bytes)
 }
 
 async fn dispatch(State(table): State<Arc<Table>>, request: Request) -> Response {

@@ -21,6 +21,7 @@ mod claim;
 mod cross_signing;
 mod dehydrated;
 mod directory;
+mod inbox;
 mod lists;
 mod query;
 mod restored;
@@ -39,6 +40,7 @@ pub use signatures::Failures;
 pub use to_device::{Messages, delete_up_to, waiting};
 
 use directory::Directory;
+use inbox::Growth;
 
 /// How often an operation begins anew when another one was faster.
 const TRIES: usize = 16;
@@ -54,8 +56,11 @@ pub struct Devices {
     directory: Directory,
     /// Claims that met another one of the same device stand in line here, so that each of them comes to its turn.
     contended: Mutex<()>,
+    growth: Growth,
     /// Messages that were left for devices.
     pub to_device: Count,
+    /// Those of them that went before anybody took them: too many waited, or they did for too long.
+    pub to_device_dropped: Count,
 }
 
 impl Devices {
@@ -70,14 +75,16 @@ impl Devices {
             config,
             directory: Directory::default(),
             contended: Mutex::default(),
+            growth: Growth::new(),
             to_device: Count::default(),
+            to_device_dropped: Count::default(),
         }
     }
 
-    /// The cache of device lists.
+    /// The caches of device lists, and of what was left for devices lately.
     #[must_use]
     pub fn caches(&self) -> Vec<Held> {
-        vec![self.directory.held()]
+        vec![self.directory.held(), self.growth.held()]
     }
 
     /// Commits a batch; false where one of its preconditions did not hold.

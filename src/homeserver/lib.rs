@@ -167,8 +167,8 @@ fn work(tasks: &TaskTracker, stop: &CancellationToken, worker: impl Future<Outpu
 }
 
 /// Everything that is swept from time to time.
-fn sweeps(rooms: &Arc<Rooms>) -> Tidy {
-    let (redacted, transactions) = (Arc::clone(rooms), Arc::clone(rooms));
+fn sweeps(rooms: &Arc<Rooms>, devices: &Arc<Devices>) -> Tidy {
+    let (redacted, transactions, devices) = (Arc::clone(rooms), Arc::clone(rooms), Arc::clone(devices));
     Tidy::default()
         .with("redacted content", move |now| {
             let rooms = Arc::clone(&redacted);
@@ -177,6 +177,10 @@ fn sweeps(rooms: &Arc<Rooms>) -> Tidy {
         .with("old transactions", move |now| {
             let rooms = Arc::clone(&transactions);
             async move { rooms.sweep_transactions(now).await }
+        })
+        .with("old to-device messages", move |now| {
+            let devices = Arc::clone(&devices);
+            async move { devices.sweep_to_device(now).await }
         })
 }
 
@@ -338,7 +342,7 @@ impl Homeserver {
         work(&self.tasks, &self.stop, Arc::clone(&self.directory).follow());
         self.tasks.spawn(Arc::clone(&self.push).serve());
         self.tasks.spawn(Arc::clone(&self.media).keep_clean());
-        self.tasks.spawn(sweeps(&self.rooms).run(self.clock.clone(), self.stop.clone()));
+        self.tasks.spawn(sweeps(&self.rooms, &self.devices).run(self.clock.clone(), self.stop.clone()));
         if self.config.presence {
             let ephemeral = Arc::clone(&self.ephemeral);
             work(&self.tasks, &self.stop, async move { ephemeral.watch_presence().await });

@@ -43,7 +43,6 @@ pub mod writer;
 
 use std::sync::Arc;
 
-use matron_matrix::event::Pdu;
 use matron_storage::{Snapshot, Store};
 use quick_cache::sync::Cache;
 use tokio_util::task::TaskTracker;
@@ -54,7 +53,7 @@ use crate::config::Config;
 use crate::ids::Ids;
 use crate::meters::{self, Held};
 use crate::remote::servers::Servers;
-use crate::schema::{EventNum, RoomNum};
+use crate::schema::RoomNum;
 use crate::signing::SigningKey;
 use crate::streams::Streams;
 
@@ -74,9 +73,12 @@ pub struct Rooms {
     /// What never changes of rooms.
     constants: Cache<RoomNum, Arc<view::Constants>>,
     /// State events that authorized others lately.
-    authorities: Cache<EventNum, Arc<Pdu>>,
+    authorities: event::Authorities,
     /// State events that were shown lately.
     shown: event::ShownEvents,
+    /// Walks over spaces whose next page may be asked for.
+    walks: hierarchy::Walks,
+    published: list::Published,
     writers: writer::Writers,
     /// What is counted.
     pub meters: meters::Rooms,
@@ -105,8 +107,10 @@ impl Rooms {
             servers,
             nodes: Arc::new(tree::NodeCache::new(50_000)),
             constants: Cache::new(50_000),
-            authorities: Cache::new(20_000),
+            authorities: event::authorities(),
             shown: event::shown_events(),
+            walks: hierarchy::walks(),
+            published: list::Published::default(),
             writers: writer::Writers::default(),
             meters: meters::Rooms::default(),
             tasks,
@@ -120,6 +124,8 @@ impl Rooms {
             self.nodes.held(),
             Held::of("room_constants", &self.constants),
             Held::of("authorizing_events", &self.authorities),
+            Held::of("shown_events", &self.shown),
+            Held::of("space_walks", &self.walks),
             self.writers.held(),
         ]
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use matron_storage::{Position, Store};
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 
 use crate::accounts::Accounts;
 use crate::devices::KeyCounts;
@@ -36,6 +37,9 @@ pub use filter::SyncFilter;
 
 /// Of how many devices it is known that no message waits for them, and how many keys they have left.
 const DEVICES: usize = 50_000;
+/// So many answers that tell everything are in memory at once, if there are not more cores: they are large, and each comes
+/// sooner than all would together.
+const FEWEST_WHOLE: usize = 4;
 
 /// Answers /sync.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub struct Sync {
     emptied: Cache<DeviceNum, Position>,
     /// How many keys devices had left, and when.
     keys: Cache<DeviceNum, (Position, Arc<KeyCounts>)>,
+    /// Turns for answers that tell everything.
+    whole: Arc<Semaphore>,
     /// What is counted.
     pub meters: meters::Sync,
 }
@@ -68,7 +74,9 @@ impl Sync {
     ) -> Self {
         let (sent, emptied, keys) = (sent::SentMembers::new(), Cache::new(DEVICES), Cache::new(DEVICES));
         let meters = meters::Sync::default();
-        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, keys, meters }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let whole = Arc::new(Semaphore::new(cores.max(FEWEST_WHOLE)));
+        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, keys, whole, meters }
     }
 
     /// The caches of what devices have been told, and of what is unread.

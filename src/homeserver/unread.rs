@@ -190,7 +190,7 @@ impl Counter {
             && memo.read == *read
             && self.rooms.streams.redacted_at(view.room) <= memo.tally.at;
         match &memo.tally.judged_by {
-            Some(judged_by) if holds => Ok(*judged_by == self.circumstances(view, session).await?),
+            Some(judged_by) if holds => Ok(*judged_by == self.circumstances(view, session, ruleset).await?),
             _ => Ok(holds),
         }
     }

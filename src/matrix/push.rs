@@ -11,6 +11,7 @@ mod evaluate;
 mod keywords;
 mod mask;
 mod mentions;
+mod size;
 mod specials;
 mod words;
 
@@ -22,4 +23,5 @@ pub use evaluate::{Outcome, actions, outcome};
 pub use keywords::{Keywords, body};
 pub use mask::{Mask, Unread, actions_of, is_for_all_rooms, mask};
 pub use mentions::mentioned;
+pub use size::size_conditions;
 pub use specials::{Specials, specials};

@@ -14,9 +14,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::administrator;
+use crate::body::read_body;
 use crate::error::{self, Result};
 use crate::request;
-use crate::router::{Raw, Routes, read_body};
+use crate::router::{Raw, Routes};
 
 const PATH: &str = "/_synapse/admin/v1/send_server_notice";
 /// The longest transaction id.

@@ -11,9 +11,10 @@ use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
 
 use super::administrator;
+use crate::body::read_body;
 use crate::error::{self, Result};
 use crate::request;
-use crate::router::{Raw, Routes, read_body};
+use crate::router::{Raw, Routes};
 
 const PATH: &str = "/_synapse/admin/v1/users/{user_id}/override_ratelimit";
 

@@ -10,15 +10,16 @@ use matron_matrix::Error as MatrixError;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::body::read_form;
 use crate::error::{self, Result};
 use crate::request;
-use crate::router::{Raw, Routes, read_body};
+use crate::router::{Raw, Routes};
 
 const PATH: &str = "/_synapse/admin/v1/register";
 
 pub fn routes(routes: &mut Routes) {
-    routes.add_raw(Method::GET, PATH, nonce);
-    routes.add_raw(Method::POST, PATH, register);
+    routes.add_open(Method::GET, PATH, nonce);
+    routes.add_open(Method::POST, PATH, register);
 }
 
 async fn nonce(homeserver: Arc<Homeserver>, _: Raw) -> Result<Response> {
@@ -43,7 +44,7 @@ struct Body {
 }
 
 async fn register(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
-    let bytes = read_body(raw.body).await?;
+    let bytes = read_form(raw.body).await?;
     let body: Body = serde_json::from_slice(&bytes).map_err(|error| request::bad_json(&error))?;
     let mac = hex(&body.mac).ok_or_else(|| MatrixError::invalid_param("the mac is not in hexadecimal"))?;
     let device = NewDevice { address: raw.client.address, ..NewDevice::default() };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::request::Parts;
 use http::{Method, StatusCode};
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
@@ -13,34 +12,25 @@ use matron_homeserver::devices::NewDehydrated;
 use matron_homeserver::streams::Token;
 use matron_matrix::Error as MatrixError;
 use ruma::OwnedOneTimeKeyId;
-use ruma::api::auth_scheme::AccessToken;
 use ruma::encryption::{DeviceKeys, OneTimeKey};
 use ruma::serde::Raw as RawJson;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::authenticate::Authenticate;
+use crate::body::read_body;
 use crate::error::{Result, json as answer};
-use crate::request::{Client, bad_json, token};
-use crate::router::{Raw, Routes, read_body};
+use crate::request::{bad_json, token};
+use crate::router::{Raw, Routes};
 
 const PATH: &str = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device";
 const EVENTS: &str = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device/{device_id}/events";
 
 pub fn routes(routes: &mut Routes) {
-    routes.add_raw(Method::PUT, PATH, put);
-    routes.add_raw(Method::GET, PATH, get);
-    routes.add_raw(Method::DELETE, PATH, delete);
-    routes.add_raw(Method::POST, EVENTS, events);
-}
-
-async fn session(homeserver: &Arc<Homeserver>, parts: &Parts, client: &Client) -> Result<Session> {
-    let session = AccessToken::authenticate(homeserver, parts, client).await?;
-    if session.guest {
-        return Err(MatrixError::guest_access_forbidden("guests may not do this").into());
-    }
-    Ok(session)
+    routes.add_known(Method::PUT, PATH, put);
+    routes.add_known(Method::GET, PATH, get);
+    routes.add_known(Method::DELETE, PATH, delete);
+    routes.add_known(Method::POST, EVENTS, events);
 }
 
 async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T> {
@@ -62,8 +52,7 @@ struct Put {
     fallback_keys: BTreeMap<OwnedOneTimeKeyId, RawJson<OneTimeKey>>,
 }
 
-async fn put(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
-    let session = session(&homeserver, &raw.parts, &raw.client).await?;
+async fn put(homeserver: Arc<Homeserver>, session: Session, raw: Raw) -> Result<Response> {
     let body: Put = read(raw.body).await?;
     let new = NewDehydrated {
         device_id: &body.device_id,
@@ -83,15 +72,13 @@ struct Dehydrated {
     device_data: Box<RawValue>,
 }
 
-async fn get(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
-    let session = session(&homeserver, &raw.parts, &raw.client).await?;
+async fn get(homeserver: Arc<Homeserver>, session: Session, _: Raw) -> Result<Response> {
     let (device_id, data) = homeserver.devices.dehydrated(&session).await?;
     let device_data = RawValue::from_string(data).map_err(matron_homeserver::Error::internal)?;
     Ok(answer(StatusCode::OK, &Dehydrated { device_id, device_data }))
 }
 
-async fn delete(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
-    let session = session(&homeserver, &raw.parts, &raw.client).await?;
+async fn delete(homeserver: Arc<Homeserver>, session: Session, _: Raw) -> Result<Response> {
     let device_id = homeserver.devices.delete_dehydrated(&session).await?;
     Ok(answer(StatusCode::OK, &json!({ "device_id": device_id })))
 }
@@ -108,8 +95,7 @@ struct Events {
     next_batch: String,
 }
 
-async fn events(homeserver: Arc<Homeserver>, raw: Raw) -> Result<Response> {
-    let session = session(&homeserver, &raw.parts, &raw.client).await?;
+async fn events(homeserver: Arc<Homeserver>, session: Session, raw: Raw) -> Result<Response> {
     let device_id = raw.path_args.first().cloned().unwrap_or_default();
     let body: Next = read(raw.body).await?;
     let after = match body.next_batch.map(|next| token(&homeserver, &next)).transpose()? {

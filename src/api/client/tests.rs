@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 mod ephemeral;
+mod history;
 mod limits;
 mod member_events;
 mod room_kinds;
 mod rooms;
+mod search;
 mod suspension;
 mod visibility;
 
@@ -67,7 +69,7 @@ impl House {
         }
         let response = self.service.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let bytes = axum::body::to_bytes(body, 64 << 20).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Answer { status: parts.status, headers: parts.headers, body }
     }

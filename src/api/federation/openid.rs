@@ -13,7 +13,7 @@ use crate::error::{self, Result};
 use crate::router::{Raw, Routes};
 
 pub fn routes(routes: &mut Routes) {
-    routes.add_raw(Method::GET, "/_matrix/federation/v1/openid/userinfo", user_info);
+    routes.add_open(Method::GET, "/_matrix/federation/v1/openid/userinfo", user_info);
 }
 
 #[derive(Deserialize)]

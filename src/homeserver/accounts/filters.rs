@@ -10,6 +10,7 @@ use ruma::UserId;
 use ruma::api::client::filter::FilterDefinition;
 
 use super::account_data::only_own;
+use super::derived::Filter;
 use super::{Accounts, Session};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
@@ -20,8 +21,9 @@ mod tests;
 
 /// The largest filter, as JSON.
 const MAX_FILTER_BYTES: usize = 65_536;
-/// How many filters a user may keep: clients send the same one at each start.
+/// How many filters a user may keep, and bytes of them: clients send the same one at each start.
 const MAX_FILTERS: usize = 1000;
+const MAX_FILTERS_BYTES: usize = 1 << 20;
 
 /// The front of a filter's digest.
 type FilterKey = [u8; 8];
@@ -46,9 +48,15 @@ impl Accounts {
         let row = (session.user, key);
         let snapshot = self.store.snapshot();
         if snapshot.get(&FILTERS, &row).await?.is_none() {
-            let kept = snapshot.scan(&FILTERS, FILTERS.under(&(session.user,))).take(MAX_FILTERS).await?;
-            if kept.len() >= MAX_FILTERS {
-                return Err(MatrixError::too_large(format!("{MAX_FILTERS} filters can be kept")).into());
+            let mut rows = snapshot.scan(&FILTERS, FILTERS.under(&(session.user,)));
+            let (mut filters, mut bytes) = (1, json.len());
+            while let Some((_, kept)) = rows.next().await? {
+                filters += 1;
+                bytes += kept.len();
+                if filters > MAX_FILTERS || bytes > MAX_FILTERS_BYTES {
+                    let why = format!("{MAX_FILTERS} filters of {MAX_FILTERS_BYTES} bytes together can be kept");
+                    return Err(MatrixError::too_large(why).into());
+                }
             }
             let mut batch = Batch::new();
             batch.expect_absent(&FILTERS, &row);
@@ -82,12 +90,13 @@ impl Accounts {
             return Err(missing().into());
         }
         if let Some(filter) = self.derived.filters.get(&(user, key)) {
-            return Ok(filter);
+            return Ok(filter.definition);
         }
         let json = snapshot.get(&FILTERS, &(user, key)).await?.ok_or_else(missing)?;
-        let filter: Arc<FilterDefinition> = Arc::new(serde_json::from_str(&json).map_err(Error::internal)?);
-        self.derived.filters.insert((user, key), Arc::clone(&filter));
-        Ok(filter)
+        let definition: Arc<FilterDefinition> = Arc::new(serde_json::from_str(&json).map_err(Error::internal)?);
+        let filter = Filter { definition: Arc::clone(&definition), json: json.len() };
+        self.derived.filters.insert((user, key), filter);
+        Ok(definition)
     }
 }
 

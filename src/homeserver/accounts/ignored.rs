@@ -39,7 +39,8 @@ impl Accounts {
             return Ok(ignored);
         }
         let ignored = self.users_of_list(user, row.as_ref().map(|row| row.content.as_str())).await?;
-        Ok(self.derived.ignored.keep(snapshot, user, written, ignored))
+        let bytes = 128 + ignored.len() * 24;
+        Ok(self.derived.ignored.keep(snapshot, user, written, (ignored, bytes)))
     }
 
     /// Keeps the list of ignored users the other way round.

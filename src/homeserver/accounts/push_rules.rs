@@ -26,6 +26,8 @@ const MAX_NAME_BYTES: usize = 255;
 const MAX_PARTS: usize = 32;
 /// The longest conditions or actions of a rule, as JSON.
 const MAX_PARTS_BYTES: usize = 4096;
+/// The default rules as JSON, about.
+const DEFAULT_BYTES: usize = 5 << 10;
 
 /// `m.push_rules`.
 #[derive(Deserialize)]
@@ -53,8 +55,9 @@ impl Accounts {
             return Ok(ruleset);
         }
         let user_id = self.ids.user_id(user).await?;
-        let ruleset = read(row.as_ref().map(|row| row.content.as_str()), &user_id)?;
-        Ok(self.derived.rulesets.keep(snapshot, user, written, ruleset))
+        let content = row.as_ref().map(|row| row.content.as_str());
+        let bytes = 2 * content.map_or(0, str::len).max(DEFAULT_BYTES);
+        Ok(self.derived.rulesets.keep(snapshot, user, written, (read(content, &user_id)?, bytes)))
     }
 
     /// The push rules of who asks.

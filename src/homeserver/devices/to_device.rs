@@ -12,6 +12,7 @@ use ruma::serde::Raw;
 use ruma::to_device::DeviceIdOrAllDevices;
 
 use super::directory::{Listed, quoted};
+use super::inbox::{MOST_WAITING, weight};
 use super::{Devices, check_length};
 use crate::accounts::Session;
 use crate::error::Result;
@@ -26,7 +27,7 @@ const MOST_NAME_BYTES: usize = 255;
 const MOST_CONTENT_BYTES: usize = 64 << 10;
 /// Devices that one request reaches, and bytes that it leaves for all of them together.
 const MOST_DEVICES: usize = 5_000;
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: u64 = 8 << 20;
 
 /// How many messages are deleted at once; the others go with the next sync.
 const MOST_DELETED: usize = 1000;
@@ -82,16 +83,18 @@ struct Outgoing {
     head: String,
     tail: String,
     position: Position,
-    devices: usize,
-    bytes: usize,
+    /// What was left for which device, in bytes.
+    left: Vec<(DeviceNum, u64)>,
+    bytes: u64,
 }
 
 impl Outgoing {
     fn put(&mut self, batch: &mut Batch, device: DeviceNum, content: &str) -> Result<(), MatrixError> {
         let message = format!("{}{content}{}", self.head, self.tail);
-        self.devices += 1;
-        self.bytes += message.len();
-        if self.devices > MOST_DEVICES || self.bytes > MOST_BYTES {
+        let bytes = weight(&message);
+        self.left.push((device, bytes));
+        self.bytes += bytes;
+        if self.left.len() > MOST_DEVICES || self.bytes > MOST_BYTES {
             let why = format!("one request may reach {MOST_DEVICES} devices with {MOST_BYTES} bytes");
             return Err(MatrixError::too_large(why));
         }
@@ -103,7 +106,7 @@ impl Outgoing {
 impl Devices {
     /// Leaves a message of this type for each device named, or for all of a user's where the device is `*`. All of them in
     /// one batch with the transaction, so that a repeated request sends nothing again. Devices that do not exist get
-    /// nothing; other servers' users are not reached yet.
+    /// nothing; other servers' users are not reached yet. Where too much waits for a device, its oldest messages go.
     ///
     /// # Errors
     /// `M_INVALID_PARAM`, `M_BAD_JSON` or `M_TOO_LARGE` for what is malformed or too much.
@@ -128,7 +131,7 @@ impl Devices {
             head: "{\"content\":".to_owned(),
             tail: format!(",\"sender\":{},\"type\":{}}}", quoted(session.user_id.as_str())?, quoted(kind)?),
             position: batch.stamp(),
-            devices: 0,
+            left: Vec::new(),
             bytes: 0,
         };
         let mut users = Vec::with_capacity(messages.len());
@@ -147,9 +150,22 @@ impl Devices {
         }
         // A conflict says that the same transaction was faster: it sent all this.
         if self.try_commit(batch).await? {
-            self.to_device.add(outgoing.devices as u64);
+            self.to_device.add(outgoing.left.len() as u64);
+            self.bound(&outgoing.left).await;
         }
         Ok(())
+    }
+
+    /// Sees to it that not too much waits for devices that were sent something. The message is on its way: what fails is
+    /// done another time.
+    async fn bound(&self, left: &[(DeviceNum, u64)]) {
+        for (device, bytes) in left {
+            if self.growth.add(*device, *bytes)
+                && let Err(error) = self.make_room(*device, MOST_WAITING).await
+            {
+                tracing::error!(%error, "the messages that wait for a device cannot be bounded");
+            }
+        }
     }
 
     /// Writes one user's messages. A message for one device stands before the one for all.
@@ -161,7 +177,7 @@ impl Devices {
         (user, listed): (UserNum, &Listed),
         contents: &BTreeMap<DeviceIdOrAllDevices, Raw<AnyToDeviceEventContent>>,
     ) -> Result<()> {
-        let before = outgoing.devices;
+        let before = outgoing.left.len();
         for (device, content) in contents {
             if let DeviceIdOrAllDevices::DeviceId(id) = device
                 && let Some(num) = self.device_num(snapshot, user, listed, id.as_str()).await?
@@ -176,7 +192,7 @@ impl Devices {
                 }
             }
         }
-        if outgoing.devices > before {
+        if outgoing.left.len() > before {
             batch.announce(Subject::User(user).into());
         }
         Ok(())

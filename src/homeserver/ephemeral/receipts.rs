@@ -13,7 +13,7 @@ use crate::accounts::{FULLY_READ, Session};
 use crate::error::Result;
 use crate::rooms::event;
 use crate::schema::ephemeral::{RECEIPT_STREAM, RECEIPTS, Receipt, ReceiptKey, ReceiptKind};
-use crate::schema::rooms::{Arrival, StoredEvent};
+use crate::schema::rooms::{Arrival, StoredEvent, THREADS};
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
@@ -23,6 +23,8 @@ const TRIES: usize = 16;
 const MAX_EVENT_ID_BYTES: usize = 255;
 /// The thread of all events that are in no other one.
 const MAIN: &str = "main";
+/// How many receipts of threads one for all of them takes away at most; others go with the next one.
+const MOST_DROPPED: usize = 1000;
 
 /// What a client says that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +86,7 @@ pub async fn read_positions(snapshot: &Snapshot, room: RoomNum, user: UserNum) -
 
 impl Ephemeral {
     /// Marks an event as read, and with it what came before. What is not further than before changes nothing, nor does
-    /// an event that is not known.
+    /// an event that is not known, nor a receipt for a thread where one without says as much.
     ///
     /// # Errors
     /// `M_FORBIDDEN` where the user is not joined; `M_INVALID_PARAM` where the thread is none, or not the event's.
@@ -113,7 +115,7 @@ impl Ephemeral {
             }
             Mark::Receipt(kind) => {
                 if let Some(thread) = thread {
-                    self.check_in_thread(&snapshot, &found.event, thread).await?;
+                    self.check_in_thread(&snapshot, room, &found.event, thread).await?;
                 }
                 let Some(Arrival::Live(read)) = found.place.arrival else { return Ok(()) };
                 let thread = thread.unwrap_or_default().to_owned();
@@ -124,12 +126,19 @@ impl Ephemeral {
     }
 
     /// An event is in the thread that a receipt names; the main timeline has all that are in none, and roots.
-    async fn check_in_thread(&self, snapshot: &Snapshot, read: &StoredEvent, thread: &str) -> Result<()> {
-        let is_in = match (thread, read.header.thread) {
+    async fn check_in_thread(
+        &self,
+        snapshot: &Snapshot,
+        room: RoomNum,
+        read: &StoredEvent,
+        thread: &str,
+    ) -> Result<()> {
+        let header = &read.header;
+        let is_in = match (thread, header.thread) {
             (MAIN, thread) => thread.is_none(),
             (root, Some(thread)) => event::by_num(snapshot, thread).await?.event.header.event_id() == root,
-            // A root stands in the main timeline, but a thread is read from its root on.
-            (root, None) => read.header.event_id() == root,
+            // A root stands in the main timeline, but a thread is read from its root on. Not every event is one.
+            (root, None) => header.event_id() == root && snapshot.get(&THREADS, &(room, header.num)).await?.is_some(),
         };
         if is_in {
             return Ok(());
@@ -141,11 +150,15 @@ impl Ephemeral {
         let ReceiptKey { user, kind, thread } = key.clone();
         let row = (room, user, kind, thread);
         for _ in 0..TRIES {
-            let old = self.store.snapshot().get(&RECEIPTS, &row).await?;
-            if old.as_ref().and_then(|old| old.read).is_some_and(|old| old >= read) {
+            let snapshot = self.store.snapshot();
+            let old = snapshot.get(&RECEIPTS, &row).await?;
+            if old.as_ref().is_some_and(|old| reaches(old, read)) || is_said(&snapshot, room, &key, read).await? {
                 return Ok(());
             }
             let mut batch = Batch::new();
+            if key.thread.is_empty() {
+                drop_said(&snapshot, &mut batch, room, &key, read).await?;
+            }
             batch.expect(&RECEIPTS, &row, old.as_ref());
             if let Some(old) = &old {
                 batch.delete(&RECEIPT_STREAM, &(room, old.position));
@@ -219,6 +232,57 @@ impl Ephemeral {
         let user_id = self.ids.user_id(user).await?;
         Ok(Shown { event_id: receipt.event_id, kind, user_id, thread, at: receipt.at })
     }
+}
+
+/// Whether a receipt is as far as a position.
+fn reaches(receipt: &Receipt, read: Position) -> bool {
+    receipt.read.is_some_and(|at| at >= read)
+}
+
+/// Whether a receipt for all threads can stand for one of a thread: whoever sees the latter sees the former too.
+fn covers(whole: ReceiptKind, threaded: ReceiptKind) -> bool {
+    whole == ReceiptKind::Public || threaded == ReceiptKind::Private
+}
+
+/// Whether a receipt of a thread says no more than one for all threads that is there.
+async fn is_said(snapshot: &Snapshot, room: RoomNum, key: &ReceiptKey, read: Position) -> Result<bool> {
+    if key.thread.is_empty() {
+        return Ok(false);
+    }
+    for whole in [ReceiptKind::Public, ReceiptKind::Private] {
+        if covers(whole, key.kind)
+            && let Some(receipt) = snapshot.get(&RECEIPTS, &(room, key.user, whole, String::new())).await?
+            && reaches(&receipt, read)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Takes away the receipts of threads that say no more than this one for all threads.
+async fn drop_said(
+    snapshot: &Snapshot,
+    batch: &mut Batch,
+    room: RoomNum,
+    whole: &ReceiptKey,
+    read: Position,
+) -> Result<()> {
+    let mut rows = snapshot.scan(&RECEIPTS, RECEIPTS.under(&(room, whole.user)));
+    let mut dropped = 0;
+    while dropped < MOST_DROPPED
+        && let Some((row, receipt)) = rows.next().await?
+    {
+        let (_, _, kind, thread) = &row;
+        if thread.is_empty() || !covers(whole.kind, *kind) || receipt.read.is_some_and(|at| at > read) {
+            continue;
+        }
+        batch.expect_value(&RECEIPTS, &row, &receipt);
+        batch.delete(&RECEIPTS, &row);
+        batch.delete(&RECEIPT_STREAM, &(room, receipt.position));
+        dropped += 1;
+    }
+    Ok(())
 }
 
 fn may_see(reader: UserNum, user: UserNum, kind: ReceiptKind) -> bool {

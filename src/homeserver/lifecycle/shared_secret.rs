@@ -18,8 +18,9 @@ use crate::meters::Held;
 
 /// How long a nonce can be used, in milliseconds.
 const LIFETIME: u64 = 60_000;
-/// How many nonces are remembered.
-const REMEMBERED: usize = 1000;
+/// How many nonces are remembered: more than one address is given in their lifetime (`limit.rs` of the API), lest it drives
+/// out those of others.
+const REMEMBERED: usize = 10_000;
 
 /// Numbers that are used once.
 #[derive(Debug)]

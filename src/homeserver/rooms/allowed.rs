@@ -24,6 +24,8 @@ pub(super) struct Allowed {
 const MOST_SENDERS: usize = 256;
 /// How many types of each.
 const MOST_TYPES: usize = 16;
+/// What a sender costs, with the few types that they mostly send.
+const BYTES_PER_SENDER: u64 = 1024;
 
 impl Allowed {
     /// Whether the answer depends on nothing else. (Redactions are judged by their target too.)
@@ -37,6 +39,11 @@ impl Allowed {
             return None;
         }
         self.known.get(&template.sender)?.get(&template.kind).map(Arc::clone)
+    }
+
+    /// Bytes that it takes, about.
+    pub fn weight(&self) -> u64 {
+        self.known.len() as u64 * BYTES_PER_SENDER
     }
 
     /// What an event of the kind is authorized by.

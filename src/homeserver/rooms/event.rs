@@ -19,8 +19,9 @@ use crate::schema::rooms::{
 };
 use crate::schema::{EventNum, RoomNum};
 
-/// Bytes of state events that are kept in memory, about.
+/// Bytes of state events that are kept in memory, about: as they are shown, and as the rules see them.
 const SHOWN_BYTES: u64 = 16 << 20;
+const AUTHORITY_BYTES: u64 = 32 << 20;
 /// Who asks for more than this is shown all members of a large room: they would drive all others out.
 const MOST_SHOWN_AT_ONCE: usize = 128;
 
@@ -31,14 +32,34 @@ pub(super) struct Shown {
     event: Arc<StoredEvent>,
 }
 
+/// Bytes of memory that an event takes as the rules see it, about.
+pub(super) fn weight(pdu: &Pdu) -> u64 {
+    let named = pdu.prev_events.len() + pdu.auth_events.len();
+    512 + pdu.content.get().len() as u64 + 64 * named as u64
+}
+
 /// What a state event weighs in memory, about.
 #[derive(Debug, Clone)]
 pub(super) struct Weigh;
+
+impl Weighter<EventNum, Arc<Pdu>> for Weigh {
+    fn weight(&self, _: &EventNum, pdu: &Arc<Pdu>) -> u64 {
+        weight(pdu)
+    }
+}
 
 impl Weighter<EventNum, Shown> for Weigh {
     fn weight(&self, _: &EventNum, shown: &Shown) -> u64 {
         shown.event.json.len() as u64 + 256
     }
+}
+
+/// State events that authorized others lately.
+pub(super) type Authorities = Cache<EventNum, Arc<Pdu>, Weigh>;
+
+/// No events yet.
+pub(super) fn authorities() -> Authorities {
+    Cache::with_weighter(20_000, AUTHORITY_BYTES, Weigh)
 }
 
 /// State events that were shown lately.

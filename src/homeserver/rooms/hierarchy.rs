@@ -1,31 +1,39 @@
 //! The tree of rooms below a space: client-server API, "Discovering rooms within spaces".
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::event::rules;
 use matron_storage::Snapshot;
 use ruma::{RoomId, RoomVersionId};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
+use self::walk::Walk;
 use super::Rooms;
 use super::event::{by_nums, readable};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::RoomNum;
 use crate::schema::directory::{SPACE_CHILDREN, Summary};
-use crate::schema::rooms::StoredEvent;
+
+mod child;
+mod walk;
+
+pub use child::Child;
+pub(super) use walk::{Walks, walks};
 
 /// The most rooms that one page may hold.
 const MOST_ROOMS: usize = 50;
 /// How deep a tree is walked at most.
 const MOST_DEPTH: u64 = 32;
-/// How many rooms of a tree are walked at most, over all pages.
-const MOST_WALKED: usize = 10_000;
-/// The longest `order` that counts (`m.space.child`).
-const MAX_ORDER_CHARS: usize = 50;
+/// Bytes of children after which a page ends before it is full; the next one goes on there.
+const MOST_BYTES: usize = 8 << 20;
+/// How many rooms are looked at for one page, where many of them are hidden.
+const MOST_LOOKED: usize = 1000;
+/// How many children of one space are looked at, and how many of them at once.
+const MOST_CHILDREN: usize = 10_000;
+const CHUNK: usize = 64;
+/// Up to so many rooms are walked again where memory has lost how far a walk came.
+const MOST_AGAIN: usize = 500;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -58,59 +66,10 @@ pub struct Tree {
     pub next: Option<String>,
 }
 
-/// An `m.space.child` event, as the hierarchy tells it.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Child {
-    #[serde(rename = "type")]
-    kind: String,
-    state_key: String,
-    content: Box<RawValue>,
-    sender: String,
-    origin_server_ts: u64,
-    #[serde(skip)]
-    order: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    via: Vec<String>,
-    #[serde(default)]
-    order: Option<serde_json::Value>,
-    #[serde(default)]
-    suggested: Option<serde_json::Value>,
-}
-
-impl Child {
-    /// Takes an event apart; none where it names no child, or a child that is not asked for.
-    fn of(json: &str, suggested_only: bool) -> Option<Self> {
-        let mut child: Self = serde_json::from_str(json).ok()?;
-        let content: Content = serde_json::from_str(child.content.get()).ok()?;
-        if content.via.is_empty() || (suggested_only && content.suggested != Some(true.into())) {
-            return None;
-        }
-        let is_valid =
-            |order: &&str| order.chars().count() <= MAX_ORDER_CHARS && order.chars().all(|c| (' '..='~').contains(&c));
-        child.order = content.order.as_ref().and_then(|order| order.as_str()).filter(is_valid).map(ToOwned::to_owned);
-        Some(child)
-    }
-
-    /// "Ordering of children within a space".
-    fn compare(&self, other: &Self) -> Ordering {
-        let by_order = match (&self.order, &other.order) {
-            (Some(one), Some(other)) => one.cmp(other),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => Ordering::Equal,
-        };
-        let rest = |child: &Self| (child.origin_server_ts, child.state_key.clone());
-        by_order.then_with(|| rest(self).cmp(&rest(other)))
-    }
-}
-
-/// A page's beginning: how many rooms came before, of which walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct From {
-    told: usize,
+/// A page's beginning: how many rooms were looked at before, of which walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct From {
+    looked: usize,
     room: RoomNum,
     max_depth: u64,
     suggested_only: bool,
@@ -118,13 +77,13 @@ struct From {
 
 impl From {
     fn render(self) -> String {
-        format!("h{}_{}_{}_{}", self.told, self.room, self.max_depth, u8::from(self.suggested_only))
+        format!("h{}_{}_{}_{}", self.looked, self.room, self.max_depth, u8::from(self.suggested_only))
     }
 
-    /// How many rooms came before in the same walk; none where the text is of no such walk.
-    fn told(text: &str, walk: Self) -> Option<usize> {
-        let told = text.strip_prefix('h')?.split_once('_')?.0.parse().ok()?;
-        (Self { told, ..walk }.render() == text).then_some(told)
+    /// How many rooms were looked at before in the same walk; none where the text is of no such walk.
+    fn looked(text: &str, walk: Self) -> Option<usize> {
+        let looked = text.strip_prefix('h')?.split_once('_')?.0.parse().ok()?;
+        (Self { looked, ..walk }.render() == text).then_some(looked)
     }
 }
 
@@ -140,117 +99,133 @@ impl Rooms {
         let top = self.ids.room(&snapshot, room_id.as_str()).await?.ok_or_else(hidden)?;
         let limit = asked.limit.unwrap_or(MOST_ROOMS).clamp(1, MOST_ROOMS);
         let max_depth = asked.max_depth.unwrap_or(MOST_DEPTH).min(MOST_DEPTH);
-        let walk = From { told: 0, room: top, max_depth, suggested_only: asked.suggested_only };
+        let begins = From { looked: 0, room: top, max_depth, suggested_only: asked.suggested_only };
         let before = match &asked.from {
-            Some(text) => From::told(text, walk)
+            Some(text) => From::looked(text, begins)
                 .ok_or_else(|| MatrixError::invalid_param("the token is of no page of this tree"))?,
             None => 0,
         };
-        let mut tree = Tree::default();
-        let mut seen = HashSet::new();
-        let mut open = vec![(top, 0)];
-        let mut told = 0;
-        while let Some((room, depth)) = open.pop() {
-            if !seen.insert(room) || seen.len() > MOST_WALKED {
-                continue;
+        let summary = self.summary_of(&snapshot, top).await?;
+        if !self.may_preview(&snapshot, Some(session.user), top, &summary).await? {
+            return Err(hidden().into());
+        }
+        let (mut walk, mut looked) = match self.walks.get(&(session.user, From { looked: before, ..begins })) {
+            Some(walk) => ((*walk).clone(), before),
+            None if before > MOST_AGAIN => {
+                return Err(MatrixError::invalid_param("the token is too old: begin anew").into());
             }
+            None => (Walk::from(top), 0),
+        };
+        let (mut tree, mut bytes) = (Tree::default(), 0);
+        while let Some((room, depth)) = walk.take() {
             let summary = self.summary_of(&snapshot, room).await?;
-            if !self.may_preview(&snapshot, Some(session.user), room, &summary).await? {
-                if room == top {
-                    return Err(hidden().into());
-                }
-                continue;
-            }
-            if tree.rooms.len() == limit {
-                tree.next = Some(From { told, ..walk }.render());
+            let is_seen = self.may_preview(&snapshot, Some(session.user), room, &summary).await?;
+            let is_full = tree.rooms.len() == limit || bytes >= MOST_BYTES;
+            if (is_seen && is_full) || looked >= before + MOST_LOOKED {
+                walk.put_back(room, depth);
+                let next = From { looked, ..begins };
+                tree.next = Some(next.render());
+                self.walks.insert((session.user, next), Arc::new(walk));
                 break;
             }
-            let children = self.children(&snapshot, room, &summary, asked.suggested_only).await?;
+            looked += 1;
+            if !is_seen {
+                continue;
+            }
+            let (children, read) = self.children(&snapshot, room, &summary, asked.suggested_only).await?;
             if depth < max_depth {
                 for child in children.iter().rev() {
                     // Rooms that this server does not know are left out: no other server is asked yet.
-                    if let Some(num) = self.ids.room(&snapshot, &child.state_key).await? {
-                        open.push((num, depth + 1));
+                    if let Some(num) = self.ids.room(&snapshot, child.room_id()).await? {
+                        walk.find(num, depth + 1);
                     }
                 }
             }
-            told += 1;
-            if told > before {
+            if looked > before {
+                bytes += read;
                 tree.rooms.push(Branch { summary, children });
             }
         }
         Ok(tree)
     }
 
-    /// The children of a room in their order; none where it is no space.
+    /// The children of a room in their order, as many as are told; none where it is no space. And how many bytes of events
+    /// were read for them.
     async fn children(
         &self,
         snapshot: &Snapshot,
         room: RoomNum,
         summary: &Summary,
         suggested_only: bool,
-    ) -> Result<Vec<Child>> {
+    ) -> Result<(Vec<Child>, usize)> {
+        let (mut children, mut looked, mut read, mut kept) = (Vec::new(), 0, 0, 0);
         if summary.room_type.as_deref() != Some("m.space") {
-            return Ok(Vec::new());
+            return Ok((children, read));
         }
-        let rows = snapshot.scan(&SPACE_CHILDREN, SPACE_CHILDREN.under(&(room,))).collect().await?;
-        let nums: Vec<_> = rows.into_iter().map(|(_, num)| num).collect();
         let rules = rules(&RoomVersionId::try_from(summary.version.as_str()).map_err(Error::internal)?)?;
-        let child = |event: StoredEvent| Ok(Child::of(&readable(event, &rules)?, suggested_only));
-        let children = by_nums(snapshot, &nums).await?.into_iter().map(child).collect::<Result<Vec<_>>>()?;
-        let mut children: Vec<_> = children.into_iter().flatten().collect();
-        children.sort_by(Child::compare);
-        Ok(children)
+        let mut rows = snapshot.scan(&SPACE_CHILDREN, SPACE_CHILDREN.under(&(room,)));
+        while looked < MOST_CHILDREN {
+            let mut nums = Vec::with_capacity(CHUNK);
+            while nums.len() < CHUNK
+                && let Some((_, num)) = rows.next().await?
+            {
+                nums.push(num);
+            }
+            if nums.is_empty() {
+                break;
+            }
+            looked += nums.len();
+            for event in by_nums(snapshot, &nums).await? {
+                read += event.json.len();
+                children.extend(Child::of(&readable(event, &rules)?, suggested_only));
+            }
+            if read - kept > child::MOST_BYTES {
+                Child::keep_first(&mut children);
+                kept = read;
+            }
+        }
+        Child::keep_first(&mut children);
+        Ok((children, read))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use matron_matrix::Error as MatrixError;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use ruma::api::client::room::create_room::v3::Request as NewRoom;
+    use ruma::api::error::ErrorKind;
 
-    use super::{Child, From};
+    use super::{Asked, From, MOST_AGAIN};
+    use crate::Error;
+    use crate::rooms::tests::{house, session};
     use crate::schema::RoomNum;
 
-    fn child(id: &str, at: u64, content: &Value) -> Option<Child> {
-        let event = json!({
-            "type": "m.space.child", "state_key": id, "sender": "@a:b", "origin_server_ts": at, "content": content,
-        });
-        Child::of(&event.to_string(), false)
-    }
-
-    #[test]
-    fn children_lie_as_in_the_specs_example() {
-        let via = json!(["example.org"]);
-        let mut children: Vec<_> = [
-            child("!e", 1_640_641, &json!({ "via": via })),
-            child("!d", 1_640_741, &json!({ "via": via, "order": "é" })),
-            child("!c", 1_640_841, &json!({ "via": via, "order": "first" })),
-            child("!b", 1_640_341, &json!({ "via": via, "order": " " })),
-            child("!a", 1_640_141, &json!({ "via": via, "order": "aaaa" })),
-            child("!g", 1_640_741, &json!({ "via": via, "order": 7 })),
-            child("!f", 1_640_741, &json!({ "via": via, "order": "x".repeat(51) })),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        children.sort_by(Child::compare);
-        let ids: Vec<_> = children.iter().map(|child| child.state_key.as_str()).collect();
-        assert_eq!(ids, ["!b", "!a", "!c", "!e", "!d", "!f", "!g"]);
-        for gone in [json!({}), json!({ "via": [] }), json!({ "via": "x" }), json!([])] {
-            assert!(child("!x", 1, &gone).is_none(), "{gone}");
-        }
+    #[tokio::test]
+    async fn a_walk_that_is_forgotten_is_done_again_only_where_it_is_short() {
+        let server = house().await;
+        let ann = session(&server, "ann").await;
+        let room_id = server.rooms.create(&ann, NewRoom::new()).await.unwrap();
+        let room = server.ids.room(&server.store.snapshot(), room_id.as_str()).await.unwrap().unwrap();
+        let page = async |looked: usize| {
+            let from = From { looked, room, max_depth: 32, suggested_only: false }.render();
+            server.rooms.hierarchy(&ann, &room_id, &Asked { from: Some(from), ..Asked::default() }).await
+        };
+        assert!(page(MOST_AGAIN).await.unwrap().rooms.is_empty());
+        let refused = page(MOST_AGAIN + 1).await;
+        assert!(matches!(refused, Err(Error::Matrix(MatrixError { kind: ErrorKind::InvalidParam, .. }))));
+        server.stop().await;
     }
 
     proptest! {
         #[test]
-        fn tokens_are_of_their_own_walk(told: usize, room: u64, max_depth: u64, suggested_only: bool, text: String) {
-            let walk = From { told: 0, room: RoomNum(room), max_depth, suggested_only };
-            let token = From { told, ..walk }.render();
-            prop_assert_eq!(From::told(&token, walk), Some(told));
-            prop_assert_eq!(From::told(&token, From { max_depth: max_depth ^ 1, ..walk }), None);
-            prop_assert_eq!(From::told(&token, From { suggested_only: !suggested_only, ..walk }), None);
-            let _ = From::told(&text, walk);
+        fn tokens_are_of_their_own_walk(looked: usize, room: u64, max_depth: u64, suggested_only: bool, text: String) {
+            let walk = From { looked: 0, room: RoomNum(room), max_depth, suggested_only };
+            let token = From { looked, ..walk }.render();
+            prop_assert_eq!(From::looked(&token, walk), Some(looked));
+            prop_assert_eq!(From::looked(&token, From { max_depth: max_depth ^ 1, ..walk }), None);
+            prop_assert_eq!(From::looked(&token, From { suggested_only: !suggested_only, ..walk }), None);
+            let _ = From::looked(&text, walk);
         }
     }
 }

@@ -21,6 +21,13 @@ use crate::streams::Token;
 /// The most events that one page may hold.
 pub const MOST_EVENTS: usize = 1000;
 
+/// Bytes of events, as they are shown, after which a page ends before it is full; the next one goes on there.
+const MOST_BYTES: usize = 8 << 20;
+/// Bytes of events, as they are stored, that a page looks at.
+const MOST_BYTES_READ: usize = 32 << 20;
+/// So many events are read and written at once: with all that is bundled with it, each may have some hundred kilobytes.
+const CHUNK: usize = 64;
+
 /// How many events a page may look at for each that it holds, where a filter passes few.
 const LOOKS_PER_EVENT: usize = 20;
 
@@ -151,13 +158,15 @@ impl Rooms {
 }
 
 /// Walks room order from a place, as far as the view allows it. A page ends at a gap: another server may have what is
-/// missing there, and whoever asks for the next page has waited for it, or goes on without.
+/// missing there, and whoever asks for the next page has waited for it, or goes on without. It also ends where its events
+/// are large.
 ///
 /// # Errors
 /// The store cannot be read.
 pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
-    let now = view.reach().await?.unwrap_or_else(|| view.snapshot.position());
-    let (from, until) = match page.from {
+    let reach = view.reach().await?;
+    let now = reach.unwrap_or_else(|| view.snapshot.position());
+    let (start, until) = match page.from {
         Some(token) => place_of(view, token).await?,
         None if page.forward => (Between::START, Position::MAX),
         None => (Between::END, now),
@@ -168,32 +177,42 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     };
     // Backwards, what came after the walk began is left out; forwards, everything that is there counts.
     let until = if page.forward { now } else { until.min(now) };
+    let (from, to) = match reach {
+        Some(left) => within(start, to, between_at(view, left).await?, page.forward),
+        None => (start, to),
+    };
     let limit = page.limit.clamp(1, MOST_EVENTS);
-    let mut order = order(view, from, to, page.forward).expecting(limit.min(128) + 1);
+    let mut order = order(view, from, to, page.forward).expecting(limit.min(CHUNK) + 1);
     let mut gaps = Gaps::new(view, from, to, page.forward).await?;
-    let mut history =
-        History { events: List::default(), senders: Vec::new(), start: from.token(until), end: None, last_state: None };
+    let mut history = History {
+        events: List::default(),
+        senders: Vec::new(),
+        start: start.token(until),
+        end: None,
+        last_state: None,
+    };
     let mut last = from;
-    let mut looked = 0;
+    let (mut looked, mut read) = (0, 0);
     let mut more = false;
-    let mut kept = Vec::new();
-    loop {
-        let chunk = next_chunk(&mut order, limit - kept.len() + 1, until).await?;
+    while !more {
+        let chunk = next_chunk(&mut order, CHUNK.min(limit - history.senders.len() + 1), until).await?;
         if chunk.is_empty() {
             break;
         }
         let events = events_at(view, &chunk).await?;
+        let mut kept = Vec::with_capacity(chunk.len());
         for ((depth, arrival), event) in chunk.into_iter().zip(events) {
             let has_gap = gaps.lie_before((depth, arrival)).await?;
             // Forwards, the gap comes first; a page that begins there goes on, since it was asked for before.
             let at_gap = page.forward && has_gap && looked > 0;
-            if at_gap || kept.len() == limit || looked > limit * LOOKS_PER_EVENT {
+            if at_gap || history.senders.len() == limit || looked > limit * LOOKS_PER_EVENT {
                 more = true;
                 break;
             }
             looked += 1;
             last = if page.forward { Between::after(depth, arrival) } else { Between::before(depth, arrival) };
             let event = event.ok_or_else(|| Error::internal("room order names an event that is not there"))?;
+            read += event.json.len();
             if wanted(view, page.filter, &event).await? && view.sees(&event, Some(arrival)).await? {
                 history.senders.push(event.header.sender);
                 history.last_state = Some(event.header.state_after);
@@ -204,15 +223,18 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
                 break;
             }
         }
-        if more {
-            break;
-        }
+        view.write_all(kept, true, &mut history.events).await?;
+        more |= history.events.bytes() >= MOST_BYTES || read >= MOST_BYTES_READ;
     }
-    view.write_all(kept, true, &mut history.events).await?;
     if more || (page.forward && !history.events.is_empty()) {
         history.end = Some(last.token(until));
     }
     Ok(history)
+}
+
+/// Between which places somebody walks who sees nothing beyond `end`: what came since they left is not even walked over.
+fn within(from: Between, to: Option<Between>, end: Between, forward: bool) -> (Between, Option<Between>) {
+    if forward { (from, Some(to.map_or(end, |to| to.min(end)))) } else { (from.min(end), to) }
 }
 
 type OrderKey = (RoomNum, u64, Arrival);

@@ -1,6 +1,7 @@
 //! The published list of rooms: client-server API, "Published room directory".
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::text::fold;
@@ -12,11 +13,17 @@ use super::Rooms;
 use crate::accounts::Session;
 use crate::config::Publication;
 use crate::error::{Error, Result};
+use crate::locks::lock;
 use crate::schema::RoomNum;
 use crate::schema::directory::{LIST_ORDER, LISTED, Summary};
 
 /// The most rooms that one page may hold.
 const MOST_ROOMS: usize = 100;
+/// How many rooms are looked at for one page, where few are such as are looked for; and how many at once.
+const MOST_LOOKS: usize = 2000;
+const CHUNK: usize = 64;
+/// A count is remembered that was made so long after the list last changed, in milliseconds: what changed it is on disk by then.
+const SETTLED_AFTER: u64 = 10_000;
 
 /// Which rooms a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +53,36 @@ pub struct Page {
 
 /// A place in the list.
 type Place = (u64, RoomNum);
+
+/// How many rooms are in the list, as was counted last.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    /// When a room came into the list or went from it, in milliseconds since 1970.
+    changed: AtomicU64,
+    /// When it was counted, and how many there were.
+    counted: Mutex<(u64, u64)>,
+}
+
+impl Published {
+    /// A room comes or goes.
+    pub fn change(&self, now: u64) {
+        self.changed.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// The count, if it is true still.
+    fn count(&self) -> Option<u64> {
+        let (at, count) = *lock(&self.counted);
+        (at >= self.changed.load(Ordering::Relaxed).saturating_add(SETTLED_AFTER)).then_some(count)
+    }
+}
+
+/// What a walk along the list found, in its direction.
+#[derive(Debug, Default)]
+struct Walked {
+    rooms: Vec<(Place, Summary)>,
+    /// Where it stopped, if it did before it found enough or the list ended.
+    stopped: Option<Place>,
+}
 
 /// A page's beginning: the rooms after a place, or the last ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,20 +191,23 @@ impl Rooms {
         let term = asked.term.map(|term| fold(term.trim())).filter(|term| !term.is_empty());
         let wanted = Wanted { term, types: asked.types };
         let snapshot = self.store.snapshot();
-        let mut found = self.walk_list(&snapshot, since, limit + 1, &wanted).await?;
-        let more = found.len() > limit;
+        let Walked { rooms: mut found, stopped } = self.walk_list(&snapshot, since, limit + 1, &wanted).await?;
+        let is_more = found.len() > limit;
         found.truncate(limit);
-        let backwards = matches!(since, Some(Since::Before(_)));
-        if backwards {
+        let nearest = found.first().map(|(place, _)| *place);
+        let onward = if is_more { found.last().map(|(place, _)| *place) } else { stopped };
+        let (next, prev) = match since {
+            // There is always something after the page: where the walk came from.
+            Some(Since::Before(_)) => (nearest.map(Since::After), onward.map(Since::Before)),
+            Some(Since::After(_)) => (onward.map(Since::After), nearest.map(Since::Before)),
+            None => (onward.map(Since::After), None),
+        };
+        if matches!(since, Some(Since::Before(_))) {
             found.reverse();
         }
-        let first = found.first().map(|(place, _)| Since::Before(*place).render());
-        let last = found.last().map(|(place, _)| Since::After(*place).render());
-        // Backwards there is always something after the page: where the walk came from.
-        let next = last.filter(|_| more || backwards);
-        let prev = first.filter(|_| if backwards { more } else { since.is_some() });
         let total = self.count_listed(&snapshot).await?;
-        Ok(Page { rooms: found.into_iter().map(|(_, summary)| summary).collect(), next, prev, total })
+        let rooms = found.into_iter().map(|(_, summary)| summary).collect();
+        Ok(Page { rooms, next: next.map(Since::render), prev: prev.map(Since::render), total })
     }
 
     /// Up to `most` rooms of the list from a place on, in the direction of the walk.
@@ -177,43 +217,121 @@ impl Rooms {
         since: Option<Since>,
         most: usize,
         wanted: &Wanted,
-    ) -> Result<Vec<(Place, Summary)>> {
+    ) -> Result<Walked> {
         use std::ops::Bound::{Excluded, Unbounded};
         let mut scan = match since {
             None => snapshot.scan(&LIST_ORDER, LIST_ORDER.all()),
             Some(Since::After(place)) => snapshot.scan(&LIST_ORDER, LIST_ORDER.range((Excluded(place), Unbounded))),
             Some(Since::Before(place)) => snapshot.scan(&LIST_ORDER, LIST_ORDER.range(..place)).reverse(),
         };
-        let mut found = Vec::new();
-        while let Some((place, ())) = scan.next().await? {
-            let summary = snapshot.get(&LISTED, &place.1).await?;
-            let summary = summary.ok_or_else(|| Error::internal("the list's order names a room that is not in it"))?;
-            if is_open(&summary) && wanted.matches(&summary) {
-                found.push((place, summary));
+        let (mut walked, mut looked) = (Walked::default(), 0);
+        loop {
+            let mut places: Vec<Place> = Vec::with_capacity(CHUNK);
+            while places.len() < most.min(CHUNK)
+                && let Some((place, ())) = scan.next().await?
+            {
+                places.push(place);
             }
-            if found.len() == most {
-                break;
+            if places.is_empty() {
+                return Ok(walked);
+            }
+            let summaries = snapshot.get_many(&LISTED, places.iter().map(|(_, room)| room)).await?;
+            for (place, summary) in places.into_iter().zip(summaries) {
+                let summary =
+                    summary.ok_or_else(|| Error::internal("the list's order names a room that is not in it"))?;
+                looked += 1;
+                if is_open(&summary) && wanted.matches(&summary) {
+                    walked.rooms.push((place, summary));
+                }
+                if walked.rooms.len() == most {
+                    return Ok(walked);
+                }
+                if looked == MOST_LOOKS {
+                    walked.stopped = Some(place);
+                    return Ok(walked);
+                }
             }
         }
-        Ok(found)
     }
 
+    /// How many rooms are in the list: counted anew only after some came or went.
     async fn count_listed(&self, snapshot: &Snapshot) -> Result<u64> {
+        if let Some(count) = self.published.count() {
+            return Ok(count);
+        }
+        let now = self.clock.millis();
         let mut scan = snapshot.scan(&LIST_ORDER, LIST_ORDER.all());
         let mut count = 0;
         while scan.next().await?.is_some() {
             count += 1;
         }
+        *lock(&self.published.counted) = (now, count);
         Ok(count)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use matron_storage::Batch;
     use proptest::prelude::*;
 
-    use super::Since;
+    use super::{Asked, MOST_LOOKS, Published, SETTLED_AFTER, Since};
+    use crate::rooms::tests::house;
     use crate::schema::RoomNum;
+    use crate::schema::directory::{LIST_ORDER, LISTED, Summary};
+
+    fn summary(name: &str) -> Summary {
+        Summary {
+            room_id: format!("!{name}:localhost"),
+            version: "12".to_owned(),
+            joined: 1,
+            name: Some(name.to_owned()),
+            topic: None,
+            canonical_alias: None,
+            avatar_url: None,
+            room_type: None,
+            join_rule: "public".to_owned(),
+            allowed: Vec::new(),
+            guest_can_join: false,
+            world_readable: false,
+            encryption: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_looks_at_so_many_rooms_and_the_next_one_goes_on() {
+        let server = house().await;
+        let mut batch = Batch::new();
+        let last = MOST_LOOKS as u64 + 9;
+        for nth in 0..=last {
+            let room = RoomNum(1_000_000 + nth);
+            batch.put(&LISTED, &room, &summary(if nth == last { "needle" } else { "hay" }));
+            batch.put(&LIST_ORDER, &(u64::MAX - 1, room), &());
+        }
+        server.store.commit(batch).await.unwrap();
+        let asked = |since: Option<String>| Asked { term: Some("needle".to_owned()), since, ..Asked::default() };
+        let first = server.rooms.published(asked(None)).await.unwrap();
+        assert!(first.rooms.is_empty() && first.prev.is_none());
+        assert_eq!(first.total, last + 1);
+        let second = server.rooms.published(asked(first.next)).await.unwrap();
+        assert_eq!(second.rooms, [summary("needle")]);
+        assert!(second.next.is_none());
+        let before = server.rooms.published(asked(second.prev)).await.unwrap();
+        assert!(before.rooms.is_empty() && before.prev.is_some(), "nor backwards all of them");
+        server.stop().await;
+    }
+
+    #[test]
+    fn a_count_is_remembered_once_the_list_is_at_rest() {
+        let published = Published::default();
+        assert_eq!(published.count(), None);
+        *published.counted.lock().unwrap() = (SETTLED_AFTER, 7);
+        assert_eq!(published.count(), Some(7));
+        published.change(1);
+        assert_eq!(published.count(), None);
+        *published.counted.lock().unwrap() = (SETTLED_AFTER + 1, 8);
+        assert_eq!(published.count(), Some(8));
+    }
 
     proptest! {
         #[test]

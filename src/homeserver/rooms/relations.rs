@@ -18,8 +18,14 @@ use crate::schema::rooms::{Arrival, TIMELINE};
 use crate::schema::{Digest, RoomNum};
 use crate::streams::Token;
 
-/// How many relations a page may look at for each event that it holds, where few are asked for.
+/// How many related events a page may look at for each that it holds, where few may be seen.
 const LOOKS_PER_EVENT: usize = 20;
+/// How many relations a page passes over that are not asked for.
+const MOST_PASSED: usize = 10_000;
+/// Bytes of events after which a page ends before it is full; the next one goes on there.
+const MOST_BYTES: usize = 8 << 20;
+/// So many events are shown at once: with all that is bundled with it, each may have some hundred kilobytes.
+const CHUNK: usize = 64;
 
 /// Which relations a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -131,25 +137,36 @@ impl Rooms {
         let mut walk = Walk::new(&snapshot, bounds, asked).await?;
         let limit = asked.limit.clamp(1, MOST_EVENTS);
         let depth = asked.recurse.then_some(MOST_LEVELS);
-        let (mut kept, mut looked, mut next, mut last) = (Vec::new(), 0, None, None);
+        let (mut events, mut kept, mut next, mut last) = (Vec::new(), Vec::new(), None, None);
+        let (mut bytes, mut looked, mut passed) = (0, 0, 0);
         while let Some((place, relation)) = walk.next().await? {
             let is_later = matches!(place.arrival, Arrival::Live(position) if position > until);
-            if is_later || !asked.wants(&relation) {
-                continue;
-            }
-            if kept.len() == limit || looked == limit * LOOKS_PER_EVENT {
+            let is_wanted = !is_later && asked.wants(&relation);
+            let is_full =
+                events.len() + kept.len() == limit || looked == limit * LOOKS_PER_EVENT || bytes >= MOST_BYTES;
+            if passed == MOST_PASSED || (is_wanted && is_full) {
                 next = last;
                 break;
             }
-            looked += 1;
-            let Some(event) = snapshot.get(&TIMELINE, &(view.room, place.arrival)).await? else { continue };
             let Between { depth, arrival } = place;
             last = Some(if asked.forward { Between::after(depth, arrival) } else { Between::before(depth, arrival) });
+            if !is_wanted {
+                passed += 1;
+                continue;
+            }
+            looked += 1;
+            let Some(event) = snapshot.get(&TIMELINE, &(view.room, arrival)).await? else { continue };
             if view.sees(&event, Some(arrival)).await? {
+                bytes += event.json.len();
                 kept.push(event);
             }
+            if kept.len() == CHUNK {
+                let shown = view.show_all(std::mem::take(&mut kept), true).await?;
+                bytes += shown.iter().map(|event| event.get().len()).sum::<usize>();
+                events.extend(shown);
+            }
         }
-        let events = view.show_all(kept, true).await?;
+        events.extend(view.show_all(kept, true).await?);
         Ok(Relations { events, next: next.map(|next| next.token(until)), depth })
     }
 }

@@ -33,6 +33,7 @@ use crate::schema::rooms::{Extremity, StoredEvent, TIMELINE};
 mod order;
 mod policy;
 mod redacting;
+mod relations;
 pub(super) mod scene;
 mod shown;
 mod standing;

@@ -14,6 +14,9 @@ use crate::schema::UserNum;
 
 mod follow;
 
+/// What a watcher costs, with the few keywords and senders that they mostly have.
+const BYTES_PER_WATCHER: u64 = 512;
+
 /// Whom a room's events may concern beyond their class.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
@@ -54,6 +57,11 @@ impl Watchers {
     /// Those all of whose events are evaluated.
     pub const fn of_any_event(&self) -> &BTreeSet<UserNum> {
         &self.custom
+    }
+
+    /// Bytes that it takes, about.
+    pub fn weight(&self) -> u64 {
+        self.specials.len() as u64 * BYTES_PER_WATCHER
     }
 
     /// A member's rules are these now; none where they are no member, or their rules are nothing special.

@@ -1,5 +1,7 @@
 //! A room while it is written: its head, its state tree, what was read of its state. Only the room's writer has one.
 
+mod state;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use ruma::events::StateEventType;
 use ruma::room_version_rules::RoomVersionRules;
 use ruma::{OwnedRoomId, RoomId, RoomVersionId};
 
+use self::state::KnownState;
 use super::Rooms;
 use super::allowed::Allowed;
 use super::event::{Found, by_num};
@@ -26,8 +29,8 @@ use crate::schema::{DeviceNum, Digest, EventNum, RoomNum, UserNum};
 /// An event of the room's state: its number and itself.
 pub(super) type StateEvent = (EventNum, Arc<Pdu>);
 
-/// How much of a room's state a working copy remembers. A room of many members is read anew now and then.
-const MOST_STATE: usize = 1024;
+/// What a working copy takes of memory beside what it remembers, about.
+const BARE_BYTES: u64 = 4096;
 
 /// The working copy.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ pub struct Working {
     pub(super) editor: Editor,
     pub(super) snapshot: Snapshot,
     /// What was looked up of the current state.
-    pub(super) state: HashMap<(StateEventType, String), Option<StateEvent>>,
+    pub(super) state: KnownState,
     /// Whether the state names a policy server.
     pub(super) policy: Policy,
     /// Who was allowed what lately.
@@ -114,7 +117,7 @@ impl Working {
             head,
             editor: Editor::new(rooms.states(&snapshot, num), last),
             snapshot,
-            state: HashMap::new(),
+            state: KnownState::default(),
             policy: Policy::Unknown,
             allowed: Allowed::default(),
             fresh: HashMap::new(),
@@ -149,7 +152,7 @@ impl Working {
             editor: Editor::new(rooms.states(&snapshot, num), 0),
             watchers: Some(Watchers::of_nobody(&snapshot)),
             snapshot,
-            state: HashMap::new(),
+            state: KnownState::default(),
             policy: Policy::None,
             allowed: Allowed::default(),
             fresh: HashMap::new(),
@@ -172,9 +175,6 @@ impl Working {
             return Ok(found.clone());
         }
         let found = self.state_event_at(rooms, self.head.state, kind, key).await?;
-        if self.state.len() >= MOST_STATE {
-            self.state.clear();
-        }
         self.state.insert(name, found.clone());
         Ok(found)
     }
@@ -274,6 +274,12 @@ impl Working {
         self.touched = Touched::default();
     }
 
+    /// Bytes that it takes while nobody writes, about.
+    pub(super) fn weight(&self) -> u64 {
+        let watchers = self.watchers.as_ref().map_or(0, Watchers::weight);
+        BARE_BYTES + self.state.weight() + self.allowed.weight() + watchers
+    }
+
     /// Reads from this snapshot from now on. While a room has no writer, its copy sees nothing, since the engine keeps what
     /// a snapshot shows.
     pub(super) fn see(&mut self, snapshot: Snapshot) {
@@ -284,22 +290,40 @@ impl Working {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use ruma::RoomVersionId;
     use ruma::events::StateEventType;
 
-    use super::MOST_STATE;
+    use super::state::MOST_EVENTS;
     use crate::rooms::tests::scene::Scene;
 
     #[tokio::test]
     async fn what_was_looked_up_of_a_large_room_does_not_pile_up() {
         let mut scene = Scene::new(RoomVersionId::V11).await;
-        let rooms = std::sync::Arc::clone(&scene.server.rooms);
-        for nth in 0..=2 * MOST_STATE {
+        let rooms = Arc::clone(&scene.server.rooms);
+        for nth in 0..=2 * MOST_EVENTS {
             let somebody = format!("@somebody{nth}:other.example");
             let found = scene.working.state_event(&rooms, &StateEventType::RoomMember, &somebody).await.unwrap();
-            assert!(found.is_none() && scene.working.state.len() <= MOST_STATE);
+            assert!(found.is_none() && scene.working.state.len() <= MOST_EVENTS);
         }
         let create = scene.working.state_event(&rooms, &StateEventType::RoomCreate, "").await.unwrap();
         assert!(create.is_some(), "what was forgotten is read again");
+    }
+
+    #[tokio::test]
+    async fn a_working_copy_weighs_what_it_remembers() {
+        let mut scene = Scene::new(RoomVersionId::V11).await;
+        let rooms = Arc::clone(&scene.server.rooms);
+        scene.working.state.clear();
+        let bare = scene.working.weight();
+        let create = scene.working.state_event(&rooms, &StateEventType::RoomCreate, "").await.unwrap().unwrap();
+        let heavier = scene.working.weight();
+        assert!(heavier >= bare + create.1.content.get().len() as u64);
+        let name = (StateEventType::RoomCreate, String::new());
+        scene.working.state.insert(name.clone(), Some(create));
+        assert_eq!(scene.working.weight(), heavier, "nothing is weighed twice");
+        scene.working.state.insert(name, None);
+        assert!(scene.working.weight() < heavier);
     }
 }

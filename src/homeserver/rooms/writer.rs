@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use matron_matrix::policy::PolicyServer;
 use matron_storage::{Batch, Position, Snapshot};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use ruma::EventId;
 use tokio::sync::oneshot;
@@ -26,8 +27,11 @@ use crate::schema::rooms::{TRANSACTIONS, Transaction};
 /// A batch takes no more events when it has grown to this.
 const FULL_BATCH_BYTES: usize = 512 << 10;
 
-/// How many rooms' working copies are kept for their next event.
-const KEPT_ROOMS: usize = 4096;
+/// Bytes of rooms' working copies that are kept for their next event, about: those of some thousand rooms.
+const KEPT_BYTES: u64 = 128 << 20;
+/// As many rooms the cache is told that it holds. It makes a part for every 32, and no part holds more than its share of the
+/// bytes: few parts have room for the largest rooms.
+const KEPT_ROOMS: usize = 128;
 
 /// What can be wanted of a room's writer.
 #[derive(Debug)]
@@ -64,18 +68,36 @@ struct Waiting {
     answer: Answer,
 }
 
+/// A room's working copy until the next writer takes it.
+#[derive(Debug)]
+struct Idle {
+    working: Mutex<Option<Box<Working>>>,
+    weight: u64,
+}
+
+/// What a working copy weighs in memory, about.
+#[derive(Debug, Clone)]
+struct Weigh;
+
+impl Weighter<RoomNum, Arc<Idle>> for Weigh {
+    fn weight(&self, _: &RoomNum, idle: &Arc<Idle>) -> u64 {
+        idle.weight
+    }
+}
+
 /// The rooms' queues. A room that is here has a writer.
 #[derive(Debug)]
 pub struct Writers {
     queues: Mutex<HashMap<RoomNum, VecDeque<Waiting>>>,
     /// Working copies of rooms without a writer. They are true, since only a writer changes a room.
-    idle: Cache<RoomNum, Arc<Mutex<Option<Box<Working>>>>>,
+    idle: Cache<RoomNum, Arc<Idle>, Weigh>,
     nothing: Snapshot,
 }
 
 impl Default for Writers {
     fn default() -> Self {
-        Self { queues: Mutex::default(), idle: Cache::new(KEPT_ROOMS), nothing: Snapshot::of_nothing() }
+        let idle = Cache::with_weighter(KEPT_ROOMS, KEPT_BYTES, Weigh);
+        Self { queues: Mutex::default(), idle, nothing: Snapshot::of_nothing() }
     }
 }
 
@@ -115,15 +137,16 @@ impl Writers {
     }
 
     fn take_idle(&self, room: RoomNum, snapshot: Snapshot) -> Option<Box<Working>> {
-        let (_, slot) = self.idle.remove(&room)?;
-        let mut working = lock(&slot).take()?;
+        let (_, idle) = self.idle.remove(&room)?;
+        let mut working = lock(&idle.working).take()?;
         working.see(snapshot);
         Some(working)
     }
 
     fn keep_idle(&self, mut working: Box<Working>) {
         working.see(self.nothing.clone());
-        self.idle.insert(working.num, Arc::new(Mutex::new(Some(working))));
+        let (room, weight) = (working.num, working.weight());
+        self.idle.insert(room, Arc::new(Idle { working: Mutex::new(Some(working)), weight }));
     }
 }
 

@@ -157,6 +157,19 @@ matron_storage::record! {
     }
 }
 
+matron_storage::record! {
+    /// How far the walk over messages came that nobody takes.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    pub struct ToDeviceSwept {
+        /// When the walk began, in milliseconds since 1970.
+        pub begun: u64,
+        /// The last device that it looked at; none where it came to the end.
+        pub last: Option<DeviceNum>,
+        /// How far the store had come at which time, the oldest first.
+        pub days: Vec<(u64, Position)>,
+    }
+}
+
 /// A user's devices.
 pub const DEVICES: Keyspace<(UserNum, String), Device> = Keyspace::new(0x0401, "devices", Family::Point);
 /// When a device was last seen. Not synced.
@@ -188,3 +201,5 @@ pub const SIGNATURE_CHANGES: Keyspace<(UserNum, Position), UserNum> =
     Keyspace::new(0x040c, "signature changes", Family::Index);
 /// Users' dehydrated devices.
 pub const DEHYDRATED: Keyspace<UserNum, Dehydrated> = Keyspace::new(0x0410, "dehydrated devices", Family::Point);
+/// How far the walk over messages came that nobody takes.
+pub const TO_DEVICE_SWEPT: Keyspace<(), ToDeviceSwept> = Keyspace::new(0x0411, "swept to-device", Family::Current);

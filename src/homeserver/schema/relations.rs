@@ -53,3 +53,6 @@ pub const SPEAKERS: Keyspace<(RoomNum, EventNum, UserNum), u64> =
 /// A user's annotation of an event, by the digest of its type and key: none is made twice.
 pub const ANNOTATIONS: Keyspace<(RoomNum, Digest, UserNum, Digest), EventNum> =
     Keyspace::new(0x0244, "annotations", Family::Point);
+/// Valid replacements of an event, by when their servers say they were sent, in milliseconds since 1970.
+pub const REPLACEMENTS: Keyspace<(RoomNum, Digest, u64, EventNum), ()> =
+    Keyspace::new(0x0247, "replacements", Family::Index);

@@ -10,28 +10,29 @@ use serde::Deserialize;
 
 use super::Search;
 use super::index::searched;
-use super::postings::Matches;
+use super::postings::{Came, Matches};
 use super::query::{Asked, Key, Of, Order, Page};
 use super::rank::Ranking;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::rooms::history::wanted;
 use crate::rooms::view::View;
-use crate::schema::rooms::{Arrival, Membership, StoredEvent, TIMELINE, USER_ROOMS};
-use crate::schema::{RoomNum, UserNum};
+use crate::schema::rooms::{Arrival, EventHeader, Membership, TIMELINE, USER_ROOMS};
+use crate::schema::{Digest, RoomNum, UserNum};
 
-/// How many matches are looked at for one page. Those beyond are reached by paging through results by time; results by
-/// rank are the best of the newest.
+/// How many matches are looked at for one page, and how many leaps find them. What lies beyond is reached by paging through
+/// results by time; results by rank are the best of the newest.
 const MOST_LOOKS: usize = 1000;
+const MOST_LEAPS: usize = 20_000;
 /// How many upgrades of a room are followed back.
 const MOST_UPGRADES: usize = 16;
 
-/// An event that matches and may be seen.
+/// An event that matches and may be seen: what results are ordered and put into groups by.
 pub(super) struct Match {
     pub position: Position,
     pub room: RoomNum,
-    pub event: StoredEvent,
-    pub text: String,
+    pub digest: Digest,
+    pub sender: UserNum,
     /// How well it matches, where results are ordered by that.
     pub rank: Option<f64>,
 }
@@ -80,7 +81,8 @@ impl Judge {
             return Ok(None);
         }
         let rank = self.ranking.as_ref().map(|ranking| ranking.rank(&text));
-        Ok(Some(Match { position, room: view.room, event, text, rank }))
+        let EventHeader { digest, sender, .. } = event.header;
+        Ok(Some(Match { position, room: view.room, digest, sender, rank }))
     }
 }
 
@@ -88,7 +90,7 @@ impl Match {
     pub fn is_of(&self, of: Of) -> bool {
         match of {
             Of::Room(room) => self.room == room,
-            Of::Sender(user) => self.event.header.sender == user,
+            Of::Sender(user) => self.sender == user,
         }
     }
 }
@@ -105,40 +107,44 @@ impl Search {
     ) -> Result<Found<'a>> {
         let words = asked.words();
         let mut views = HashMap::new();
+        // The newest place of each walk; whether it is only as far as that walk came.
         let (mut walks, mut newest) = (Vec::new(), BinaryHeap::new());
         for room in self.searched_rooms(snapshot, session, &asked.filter).await? {
             if matches!(page.of, Some(Of::Room(only)) if only != room) {
                 continue;
             }
-            let mut walk = Matches::new(snapshot, room, &words, page.until);
-            if let Some(position) = walk.next().await? {
-                newest.push((position, walks.len()));
-                walks.push(walk);
-            }
+            newest.push((page.until, true, walks.len()));
+            walks.push(Matches::new(snapshot, room, &words, page.until));
         }
         let judge = self.judge(snapshot, session, asked).await?;
         // Pages after the first one of results by time know the count already.
         let enough = page.count.filter(|_| asked.order == Order::Recent).map(|_| limit);
         let mut found = Found { matches: Vec::new(), views: HashMap::new(), count: 0, looked_to: None };
-        for looks in 0_usize.. {
-            if enough == Some(found.matches.len()) {
-                break;
-            }
-            let Some((position, nth)) = newest.pop() else { break };
-            if looks == MOST_LOOKS {
+        let (mut looks, mut leaps) = (0, 0);
+        while enough != Some(found.matches.len())
+            && let Some((position, is_open, nth)) = newest.pop()
+        {
+            // Every walk is begun, so that a page comes further than the one before.
+            if (looks == MOST_LOOKS || leaps >= MOST_LEAPS) && position < page.until {
                 found.looked_to = Some(position);
                 break;
             }
             let walk = walks.get_mut(nth).ok_or_else(|| Error::internal("a walk is missing"))?;
+            match walk.go_on(&mut leaps).await? {
+                Came::To(next) => newest.push((next, false, nth)),
+                Came::AsFarAs(place) => newest.push((place, true, nth)),
+                Came::ToItsEnd => {}
+            }
+            if is_open {
+                continue;
+            }
+            looks += 1;
             let view = match views.entry(walk.room) {
                 std::collections::hash_map::Entry::Occupied(view) => view.into_mut(),
                 std::collections::hash_map::Entry::Vacant(place) => {
                     place.insert(self.rooms.view_of(snapshot, session, walk.room).await?)
                 }
             };
-            if let Some(next) = walk.next().await? {
-                newest.push((next, nth));
-            }
             if let Some(found_one) = judge.judge(view, position).await? {
                 found.count += 1;
                 if page.of.is_none_or(|of| found_one.is_of(of)) {

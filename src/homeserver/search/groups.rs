@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use matron_matrix::digest;
 use serde::Serialize;
 
 use super::Search;
@@ -34,7 +35,7 @@ impl GroupBy {
     const fn of(self, found: &Match) -> Of {
         match self {
             Self::Room => Of::Room(found.room),
-            Self::Sender => Of::Sender(found.event.header.sender),
+            Self::Sender => Of::Sender(found.sender),
         }
     }
 }
@@ -78,7 +79,7 @@ impl Search {
                     order,
                     results: Vec::new(),
                 });
-                group.results.push(found.event.header.event_id());
+                group.results.push(digest::to_event_id(&found.digest));
             }
             kinds.insert(by.name(), groups);
         }

@@ -1,7 +1,8 @@
 //! The events of one room that hold all of some words, newest first.
 //!
 //! Every word has its list; the walk leaps from list to list, each time to where the last one stands, until all stand at
-//! the same event. So it costs about as much as the rarest word has events.
+//! the same event. So it costs about as much as the rarest word has events, which may be many where words that are common
+//! never meet: a walk goes on a few leaps at a time.
 
 use matron_storage::{Position, Scan, Snapshot, Word};
 
@@ -11,6 +12,8 @@ use crate::schema::search::POSTINGS;
 
 /// How many rows a list walks before it is sought anew.
 const NEAR: usize = 24;
+/// How many leaps a walk makes at a time: more than a search has words, so that it always comes further.
+const LEAPS: usize = 64;
 
 /// A word's list. Rows are numbered from the newest on: `u64::MAX` less their position.
 struct List {
@@ -45,6 +48,16 @@ impl List {
     }
 }
 
+/// Where a walk came to.
+pub(super) enum Came {
+    /// To the next older event that holds all words.
+    To(Position),
+    /// As far as this: what is newer and was not told holds not all of them.
+    AsFarAs(Position),
+    /// To its end.
+    ToItsEnd,
+}
+
 /// The walk.
 pub(super) struct Matches {
     snapshot: Snapshot,
@@ -61,15 +74,23 @@ impl Matches {
         Self { snapshot: snapshot.clone(), room, lists, from: u64::MAX - until.get() }
     }
 
-    /// The next older event that holds all words.
-    pub async fn next(&mut self) -> Result<Option<Position>> {
+    /// Goes on by some leaps, which are counted.
+    pub async fn go_on(&mut self, leaps: &mut usize) -> Result<Came> {
         let (mut target, mut agreed, most) = (self.from, 0, self.lists.len());
         if most == 0 {
-            return Ok(None);
+            return Ok(Came::ToItsEnd);
         }
+        let end = *leaps + LEAPS;
         while agreed < most {
             for list in &mut self.lists {
-                let Some(head) = list.seek(&self.snapshot, self.room, target).await? else { return Ok(None) };
+                if *leaps == end {
+                    self.from = target;
+                    return Ok(Came::AsFarAs(Position::new(u64::MAX - target)));
+                }
+                *leaps += 1;
+                let Some(head) = list.seek(&self.snapshot, self.room, target).await? else {
+                    return Ok(Came::ToItsEnd);
+                };
                 (target, agreed) = if head == target { (target, agreed + 1) } else { (head, 1) };
                 if agreed == most {
                     break;
@@ -77,6 +98,49 @@ impl Matches {
             }
         }
         self.from = target.saturating_add(1);
-        Ok(Some(Position::new(u64::MAX - target)))
+        Ok(Came::To(Position::new(u64::MAX - target)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use matron_storage::{Batch, Options, Position, Store, Word, nobody};
+
+    use super::{Came, LEAPS, Matches};
+    use crate::schema::RoomNum;
+    use crate::schema::search::POSTINGS;
+
+    #[tokio::test]
+    async fn words_that_seldom_meet_are_walked_a_little_at_a_time() {
+        let store = Store::open(&Options::memory(), nobody()).unwrap();
+        let room = RoomNum(1);
+        let mut batch = Batch::new();
+        let mut say = |word: &str, at: u64| batch.put(&POSTINGS, &(room, Word::new(word), u64::MAX - at), &());
+        for at in 2..1000 {
+            say(if at % 2 == 0 { "bed" } else { "chair" }, at);
+        }
+        say("bed", 1);
+        say("chair", 1);
+        store.commit(batch).await.unwrap();
+
+        let words = ["bed".to_owned(), "chair".to_owned()];
+        let mut walk = Matches::new(&store.snapshot(), room, &words, Position::new(5000));
+        let (mut leaps, mut last) = (0, Position::MAX);
+        loop {
+            let before = leaps;
+            match walk.go_on(&mut leaps).await.unwrap() {
+                Came::AsFarAs(place) => {
+                    assert!(place < last && leaps == before + LEAPS);
+                    last = place;
+                }
+                Came::To(place) => {
+                    assert_eq!(place, Position::new(1));
+                    break;
+                }
+                Came::ToItsEnd => panic!("they do meet"),
+            }
+        }
+        assert!(last < Position::MAX, "it does not go all the way at once");
+        assert!(matches!(walk.go_on(&mut leaps).await.unwrap(), Came::ToItsEnd));
     }
 }

@@ -1,16 +1,18 @@
 //! The answer to a search: a page of what was found, with what stands around it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::filter::Compiled;
+use matron_matrix::splice::List;
 use matron_storage::Position;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Search;
-use super::find::{Found, Match};
+use super::find::Found;
 use super::groups::Group;
+use super::index::searched;
 use super::query::{Around, Asked, Order, Page};
 use super::rank::{Ranking, highlights};
 use crate::accounts::Session;
@@ -19,13 +21,19 @@ use crate::rooms::context::around;
 use crate::rooms::history::{Between, History, Page as HistoryPage};
 use crate::rooms::state::{members_of, state_of};
 use crate::rooms::view::View;
-use crate::schema::rooms::Arrival;
+use crate::schema::RoomNum;
+use crate::schema::rooms::{Arrival, EventHeader, TIMELINE};
 
 /// How many results a page holds where the client does not say, and at most.
 const USUAL_RESULTS: usize = 10;
 const MOST_RESULTS: usize = 100;
 /// The most events on each side of a result.
 const MOST_AROUND: usize = 100;
+/// The most events around all results of a page, and about how many bytes of them: results beyond stand alone.
+const MOST_AROUND_ALL: usize = 500;
+const MOST_AROUND_BYTES: usize = 8 << 20;
+/// Bytes of state after which no more rooms' state is told.
+const MOST_STATE_BYTES: usize = 16 << 20;
 
 /// What a search answers.
 #[derive(Debug, Default, Serialize)]
@@ -85,6 +93,28 @@ struct MemberEvent {
     content: Named,
 }
 
+/// What may still stand around the results of a page.
+struct Spare {
+    events: usize,
+    bytes: usize,
+}
+
+impl Spare {
+    const fn new() -> Self {
+        Self { events: MOST_AROUND_ALL, bytes: MOST_AROUND_BYTES }
+    }
+
+    /// How many events may stand on the next side of a result.
+    fn side(&self, wanted: usize) -> usize {
+        if self.bytes == 0 { 0 } else { wanted.min(MOST_AROUND).min(self.events) }
+    }
+
+    const fn take(&mut self, events: &List) {
+        self.events = self.events.saturating_sub(events.len());
+        self.bytes = self.bytes.saturating_sub(events.bytes());
+    }
+}
+
 impl Search {
     /// Searches what the user may see.
     ///
@@ -114,45 +144,49 @@ impl Search {
         let shown = (found.matches.as_slice(), start, end);
         let groups = self.groups(shown, asked, &page, count, &found.views, next.is_some()).await?;
         let mut answer = Answer { count, groups, next_batch: next.map(Page::render), ..Answer::default() };
-        let (ranking, mut in_rooms) = (Ranking::new(&asked.term), BTreeSet::new());
-        for hit in found.matches.drain(..).take(end).skip(start) {
-            highlights(&hit.text, &words, &mut answer.highlights);
+        let (ranking, mut in_rooms, mut spare) = (Ranking::new(&asked.term), BTreeSet::new(), Spare::new());
+        for hit in found.matches.get(start..end).unwrap_or_default() {
             let view = found.views.get_mut(&hit.room).ok_or_else(|| Error::internal("a view is missing"))?;
+            let event = snapshot.get(&TIMELINE, &(hit.room, Arrival::Live(hit.position))).await?;
+            let event = event.ok_or_else(|| Error::internal("a match is missing"))?;
+            let text = searched(&event).unwrap_or_default();
+            highlights(&text, &words, &mut answer.highlights);
             in_rooms.insert(hit.room);
             let context = match asked.around {
-                Some(wanted) => Some(self.context(view, &hit, wanted).await?),
+                Some(wanted) => Some(self.context(view, (hit.position, &event.header), wanted, &mut spare).await?),
                 None => None,
             };
-            let rank = hit.rank.unwrap_or_else(|| ranking.rank(&hit.text));
-            answer.results.push(Hit { rank, result: view.show_bundled(hit.event, true).await?, context });
+            let rank = hit.rank.unwrap_or_else(|| ranking.rank(&text));
+            answer.results.push(Hit { rank, result: view.show_bundled(event, true).await?, context });
         }
         if asked.state {
-            let mut state = BTreeMap::new();
-            for room in in_rooms {
-                let view = found.views.get_mut(&room).ok_or_else(|| Error::internal("a view is missing"))?;
-                let root = view.state().await?;
-                let told = state_of(view, root, None).await?.to_raw().map_err(Error::internal)?;
-                state.insert(view.room_id.clone(), told);
-            }
-            answer.state = Some(state);
+            answer.state = Some(state_of_all(&mut found.views, in_rooms).await?);
         }
         Ok(answer)
     }
 
-    async fn context(&self, view: &mut View<'_>, hit: &Match, wanted: Around) -> Result<Context> {
-        let (depth, arrival) = (hit.event.header.depth, Arrival::Live(hit.position));
+    async fn context(
+        &self,
+        view: &mut View<'_>,
+        (position, hit): (Position, &EventHeader),
+        wanted: Around,
+        spare: &mut Spare,
+    ) -> Result<Context> {
+        let (depth, arrival) = (hit.depth, Arrival::Live(position));
         let until = view.snapshot.position();
         let filter = Compiled::default();
-        let side = |from: Between, forward, limit: usize| HistoryPage {
+        let side = |from: Between, forward, limit| HistoryPage {
             from: Some(from.token(until)),
             to: None,
             forward,
-            limit: limit.min(MOST_AROUND),
+            limit,
             filter: &filter,
         };
         let (older, newer) = (Between::before(depth, arrival), Between::after(depth, arrival));
-        let before = around(view, &side(older, false, wanted.before)).await?;
-        let after = around(view, &side(newer, true, wanted.after)).await?;
+        let before = around(view, &side(older, false, spare.side(wanted.before))).await?;
+        spare.take(&before.events);
+        let after = around(view, &side(newer, true, spare.side(wanted.after))).await?;
+        spare.take(&after.events);
         let profile_info = if wanted.profiles { Some(profiles(view, hit, &before, &after).await?) } else { None };
         let epoch = self.store.epoch();
         Ok(Context {
@@ -186,18 +220,37 @@ fn next(
     }
 }
 
+/// The state of rooms by their ids, as far as it may be told.
+async fn state_of_all(
+    views: &mut HashMap<RoomNum, View<'_>>,
+    rooms: BTreeSet<RoomNum>,
+) -> Result<BTreeMap<String, Vec<Box<RawValue>>>> {
+    let (mut all, mut bytes) = (BTreeMap::new(), 0);
+    for room in rooms {
+        if bytes >= MOST_STATE_BYTES {
+            break;
+        }
+        let view = views.get_mut(&room).ok_or_else(|| Error::internal("a view is missing"))?;
+        let root = view.state().await?;
+        let state = state_of(view, root, None).await?;
+        bytes += state.bytes();
+        all.insert(view.room_id.clone(), state.to_raw().map_err(Error::internal)?);
+    }
+    Ok(all)
+}
+
 /// The names that those had who speak around a result, as of then.
 async fn profiles(
     view: &mut View<'_>,
-    hit: &Match,
+    hit: &EventHeader,
     before: &History,
     after: &History,
 ) -> Result<BTreeMap<String, Named>> {
     let mut senders: Vec<_> = before.senders.iter().chain(&after.senders).copied().collect();
-    senders.push(hit.event.header.sender);
+    senders.push(hit.sender);
     senders.sort_unstable();
     senders.dedup();
-    let members = members_of(view, hit.event.header.state_after, &senders).await?;
+    let members = members_of(view, hit.state_after, &senders).await?;
     let named = |event: Box<RawValue>| {
         let MemberEvent { state_key, content } = serde_json::from_str(event.get()).map_err(Error::internal)?;
         Ok((state_key, content))

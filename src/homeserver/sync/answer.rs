@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matron_matrix::splice::{List, Object, push_number, push_text};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::devices::KeyCounts;
 use crate::unread::Unread;
+
+/// Bytes of one room's timeline in an answer, and of all of them together: what is beyond is left to /messages, but for one
+/// event of each room.
+const MOST_OF_ROOM: usize = 1 << 20;
+const MOST_OF_ALL: usize = 32 << 20;
 
 /// A list of events under its name.
 #[derive(Debug, Default)]
@@ -228,9 +234,28 @@ pub struct Rooms {
     pub knock: BTreeMap<String, Knocked>,
     /// Left ones.
     pub leave: BTreeMap<String, Left>,
+    /// Bytes of their timelines.
+    told: usize,
 }
 
 impl Rooms {
+    /// About how many bytes the next room's timeline may have: one at least.
+    pub(super) fn spare(&self) -> usize {
+        MOST_OF_ALL.saturating_sub(self.told).clamp(1, MOST_OF_ROOM)
+    }
+
+    /// Adds a room that the user is joined to.
+    pub(super) fn add_joined(&mut self, room_id: String, joined: Joined) {
+        self.told += joined.timeline.events.bytes();
+        self.join.insert(room_id, joined);
+    }
+
+    /// Adds a room that the user has left.
+    pub(super) fn add_left(&mut self, room_id: String, left: Left) {
+        self.told += left.timeline.events.bytes();
+        self.leave.insert(room_id, left);
+    }
+
     fn is_empty(&self) -> bool {
         self.join.is_empty() && self.invite.is_empty() && self.knock.is_empty() && self.leave.is_empty()
     }
@@ -292,6 +317,8 @@ pub struct Answer {
     pub device_lists: DeviceLists,
     /// How many keys the device has left.
     pub keys: Arc<KeyCounts>,
+    /// Whoever waits to be told everything does so until this answer is written.
+    pub(super) turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Answer {

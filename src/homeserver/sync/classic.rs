@@ -7,6 +7,7 @@ use std::time::Duration;
 use matron_matrix::splice::List;
 use matron_storage::{Position, Snapshot};
 use ruma::presence::PresenceState;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use self::tell::shown_data;
@@ -98,9 +99,11 @@ impl Sync {
         }
         let tells_once = request.filter.lazy == Some(false);
         let asker = tells_once.then(|| self.sent.ask(session.device, since.map(|since| since.position)));
-        if since.is_none() || request.full_state || request.timeout.is_zero() {
+        let is_whole = since.is_none() || request.full_state;
+        if is_whole || request.timeout.is_zero() {
+            let turn = if is_whole { self.turn(session).await? } else { None };
             let told = self.answer(session, request, (since, asker), &self.store.snapshot()).await?;
-            return Ok(self.hand_out(told, asker));
+            return Ok(Answer { turn, ..self.hand_out(told, asker) });
         }
         let mut since = since;
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
@@ -135,6 +138,17 @@ impl Sync {
             self.sent.answered(asker, told.next.position, told.brought);
         }
         told.answer
+    }
+
+    /// Waits for a turn to tell a client everything.
+    async fn turn(&self, session: &Session) -> Result<Option<OwnedSemaphorePermit>> {
+        if let Ok(turn) = Arc::clone(&self.whole).try_acquire_owned() {
+            return Ok(Some(turn));
+        }
+        let turn = Arc::clone(&self.whole).acquire_owned().await.ok();
+        // That may have taken a while.
+        self.accounts.still_valid(session).await?;
+        Ok(turn)
     }
 
     fn since(&self, request: &Request) -> Result<Option<Since>> {
@@ -207,6 +221,7 @@ impl Sync {
             to_device,
             device_lists,
             keys,
+            turn: None,
         };
         Ok(Told { answer, next, brought })
     }

@@ -30,6 +30,8 @@ pub(super) struct Span<'a> {
     /// Up to where of the room's state, where that is less far: after it, the reader's own membership is all that they are
     /// told of it.
     pub state_until: Position,
+    /// After so many bytes of events the timeline is full.
+    pub bytes: usize,
     /// What it wants to know.
     pub filter: &'a SyncFilter,
     /// Whether state is told as of the timeline's end.
@@ -133,7 +135,7 @@ async fn timeline(view: &mut View<'_>, span: &Span<'_>) -> Result<Stretch> {
     let first = span.since.map_or(Position::ZERO, Position::next);
     let range = TIMELINE.range((view.room, Arrival::Live(first))..=(view.room, Arrival::Live(span.until)));
     let mut scan = view.snapshot.scan(&TIMELINE, range).reverse().expecting(limit.min(32) + 1);
-    let mut looked = 0;
+    let (mut looked, mut bytes) = (0, 0);
     if span.filter.timeline.is_closed() || !span.filter.timeline.wants_room(&view.room_id) {
         return Ok(stretch);
     }
@@ -146,10 +148,11 @@ async fn timeline(view: &mut View<'_>, span: &Span<'_>) -> Result<Stretch> {
             }
             continue;
         }
-        if stretch.events.len() == limit {
+        if stretch.events.len() == limit || bytes >= span.bytes {
             stretch.limited = true;
             break;
         }
+        bytes += event.json.len();
         stretch.prev = Some(Between::before(event.header.depth, arrival));
         stretch.events.push((arrival, event));
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use matron_storage::Position;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::locks::lock;
@@ -17,6 +18,8 @@ use crate::schema::{DeviceNum, RoomNum, UserNum};
 
 /// Of how many devices it is remembered how far they are, and of how many rooms of devices whom they know.
 const REMEMBERED: usize = 20_000;
+/// Bytes that either takes, about.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// The members that one answer brings, by room.
 pub(super) type Brought = Vec<(RoomNum, HashSet<UserNum>)>;
@@ -39,6 +42,33 @@ struct Progress {
     pending: Option<(Position, Brought)>,
 }
 
+/// What is remembered under one key, and as how many bytes it was weighed. Where it becomes more, it is weighed anew.
+#[derive(Debug, Default)]
+struct Weighed<T> {
+    value: Arc<Mutex<T>>,
+    bytes: u64,
+}
+
+impl<T> Clone for Weighed<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), bytes: self.bytes }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Weigh;
+
+impl<K, T> Weighter<K, Weighed<T>> for Weigh {
+    fn weight(&self, _: &K, weighed: &Weighed<T>) -> u64 {
+        weighed.bytes
+    }
+}
+
+/// What so many users weigh in memory, about: in powers of two, so that few changes weigh anew.
+fn bytes_of(users: usize) -> u64 {
+    128 + 24 * users.next_power_of_two() as u64
+}
+
 /// A device as it asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asker {
@@ -49,14 +79,18 @@ pub(super) struct Asker {
 /// Which members devices have been sent.
 #[derive(Debug)]
 pub(super) struct SentMembers {
-    progress: Cache<DeviceNum, Arc<Mutex<Progress>>>,
-    known: Cache<(DeviceNum, RoomNum), Arc<Mutex<Known>>>,
+    progress: Cache<DeviceNum, Weighed<Progress>, Weigh>,
+    known: Cache<(DeviceNum, RoomNum), Weighed<Known>, Weigh>,
     rounds: AtomicU64,
 }
 
 impl SentMembers {
     pub fn new() -> Self {
-        Self { progress: Cache::new(REMEMBERED), known: Cache::new(REMEMBERED), rounds: AtomicU64::new(1) }
+        Self {
+            progress: Cache::with_weighter(REMEMBERED, MOST_BYTES, Weigh),
+            known: Cache::with_weighter(REMEMBERED, MOST_BYTES, Weigh),
+            rounds: AtomicU64::new(1),
+        }
     }
 
     pub fn held(&self) -> Vec<Held> {
@@ -68,7 +102,7 @@ impl SentMembers {
     /// then; who has none knows nothing.
     pub fn ask(&self, device: DeviceNum, since: Option<Position>) -> Asker {
         let progress = self.progress_of(device);
-        let mut progress = lock(&progress);
+        let mut progress = lock(&progress.value);
         let pending = progress.pending.take();
         match since {
             Some(since) if since >= progress.since => {
@@ -91,20 +125,29 @@ impl SentMembers {
 
     /// An answer goes out that brings members, and ends with a token.
     pub fn answered(&self, asker: Asker, token: Position, brought: Brought) {
-        if !brought.is_empty()
-            && let Some(progress) = self.progress.get(&asker.device)
+        if brought.is_empty() {
+            return;
+        }
+        let Some(mut weighed) = self.progress.get(&asker.device) else { return };
+        let bytes = bytes_of(brought.iter().map(|(_, users)| users.len()).sum());
         {
-            let mut progress = lock(&progress);
-            if progress.round == asker.round {
-                progress.pending = Some((token, brought));
+            let mut progress = lock(&weighed.value);
+            if progress.round != asker.round {
+                return;
             }
+            progress.pending = Some((token, brought));
+        }
+        if bytes > weighed.bytes {
+            weighed.bytes = bytes;
+            // What was forgotten meanwhile stays so.
+            let _ = self.progress.replace(asker.device, weighed, false);
         }
     }
 
     /// Those of `users` whom the device does not know for certain.
     pub fn unsent(&self, asker: Asker, room: RoomNum, mut users: HashSet<UserNum>) -> HashSet<UserNum> {
         if let Some(known) = self.known.get(&(asker.device, room)) {
-            let known = lock(&known);
+            let known = lock(&known.value);
             if known.round == asker.round {
                 users.retain(|user| !known.users.contains(user));
             }
@@ -119,29 +162,35 @@ impl SentMembers {
 
     fn arrived(&self, asker: Asker, brought: Brought) {
         for (room, users) in brought {
-            let known = self.known_of(asker.device, room);
-            let mut known = lock(&known);
-            if known.round == asker.round {
-                known.users.extend(users);
-            } else {
-                *known = Known { round: asker.round, users };
+            let key = (asker.device, room);
+            let found = self.known.get(&key);
+            let is_new = found.is_none();
+            let mut weighed = found.unwrap_or_default();
+            let all = {
+                let mut known = lock(&weighed.value);
+                if known.round == asker.round {
+                    known.users.extend(users);
+                } else {
+                    *known = Known { round: asker.round, users };
+                }
+                known.users.len()
+            };
+            let bytes = bytes_of(all);
+            if is_new {
+                weighed.bytes = bytes;
+                self.known.insert(key, weighed);
+            } else if bytes > weighed.bytes {
+                weighed.bytes = bytes;
+                let _ = self.known.replace(key, weighed, false);
             }
         }
     }
 
-    fn progress_of(&self, device: DeviceNum) -> Arc<Mutex<Progress>> {
+    fn progress_of(&self, device: DeviceNum) -> Weighed<Progress> {
         self.progress.get(&device).unwrap_or_else(|| {
             let fresh = Progress { round: self.new_round(), since: Position::ZERO, pending: None };
-            let fresh = Arc::new(Mutex::new(fresh));
-            self.progress.insert(device, Arc::clone(&fresh));
-            fresh
-        })
-    }
-
-    fn known_of(&self, device: DeviceNum, room: RoomNum) -> Arc<Mutex<Known>> {
-        self.known.get(&(device, room)).unwrap_or_else(|| {
-            let fresh = Arc::default();
-            self.known.insert((device, room), Arc::clone(&fresh));
+            let fresh = Weighed { value: Arc::new(Mutex::new(fresh)), bytes: bytes_of(0) };
+            self.progress.insert(device, fresh.clone());
             fresh
         })
     }
@@ -219,5 +268,23 @@ mod tests {
         assert_eq!(answer(&sent, sent.ask(DEVICE, Some(at(9))), 10, &[1, 3]), users(&[3]));
         sent.forget(asker, ROOM);
         assert_eq!(answer(&sent, sent.ask(DEVICE, Some(at(10))), 11, &[1]), users(&[1]));
+    }
+
+    #[test]
+    fn members_weigh_something() {
+        let sent = SentMembers::new();
+        let many: Vec<_> = (0..1000).collect();
+        answer(&sent, sent.ask(DEVICE, None), 5, &many);
+        let pending = sent.progress.weight();
+        assert!(pending > 10_000);
+        let asker = sent.ask(DEVICE, Some(at(5)));
+        let light = sent.known.weight();
+        assert!(light > 10_000);
+        let more: Vec<_> = (0..5000).collect();
+        answer(&sent, asker, 6, &more);
+        let asker = sent.ask(DEVICE, Some(at(6)));
+        assert!(sent.known.weight() > 3 * light && sent.progress.weight() > 3 * pending);
+        sent.forget(asker, ROOM);
+        assert_eq!(sent.known.weight(), 0);
     }
 }

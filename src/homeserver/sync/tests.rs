@@ -33,6 +33,8 @@ use crate::rooms::intent::{Intent, TransactionKey};
 use crate::schema::ephemeral::ReceiptKind;
 use crate::unread::Unread;
 
+mod turns;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Plain,
@@ -462,7 +464,12 @@ async fn take(house: &House, model: &mut Model, step: Step) {
             house.server.accounts.set_account_data(user, None, IGNORED_USER_LIST, &list).await.unwrap();
         }
         Step::Rejoin => {
-            house.server.rooms.leave(house.reader(), &house.room, crate::rooms::membership::Said::default()).await.unwrap();
+            house
+                .server
+                .rooms
+                .leave(house.reader(), &house.room, crate::rooms::membership::Said::default())
+                .await
+                .unwrap();
             house.say(1, "m.room.message", None, json!({ "msgtype": "m.text", "body": "cake, unseen" })).await;
             house.server.rooms.join(house.reader(), &house.room, None, None).await.unwrap();
             model.read_all = model.events.len();

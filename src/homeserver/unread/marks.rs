@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use matron_matrix::push::{Class, Mask, Outcome, outcome};
+use matron_matrix::push::{Class, Mask, Outcome, outcome, size_conditions};
 use matron_storage::Position;
 use ruma::push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset};
 use ruma::{RoomId, UInt};
@@ -14,12 +14,16 @@ use crate::rooms::view::View;
 use crate::schema::EventNum;
 use crate::schema::rooms::{Arrival, MARKS, Mark, TIMELINE};
 
+/// How many marks are judged at once, the newest: those before them count as their class does.
+const MOST_MARKS: usize = 1000;
+
 /// What an outcome depends on beside event and rules: were it another, so might be the outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Circumstances {
     power_levels: Option<EventNum>,
     display_name: String,
-    joined: u64,
+    /// The room's size, as far as the user's rules see it.
+    size: Vec<bool>,
 }
 
 impl Counter {
@@ -46,7 +50,12 @@ impl Counter {
         let since = tally.start(read.all).next();
         let marks = MARKS.range((session.user, room, since)..=(session.user, room, Position::MAX));
         let mut context = None;
-        for ((_, _, at), mark) in snapshot.scan(&MARKS, marks).collect().await? {
+        let mut newest_first = snapshot.scan(&MARKS, marks).reverse();
+        let mut looked = 0;
+        while looked < MOST_MARKS
+            && let Some(((_, _, at), mark)) = newest_first.next().await?
+        {
+            looked += 1;
             if at <= tally.start(read.of(mark.thread)) || voided.contains_key(&at) {
                 continue;
             }
@@ -62,7 +71,7 @@ impl Counter {
             let context = match &mut context {
                 Some(context) => context,
                 None => {
-                    tally.judged_by = Some(self.circumstances(view, session).await?);
+                    tally.judged_by = Some(self.circumstances(view, session, ruleset).await?);
                     context.insert(self.context(view, session, false).await?)
                 }
             };
@@ -77,13 +86,22 @@ impl Counter {
     }
 
     /// What outcomes depend on now.
-    pub(super) async fn circumstances(&self, view: &View<'_>, session: &Session) -> Result<Circumstances> {
-        let profile = self.accounts.profile(&view.snapshot, session.user).await?;
+    pub(super) async fn circumstances(
+        &self,
+        view: &View<'_>,
+        session: &Session,
+        ruleset: &Ruleset,
+    ) -> Result<Circumstances> {
         Ok(Circumstances {
             power_levels: view.state_event(view.head.state, "m.room.power_levels", "").await?,
-            display_name: profile.displayname.unwrap_or_else(|| session.user_id.localpart().to_owned()),
-            joined: view.head.joined,
+            display_name: self.display_name(view, session).await?,
+            size: size_conditions(ruleset, joined(view, false)),
         })
+    }
+
+    async fn display_name(&self, view: &View<'_>, session: &Session) -> Result<String> {
+        let profile = self.accounts.profile(&view.snapshot, session.user).await?;
+        Ok(profile.displayname.unwrap_or_else(|| session.user_id.localpart().to_owned()))
     }
 
     /// What rules ask of a room and its user beside the event; the room has two members where `one_to_one` says so.
@@ -91,7 +109,7 @@ impl Counter {
     /// # Errors
     /// The store cannot be read.
     pub async fn context(&self, view: &View<'_>, session: &Session, one_to_one: bool) -> Result<PushConditionRoomCtx> {
-        let name = self.circumstances(view, session).await?.display_name;
+        let name = self.display_name(view, session).await?;
         let room_id = RoomId::parse(&view.room_id).map_err(Error::internal)?;
         let levels = self.rooms.power_levels(&view.snapshot, view.room).await?;
         let joined = UInt::new_saturating(joined(view, one_to_one));

@@ -91,7 +91,10 @@ fn people(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {
     sheet.counters(("log_ins", "outcome"), "Log-ins", outcomes)?;
     let waiting = homeserver.accounts.passwords_waiting();
     sheet.gauge("passwords_waiting", "Passwords that wait for a core to be hashed", waiting)?;
-    sheet.counter("to_device_messages", "Messages left for devices", homeserver.devices.to_device.get())
+    let devices = &homeserver.devices;
+    sheet.counter("to_device_messages", "Messages left for devices", devices.to_device.get())?;
+    let help = "Messages for devices that went before those took them: too many, or too old";
+    sheet.counter("to_device_dropped", help, devices.to_device_dropped.get())
 }
 
 fn caches(homeserver: &Homeserver, sheet: &mut Sheet<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
 use matron_homeserver::ephemeral::{content, read_positions};
+use matron_homeserver::schema::ephemeral::ReceiptKind;
 use serde_json::{Value, json};
 
 use super::House;
@@ -46,6 +47,8 @@ async fn receipts() {
     let main = json!({ "thread_id": "main" });
     house.post(&path("m.fully_read", &first), &bob, main.clone()).await.refused(400, "M_INVALID_PARAM");
     house.post(&path("m.read", &threaded), &bob, main.clone()).await.refused(400, "M_INVALID_PARAM");
+    // An event begins no thread by being read as one.
+    house.post(&path("m.read", &second), &bob, json!({ "thread_id": second })).await.refused(400, "M_INVALID_PARAM");
     house.post(&path("m.other", &first), &bob, json!({})).await.refused(400, "M_INVALID_PARAM");
     house.post(&path("m.read", "nonsense"), &bob, json!({})).await.refused(400, "M_INVALID_PARAM");
     house.post(&path("m.read", "$unknown"), &bob, json!({})).await.done();
@@ -60,19 +63,60 @@ async fn receipts() {
     house.post(&path("m.read", &first), &bob, json!({})).await.done();
     assert_eq!(server.store.snapshot().position(), before, "a receipt never goes back");
     house.post(&path("m.read.private", &threaded), &bob, json!({ "thread_id": first })).await.done();
+    let before = server.store.snapshot().position();
     house.post(&path("m.read", &second), &bob, main).await.done();
+    house.post(&path("m.read", &first), &bob, json!({ "thread_id": first })).await.done();
+    assert_eq!(server.store.snapshot().position(), before, "the unthreaded one says as much");
 
     let snapshot = server.store.snapshot();
     let ts = json!({ "ts": 1_700_000_000_000_u64 });
     let public = json!({ second.clone(): { "m.read": { "@bob:localhost": ts } } });
     let seen = |user| server.ephemeral.receipts_since(&snapshot, num, start, user);
-    assert_eq!(content(seen(other).await.unwrap()), public, "the unthreaded one stands");
+    assert_eq!(content(seen(other).await.unwrap()), public);
     let own = content(seen(reader).await.unwrap());
     assert_eq!(own[&threaded]["m.read.private"]["@bob:localhost"]["thread_id"], json!(first));
     assert_eq!(own, content(server.ephemeral.all_receipts(&snapshot, num, reader).await.unwrap()));
     assert_eq!(server.ephemeral.receipts_since(&snapshot, num, snapshot.position(), reader).await.unwrap(), []);
-    let threads = read_positions(&snapshot, num, reader).await.unwrap();
-    assert_eq!(threads.iter().map(|(thread, _)| thread.as_str()).collect::<Vec<_>>(), ["", "main", &*first]);
+    let threads = async || -> Vec<String> {
+        let read = read_positions(&server.store.snapshot(), num, reader).await.unwrap();
+        read.into_iter().map(|(thread, _)| thread).collect()
+    };
+    assert_eq!(threads().await, ["", &*first]);
+}
+
+#[tokio::test]
+async fn a_receipt_for_all_threads_stands_for_those_before_it() {
+    let house = House::with(|_| {}).await;
+    let ann = house.register("ann").await;
+    let room = house.room(&ann, json!({})).await;
+    let first = house.say(&ann, &room, "first").await;
+    let body = json!({ "body": "in a thread", "m.relates_to": { "rel_type": "m.thread", "event_id": first } });
+    house.put(&format!("/rooms/{room}/send/m.room.message/t"), &ann, body).await.done();
+    let second = house.say(&ann, &room, "second").await;
+    let third = house.say(&ann, &room, "third").await;
+    let read = async |kind: &str, event: &str, thread: Option<&str>| {
+        let body = thread.map_or_else(|| json!({}), |thread| json!({ "thread_id": thread }));
+        house.post(&format!("/rooms/{room}/receipt/{kind}/{event}"), &ann, body).await.done();
+    };
+    let server = &house.server;
+    let reader = server.accounts.authenticate(&ann).await.unwrap().user;
+    let num = server.ids.room(&server.store.snapshot(), &room).await.unwrap().unwrap();
+    let kept = async || -> Vec<(bool, String)> {
+        let receipts = server.ephemeral.all_receipts(&server.store.snapshot(), num, reader).await.unwrap();
+        receipts.into_iter().map(|shown| (shown.kind == ReceiptKind::Public, shown.thread)).collect()
+    };
+    let is = |public: bool, thread: &str| (public, thread.to_owned());
+    read("m.read", &first, Some(&first)).await;
+    read("m.read", &second, Some("main")).await;
+    read("m.read.private", &second, Some("main")).await;
+    assert_eq!(kept().await, [is(true, &first), is(true, "main"), is(false, "main")]);
+    // What only the reader sees does not stand for what others see.
+    read("m.read.private", &third, None).await;
+    assert_eq!(kept().await, [is(true, &first), is(true, "main"), is(false, "")]);
+    read("m.read", &first, None).await;
+    assert_eq!(kept().await, [is(true, ""), is(true, "main"), is(false, "")]);
+    read("m.read", &third, None).await;
+    assert_eq!(kept().await, [is(true, ""), is(false, "")]);
 }
 
 #[tokio::test]

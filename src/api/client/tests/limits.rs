@@ -71,6 +71,40 @@ async fn each_user_has_a_budget_per_class() {
 }
 
 #[tokio::test]
+async fn what_strangers_may_call_is_limited_too() {
+    const PATH: &str = "/_synapse/admin/v1/register";
+    let limits = RateLimits { other: budget(2, 60), ..RateLimits::default() };
+    let house = House::with(|config| {
+        config.rate_limits.set(limits);
+        config.registration_shared_secret = Some("secret".to_owned());
+    })
+    .await;
+    for _ in 0..2 {
+        house.call_raw(Method::GET, PATH, "", "").await.done();
+    }
+    limited(&house.call_raw(Method::GET, PATH, "", "").await, 1);
+    limited(&house.call_raw(Method::POST, PATH, "", "{}").await, 1);
+    limited(&house.call_raw(Method::POST, "/_matron/email/validate", "", "").await, 1);
+}
+
+#[tokio::test]
+async fn what_strangers_say_is_short() {
+    let house = House::limited_to(RateLimits::off()).await;
+    let long = |bytes: usize| " ".repeat(bytes);
+    let log_in = "/_matrix/client/v3/login";
+    house.call_raw(Method::POST, log_in, "", long(70 << 10)).await.refused(413, "M_TOO_LARGE");
+    house.call_raw(Method::POST, log_in, "", long(60 << 10)).await.refused(400, "M_NOT_JSON");
+    for form in ["/_synapse/admin/v1/register", "/_matron/email/validate"] {
+        house.call_raw(Method::POST, form, "", long(5 << 10)).await.refused(413, "M_TOO_LARGE");
+    }
+    let ann = house.register("ann").await;
+    house
+        .call_raw(Method::POST, "/_matrix/client/v3/createRoom", &ann, long(70 << 10))
+        .await
+        .refused(400, "M_NOT_JSON");
+}
+
+#[tokio::test]
 async fn what_is_configured_anew_holds_at_once() {
     let limits = RateLimits { send: budget(1, 1), ..RateLimits::default() };
     let house = House::limited_to(limits).await;

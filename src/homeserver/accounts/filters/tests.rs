@@ -39,4 +39,13 @@ async fn a_filter_is_bounded() {
     let alice = server.user("alice").await;
     let large = filter(&format!(r#"{{"event_fields":["{}"]}}"#, "x".repeat(70_000)));
     assert_eq!(refusal(server.create_filter(&alice, &alice.user_id, &large).await), "M_TOO_LARGE");
+    // Nor does anybody keep many that are large.
+    for n in 0..17 {
+        let large = filter(&format!(r#"{{"event_fields":["{n}{}"]}}"#, "x".repeat(60_000)));
+        server.create_filter(&alice, &alice.user_id, &large).await.unwrap();
+    }
+    let large = filter(&format!(r#"{{"event_fields":["{}"]}}"#, "y".repeat(60_000)));
+    assert_eq!(refusal(server.create_filter(&alice, &alice.user_id, &large).await), "M_TOO_LARGE");
+    let bob = server.user("bob").await;
+    server.create_filter(&bob, &bob.user_id, &large).await.unwrap();
 }

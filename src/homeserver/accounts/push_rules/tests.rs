@@ -5,6 +5,7 @@ use ruma::push::{Action, NewConditionalPushRule, NewPatternedPushRule, NewPushRu
 
 use super::super::fixture::{Fixture, refusal};
 use crate::accounts::Session;
+use crate::schema::UserNum;
 use crate::schema::accounts::{SPECIAL_RULES, SPECIAL_RULES_VERSION};
 
 fn rule(id: &str) -> NewPushRule {
@@ -126,7 +127,7 @@ async fn a_snapshot_has_its_own_rules() {
 async fn special_rules_are_noted_and_found_again() {
     let server = Fixture::new().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let noted = async || server.all_special(&server.snapshot()).await.unwrap();
+    let noted = async || server.special_from(&server.snapshot(), UserNum(0), 100).await.unwrap();
     assert!(noted().await.is_empty());
     let cake = NewPatternedPushRule::new("cake".to_owned(), "cake".to_owned(), vec![Action::Notify]);
     server.set_push_rule(&alice, NewPushRule::Content(cake), None, None).await.unwrap();

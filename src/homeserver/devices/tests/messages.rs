@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::{World, errcode, raw};
 use crate::accounts::Session;
+use crate::devices::inbox::{Growth, weight};
 use crate::devices::{Messages, delete_up_to, waiting};
+use crate::schema::DeviceNum;
 
 fn to(session: &Session, contents: &[(&str, Value)]) -> Messages {
     let contents = contents
@@ -21,6 +23,17 @@ fn to(session: &Session, contents: &[(&str, Value)]) -> Messages {
 async fn inbox(world: &World, session: &Session) -> Vec<Value> {
     let rows = waiting(&world.snapshot(), session.device, Position::ZERO, 100).await.unwrap();
     rows.iter().map(|(_, json)| serde_json::from_str(json).unwrap()).collect()
+}
+
+/// Sends a message of this number.
+async fn send(world: &World, from: &Session, to_whom: &Session, number: usize) {
+    let messages = to(to_whom, &[(to_whom.device_id.as_str(), json!({ "n": number }))]);
+    world.devices.send(from, "m.x", &format!("{}-{number}", to_whom.device_id), messages).await.unwrap();
+}
+
+/// The numbers of what waits for a device.
+async fn numbers(world: &World, session: &Session) -> Vec<Value> {
+    inbox(world, session).await.iter().map(|message| message["content"]["n"].clone()).collect()
 }
 
 #[tokio::test]
@@ -62,17 +75,15 @@ async fn a_star_is_every_device_and_what_was_taken_goes() {
     // A device that came since is among them.
     let bob2 = world.log_in("bob", "B2").await;
     world.devices.send(&alice, "m.x", "2", to(&bob, &[("*", json!({ "n": 3 }))])).await.unwrap();
-    let numbers =
-        async |session| inbox(&world, session).await.iter().map(|m| m["content"]["n"].clone()).collect::<Vec<_>>();
-    assert_eq!(numbers(&bob).await, [2, 3]);
-    assert_eq!(numbers(&bob2).await, [3]);
+    assert_eq!(numbers(&world, &bob).await, [2, 3]);
+    assert_eq!(numbers(&world, &bob2).await, [3]);
 
     let rows = waiting(&world.snapshot(), bob.device, Position::ZERO, 1).await.unwrap();
     let [(first, _)] = rows.as_slice() else { panic!("the limit does not hold") };
     assert_eq!(waiting(&world.snapshot(), bob.device, *first, 10).await.unwrap().len(), 1);
     delete_up_to(&world.store, bob.device, *first).await.unwrap();
-    assert_eq!(numbers(&bob).await, [3]);
-    assert_eq!(numbers(&bob2).await, [3]);
+    assert_eq!(numbers(&world, &bob).await, [3]);
+    assert_eq!(numbers(&world, &bob2).await, [3]);
 }
 
 #[tokio::test]
@@ -87,4 +98,56 @@ async fn what_is_too_much_or_malformed_is_refused() {
     assert_eq!(send("m", "1", json!([])).await, "M_BAD_JSON");
     assert_eq!(send("m", "1", json!({ "a": "b".repeat(70_000) })).await, "M_TOO_LARGE");
     assert!(inbox(&world, &alice).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_oldest_messages_make_room_for_new_ones() {
+    let world = World::new().await;
+    let (alice, bob) = (world.log_in("alice", "A").await, world.log_in("bob", "B").await);
+    for number in 0..5 {
+        send(&world, &alice, &bob, number).await;
+    }
+    let rows = waiting(&world.snapshot(), bob.device, Position::ZERO, 100).await.unwrap();
+    let one = weight(&rows[0].1);
+    world.devices.make_room(bob.device, 5 * one).await.unwrap();
+    assert_eq!(numbers(&world, &bob).await, [0, 1, 2, 3, 4]);
+    world.devices.make_room(bob.device, 2 * one).await.unwrap();
+    assert_eq!(numbers(&world, &bob).await, [3, 4]);
+    assert_eq!(world.devices.to_device_dropped.get(), 3);
+}
+
+#[test]
+fn it_is_looked_only_when_much_came() {
+    let growth = Growth::new();
+    let (one, other) = (DeviceNum(1), DeviceNum(2));
+    assert!(!growth.add(one, 5 << 20));
+    assert!(!growth.add(other, 5 << 20));
+    assert!(growth.add(one, 3 << 20));
+    assert!(!growth.add(one, 1));
+}
+
+#[tokio::test]
+async fn what_nobody_takes_for_long_goes() {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let world = World::new().await;
+    let (alice, bob) = (world.log_in("alice", "A").await, world.log_in("bob", "B").await);
+    for number in 0..120 {
+        send(&world, &alice, &bob, number).await;
+    }
+    send(&world, &bob, &alice, 0).await;
+    assert!(!world.devices.sweep_to_device(DAY).await.unwrap());
+    send(&world, &alice, &bob, 120).await;
+    // Once a day is enough.
+    assert!(!world.devices.sweep_to_device(DAY + 1).await.unwrap());
+    assert!(!world.devices.sweep_to_device(2 * DAY).await.unwrap());
+    assert!(!world.devices.sweep_to_device(90 * DAY).await.unwrap());
+    assert_eq!(numbers(&world, &alice).await, [0]);
+
+    assert!(world.devices.sweep_to_device(91 * DAY).await.unwrap(), "there are more than it does at once");
+    while world.devices.sweep_to_device(91 * DAY).await.unwrap() {}
+    assert_eq!(numbers(&world, &bob).await, [120]);
+    assert!(numbers(&world, &alice).await.is_empty());
+    while world.devices.sweep_to_device(92 * DAY).await.unwrap() {}
+    assert!(numbers(&world, &bob).await.is_empty());
+    assert_eq!(world.devices.to_device_dropped.get(), 122);
 }

@@ -1,5 +1,6 @@
 //! What the sweeper takes, and what it leaves.
 
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use ruma::media::Method;
@@ -24,6 +25,18 @@ impl World {
     fn leave(&self, name: &str, age: u64) {
         let path = self.folder.path().join("media/ab").join(name);
         std::fs::write(&path, b"lost").unwrap();
+        self.date(&path, age);
+    }
+
+    /// Lets all files be as old as those are that a sweep may take.
+    pub(super) fn grow_old(&self) {
+        for file in self.files() {
+            let folder = file.get(..2).unwrap_or_default();
+            self.date(&self.folder.path().join("media").join(folder).join(&file), DAY);
+        }
+    }
+
+    fn date(&self, path: &Path, age: u64) {
         let written = UNIX_EPOCH + Duration::from_millis(self.clock.millis() - age);
         std::fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
     }

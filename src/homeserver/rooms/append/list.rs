@@ -29,6 +29,9 @@ impl Append<'_> {
         if old == new {
             return Ok(());
         }
+        if old.is_some() != new.is_some() {
+            self.rooms.published.change(self.rooms.clock.millis());
+        }
         if let Some(old) = &old {
             self.batch.delete(&LIST_ORDER, &order(room, old));
         }

@@ -15,7 +15,7 @@ use crate::rooms::event::Found;
 use crate::rooms::tree::NodeNum;
 use crate::rooms::working::Policy;
 use crate::rooms::{power, summary};
-use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS};
+use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS, REPLACEMENTS};
 use crate::schema::rooms::{Arrival, EARLY_REDACTIONS, Mark, Place, REDACTED, StoredEvent, VOIDED};
 use crate::schema::{Digest, EventNum, StateKeyNum};
 use crate::streams::Subject;
@@ -154,6 +154,9 @@ impl Append<'_> {
         let above = self.above(event, MOST_LEVELS).await?;
         let target_num = self.working.event_num(self.rooms, &target).await?;
         let target = digest::of_event_id(&target);
+        if rel_type == "m.replace" {
+            self.unlist_replacement(target, header.num, (header.depth, arrival)).await?;
+        }
         self.batch.delete(&RELATIONS, &(room, target, header.depth, arrival));
         for above in above.iter().skip(1) {
             self.batch.delete(&INDIRECT, &(room, *above, header.depth, arrival));
@@ -181,6 +184,19 @@ impl Append<'_> {
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// A redacted event replaces nothing any more.
+    async fn unlist_replacement(&mut self, target: Digest, num: EventNum, place: (u64, Arrival)) -> Result<()> {
+        let (depth, arrival) = place;
+        let row = match self.working.touched.relations.get(&(target, depth, arrival)) {
+            Some(row) => row.clone(),
+            None => self.working.snapshot.get(&RELATIONS, &(self.working.num, target, depth, arrival)).await?,
+        };
+        if let Some(sent) = row.and_then(|row| row.replaces) {
+            self.batch.delete(&REPLACEMENTS, &(self.working.num, target, sent, num));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::Append;
 use super::annotate::annotation;
 use crate::error::Result;
-use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS, Relation};
+use crate::schema::relations::{ANNOTATIONS, INDIRECT, RELATIONS, REPLACEMENTS, Relation};
 use crate::schema::rooms::{Arrival, StoredEvent};
 use crate::schema::{Digest, EventNum, UserNum};
 
@@ -188,6 +188,12 @@ impl Append<'_> {
         for above in target.above {
             self.batch.put(&INDIRECT, &(room, above, header.depth, arrival), &row);
         }
+        if let Some(sent) = row.replaces {
+            self.batch.put(&REPLACEMENTS, &(room, target.digest, sent, header.num), &());
+            let mut aggregate = self.aggregate(target.digest).await?;
+            aggregate.replacement = self.later(aggregate.replacement, (header.num, sent)).await?;
+            self.put_aggregate(target.digest, aggregate);
+        }
         match &*row.rel_type {
             "m.annotation" => {
                 let annotation = annotation(&row.kind, row.key.as_deref());
@@ -196,11 +202,6 @@ impl Append<'_> {
             "m.reference" => {
                 let mut aggregate = self.aggregate(target.digest).await?;
                 aggregate.references += 1;
-                self.put_aggregate(target.digest, aggregate);
-            }
-            "m.replace" if row.replaces.is_some() => {
-                let mut aggregate = self.aggregate(target.digest).await?;
-                aggregate.replacement = self.later(aggregate.replacement, &row).await?;
                 self.put_aggregate(target.digest, aggregate);
             }
             _ => {}

@@ -71,6 +71,7 @@ impl Append<'_> {
         thread.events = thread.events.saturating_sub(1);
         // Without any event left it is no thread to be listed, but its counters go on: the room's hold its events too.
         if thread.latest == gone.num
+            && thread.events > 0
             && let Some((latest, position)) = self.latest_in_thread(target).await?
         {
             self.batch.delete(&THREAD_ORDER, &(self.working.num, thread.position));

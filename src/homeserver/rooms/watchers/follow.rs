@@ -9,11 +9,10 @@ use crate::error::Result;
 use crate::rooms::Rooms;
 use crate::rooms::working::Working;
 use crate::schema::UserNum;
-use crate::schema::rooms::{MEMBERS, Membership};
+use crate::schema::rooms::{MEMBERS, Member, Membership};
 
-/// Up to so many members, it is asked of each whether their rules are special; of larger rooms, those with special rules
-/// are asked whether they are members.
-const FEW_MEMBERS: u64 = 256;
+/// So many users whose rules are special are looked up among the members at once.
+const AT_ONCE: usize = 16;
 /// Of so many senders it is remembered who ignores them.
 const MOST_SENDERS: usize = 256;
 
@@ -46,20 +45,31 @@ impl Working {
     /// Looks for the watchers of a room anew.
     async fn find_watchers(&mut self, rooms: &Rooms) -> Result<()> {
         let snapshot = rooms.store.snapshot();
-        let special = if self.head.joined <= FEW_MEMBERS {
-            let members = self.snapshot.scan(&MEMBERS, MEMBERS.under(&(self.num,))).collect().await?;
-            let known = members.into_iter().map(|((_, user), _)| user);
-            let users: BTreeSet<UserNum> = known.chain(self.touched.members.keys().copied()).collect();
-            let users: Vec<UserNum> = users.into_iter().collect();
-            rooms.accounts.special_among(&snapshot, &users).await?
-        } else {
-            rooms.accounts.all_special(&snapshot).await?
-        };
+        let mut special = self.special_members(rooms, &snapshot).await?;
+        let touched: Vec<UserNum> = self.touched.members.keys().copied().collect();
+        special.extend(rooms.accounts.special_among(&snapshot, &touched).await?);
         self.watchers = Some(Watchers::of_nobody(&snapshot));
         for user in special {
             self.watch(rooms, &snapshot, user).await?;
         }
         Ok(())
+    }
+
+    /// Those of the room's members whose rules are special. Both lists lie in the order of users, and the walk leaps to the
+    /// next member each time, so that it costs no more than the shorter of them.
+    async fn special_members(&self, rooms: &Rooms, snapshot: &Snapshot) -> Result<BTreeSet<UserNum>> {
+        let (mut found, mut from) = (BTreeSet::new(), UserNum(0));
+        loop {
+            let rest = MEMBERS.range((self.num, from)..=(self.num, UserNum(u64::MAX)));
+            let Some(((_, member), _)) = self.snapshot.scan(&MEMBERS, rest).first().await? else { return Ok(found) };
+            let special = rooms.accounts.special_from(snapshot, member, AT_ONCE).await?;
+            let keys: Vec<_> = special.iter().map(|user| (self.num, *user)).collect();
+            let members = special.iter().zip(self.snapshot.get_many(&MEMBERS, &keys).await?);
+            let is_joined = |row: Option<Member>| row.is_some_and(|row| row.membership == Membership::Join);
+            found.extend(members.filter_map(|(user, row)| is_joined(row).then_some(*user)));
+            let Some(last) = special.last().filter(|_| special.len() == AT_ONCE) else { return Ok(found) };
+            from = UserNum(last.0.saturating_add(1));
+        }
     }
 
     /// Watches out for a user as their rules ask, if they are joined.
@@ -121,5 +131,46 @@ impl Working {
 
     async fn is_joined(&self, user: UserNum) -> Result<bool> {
         Ok(self.member(user).await?.is_some_and(|member| member.membership == Membership::Join))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use matron_storage::Batch;
+    use ruma::RoomVersionId;
+
+    use crate::rooms::tests::scene::Scene;
+    use crate::schema::accounts::SPECIAL_RULES;
+    use crate::schema::rooms::{MEMBERS, Member, Membership};
+    use crate::schema::{EventNum, UserNum};
+
+    #[tokio::test]
+    async fn members_with_special_rules_are_found_wherever_they_lie() {
+        let mut scene = Scene::new(RoomVersionId::V11).await;
+        let rooms = Arc::clone(&scene.server.rooms);
+        let (mut batch, mut expected) = (Batch::new(), BTreeSet::new());
+        for nth in 0..2000 {
+            let user = UserNum(1_000_000 + nth);
+            let is_member = nth % 7 == 0 || (500..600).contains(&nth);
+            let is_special = nth % 5 == 0 || nth < 100;
+            let membership = if nth % 2 == 0 { Membership::Join } else { Membership::Ban };
+            if is_member {
+                let member = Member { membership, event: EventNum(0) };
+                batch.put(&MEMBERS, &(scene.working.num, user), &member);
+            }
+            if is_special {
+                batch.put(&SPECIAL_RULES, &user, &());
+            }
+            if is_member && is_special && membership == Membership::Join {
+                expected.insert(user);
+            }
+        }
+        scene.server.store.commit(batch).await.unwrap();
+        let snapshot = scene.server.store.snapshot();
+        scene.working.see(snapshot.clone());
+        assert_eq!(scene.working.special_members(&rooms, &snapshot).await.unwrap(), expected);
     }
 }

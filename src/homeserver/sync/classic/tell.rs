@@ -54,9 +54,9 @@ impl Sync {
         let account_data = shown_data(data.iter().copied(), &request.filter.room_account_data, &room_id);
         match own.membership {
             Membership::Join => {
-                let joined = self.joined(asking, &mut view, own, account_data, brought).await?;
+                let joined = self.joined(asking, &mut view, own, account_data, (rooms.spare(), brought)).await?;
                 if let Some(joined) = joined {
-                    rooms.join.insert(room_id, joined);
+                    rooms.add_joined(room_id, joined);
                 }
             }
             Membership::Invite if is_new && !self.is_from_ignored(snapshot, session, own).await? => {
@@ -73,8 +73,8 @@ impl Sync {
                     None => !own.forgotten && (request.filter.include_leave || request.mends),
                 };
                 if shown {
-                    let left = self.left(asking, &mut view, own, account_data, brought).await?;
-                    rooms.leave.insert(room_id, left);
+                    let left = self.left(asking, &mut view, own, account_data, (rooms.spare(), brought)).await?;
+                    rooms.add_left(room_id, left);
                 }
             }
             _ => {}
@@ -88,7 +88,7 @@ impl Sync {
         view: &mut View<'_>,
         own: &UserRoom,
         account_data: Events,
-        brought: &mut Brought,
+        (bytes, brought): (usize, &mut Brought),
     ) -> Result<Option<Joined>> {
         let Asking { session, request, since, snapshot, asker, .. } = *asking;
         // Who joined after the token knows nothing of the room.
@@ -99,6 +99,7 @@ impl Sync {
             since: known.map(|since| since.position),
             until: snapshot.position(),
             state_until: snapshot.position(),
+            bytes,
             filter: &request.filter,
             state_after: request.state.is_after(),
             full_state: request.full_state,
@@ -153,7 +154,7 @@ impl Sync {
         view: &mut View<'_>,
         own: &UserRoom,
         account_data: Events,
-        brought: &mut Brought,
+        (bytes, brought): (usize, &mut Brought),
     ) -> Result<Left> {
         let Asking { request, since, asker, .. } = *asking;
         // Their membership may change again while they are out, and of what the others do meanwhile they learn nothing; who
@@ -163,6 +164,7 @@ impl Sync {
             since: since.map(|since| since.position),
             until: own.news,
             state_until: left.min(own.news),
+            bytes,
             filter: &request.filter,
             state_after: request.state.is_after(),
             full_state: request.full_state,

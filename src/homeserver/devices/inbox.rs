@@ -1,0 +1,174 @@
+//! What waits for a device has bounds: the oldest messages make room for new ones, and what nobody takes goes with time.
+//!
+//! Nobody counts what waits. Memory knows how much was left for a device since it was looked last; only after so much of it
+//! the rows are.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use matron_storage::{Batch, Position, Snapshot};
+use quick_cache::sync::Cache;
+
+use super::Devices;
+use crate::error::Result;
+use crate::meters::Held;
+use crate::schema::DeviceNum;
+use crate::schema::devices::{TO_DEVICE, TO_DEVICE_SWEPT};
+
+/// Bytes that may wait for a device, about: the room keys of a long absence.
+pub(super) const MOST_WAITING: u64 = 32 << 20;
+/// After so many new bytes for a device it is looked how many wait for it.
+const LOOK_EVERY: u64 = 8 << 20;
+/// What a row costs beside its message.
+const ROW: u64 = 64;
+/// Of how many devices new bytes are counted.
+const DEVICES: usize = 50_000;
+/// Rows that are looked at, or deleted, at once: each may have 64 KiB.
+const PIECE: usize = 100;
+/// How long a message waits, in milliseconds.
+const LIFETIME: u64 = 90 * DAY;
+/// Between two walks over all devices, in milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// What a message takes of what may wait.
+pub(super) fn weight(message: &str) -> u64 {
+    message.len() as u64 + ROW
+}
+
+/// Bytes that were left for devices since it was looked how many wait for them.
+#[derive(Debug)]
+pub(super) struct Growth(Cache<DeviceNum, Arc<AtomicU64>>);
+
+impl Growth {
+    pub fn new() -> Self {
+        Self(Cache::new(DEVICES))
+    }
+
+    pub fn held(&self) -> Held {
+        Held::of("device_inboxes", &self.0)
+    }
+
+    /// Counts new bytes; true where it is time to look.
+    pub fn add(&self, device: DeviceNum, bytes: u64) -> bool {
+        let grown = self.0.get(&device).unwrap_or_else(|| {
+            let fresh = Arc::<AtomicU64>::default();
+            self.0.insert(device, Arc::clone(&fresh));
+            fresh
+        });
+        if grown.fetch_add(bytes, Ordering::Relaxed) + bytes < LOOK_EVERY {
+            return false;
+        }
+        grown.store(0, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Devices {
+    /// Deletes a device's oldest messages where more than `most` bytes wait for it.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub(super) async fn make_room(&self, device: DeviceNum, most: u64) -> Result<()> {
+        let snapshot = self.store.snapshot();
+        let (mut before, mut bytes) = (Position::MAX, 0);
+        let surplus = 'look: loop {
+            let older = TO_DEVICE.range((device, Position::ZERO)..(device, before));
+            let rows = snapshot.scan(&TO_DEVICE, older).reverse().take(PIECE).await?;
+            for ((_, position), message) in &rows {
+                bytes += weight(message);
+                if bytes > most {
+                    break 'look *position;
+                }
+                before = *position;
+            }
+            if rows.len() < PIECE {
+                return Ok(());
+            }
+        };
+        let mut dropped = 0;
+        loop {
+            let mut batch = Batch::new();
+            let deleted = delete_some(&self.store.snapshot(), &mut batch, device, surplus).await?;
+            if deleted == 0 {
+                break;
+            }
+            batch.unsynced();
+            self.store.commit(batch).await?;
+            dropped += deleted as u64;
+        }
+        self.to_device_dropped.add(dropped);
+        tracing::warn!(%device, dropped, "too much waits for a device: its oldest messages are gone");
+        Ok(())
+    }
+
+    /// Deletes what waited for too long: a piece of one walk over all devices, once a day. A message has no time, only a
+    /// position; each walk notes how far the store had come when. Answers whether there is more to do.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn sweep_to_device(&self, now: u64) -> Result<bool> {
+        let snapshot = self.store.snapshot();
+        let mut swept = snapshot.get(&TO_DEVICE_SWEPT, &()).await?.unwrap_or_default();
+        if swept.last.is_none() {
+            if !swept.days.is_empty() && now < swept.begun.saturating_add(DAY) {
+                return Ok(false);
+            }
+            swept.begun = now;
+            swept.days.push((now, snapshot.position()));
+        }
+        let is_over = |(at, _): &(u64, Position)| at.saturating_add(LIFETIME) <= now;
+        while swept.days.get(1).is_some_and(is_over) {
+            swept.days.remove(0);
+        }
+        let expired = swept.days.first().filter(|day| is_over(day)).map(|(_, position)| *position);
+        let mut batch = Batch::new();
+        swept.last = match expired {
+            Some(expired) => self.expire(&snapshot, &mut batch, swept.last, expired).await?,
+            None => None,
+        };
+        batch.put(&TO_DEVICE_SWEPT, &(), &swept);
+        // Nobody waits for a sweep: what is lost when power fails is swept again.
+        batch.unsynced();
+        self.store.commit(batch).await?;
+        Ok(swept.last.is_some())
+    }
+
+    /// Deletes messages up to a position, of the devices after `last`. Answers after which device to go on.
+    async fn expire(
+        &self,
+        snapshot: &Snapshot,
+        batch: &mut Batch,
+        mut last: Option<DeviceNum>,
+        expired: Position,
+    ) -> Result<Option<DeviceNum>> {
+        let mut looked = 0;
+        while looked < PIECE {
+            let after = last.map_or(Bound::Unbounded, |device| Bound::Excluded((device, Position::MAX)));
+            let rest = TO_DEVICE.range((after, Bound::Unbounded));
+            let Some(((device, oldest), _)) = snapshot.scan(&TO_DEVICE, rest).first().await? else { return Ok(None) };
+            looked += 1;
+            last = Some(device);
+            if oldest <= expired {
+                let deleted = delete_some(snapshot, batch, device, expired).await?;
+                self.to_device_dropped.add(deleted as u64);
+                looked += deleted;
+                if deleted == PIECE {
+                    // There may be more of it.
+                    last = Some(DeviceNum(device.0.saturating_sub(1)));
+                }
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// Deletes a device's oldest messages, up to a position: so many as a piece has.
+async fn delete_some(snapshot: &Snapshot, batch: &mut Batch, device: DeviceNum, up_to: Position) -> Result<usize> {
+    let range = TO_DEVICE.range((device, Position::ZERO)..=(device, up_to));
+    let rows = snapshot.scan(&TO_DEVICE, range).take(PIECE).await?;
+    for (key, _) in &rows {
+        batch.delete(&TO_DEVICE, key);
+    }
+    Ok(rows.len())
+}
