@@ -318,7 +318,7 @@ pub struct Answer {
     /// How many keys the device has left.
     pub keys: Arc<KeyCounts>,
     /// Whoever waits to be told everything does so until this answer is written.
-    pub(super) turn: Option<OwnedSemaphorePermit>,
+    pub(super) _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Answer {

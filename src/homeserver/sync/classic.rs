@@ -103,7 +103,7 @@ impl Sync {
         if is_whole || request.timeout.is_zero() {
             let turn = if is_whole { self.turn(session).await? } else { None };
             let told = self.answer(session, request, (since, asker), &self.store.snapshot()).await?;
-            return Ok(Answer { turn, ..self.hand_out(told, asker) });
+            return Ok(Answer { _turn: turn, ..self.hand_out(told, asker) });
         }
         let mut since = since;
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
@@ -221,7 +221,7 @@ impl Sync {
             to_device,
             device_lists,
             keys,
-            turn: None,
+            _turn: None,
         };
         Ok(Told { answer, next, brought })
     }

@@ -36,11 +36,15 @@ impl KnownState {
         if self.events.len() >= MOST_EVENTS || self.bytes >= MOST_BYTES {
             self.clear();
         }
-        if let Some(old) = self.events.get(&name) {
-            self.bytes -= cost(&name, old.as_ref());
-        }
+        self.remove(&name);
         self.bytes += cost(&name, event.as_ref());
         self.events.insert(name, event);
+    }
+
+    pub fn remove(&mut self, name: &Name) {
+        if let Some(old) = self.events.remove(name) {
+            self.bytes -= cost(name, old.as_ref());
+        }
     }
 
     pub fn clear(&mut self) {
