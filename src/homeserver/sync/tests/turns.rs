@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use matron_storage::Batch;
 use ruma::api::client::filter::FilterDefinition;
 use ruma::presence::PresenceState;
 use tokio_util::sync::CancellationToken;
 
 use super::House;
-use crate::streams::Token;
+use crate::streams::{Subject, Token};
 use crate::sync::{Request, StateName, SyncFilter};
 
 fn request(since: Option<Token>) -> Request {
@@ -40,8 +41,11 @@ async fn only_so_many_are_told_everything_at_once() {
     assert!(matches!(begins.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
     sync.classic(house.reader(), &request(Some(since)), &stop).await.unwrap();
 
+    // Meanwhile something becomes of the reader's access; and nobody is logged in here.
+    let mut batch = Batch::new();
+    batch.announce(Subject::Access(house.reader().user).into());
+    house.server.store.commit(batch).await.unwrap();
     drop(turns);
-    // Nobody is logged in here: whoever waited is looked at again.
     assert!(begins.await.is_err());
     let answer = sync.classic(house.reader(), &request(None), &stop).await.unwrap();
     assert_eq!(sync.whole.available_permits() as u64, u64::from(all) - 1, "until it is written");
