@@ -19,7 +19,6 @@ use crate::config::Listener;
 use crate::face::Face;
 use crate::failure::{Failure, Result};
 use tls::Tls;
-pub use tls::certificates;
 
 /// A connection whose next request does not come (or does not end) within this is closed; so it bounds idle ones too.
 const HEADERS_WITHIN: Duration = Duration::from_mins(1);

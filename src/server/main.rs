@@ -14,6 +14,7 @@ mod manage;
 mod media;
 mod metrics;
 mod password;
+mod pem;
 mod place;
 mod reports;
 mod serve;

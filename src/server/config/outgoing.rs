@@ -12,7 +12,7 @@ use super::values::networks;
 pub fn read(source: &mut Source<'_>) -> Option<Outgoing> {
     let mut authorities = Vec::new();
     for file in source.get::<Vec<PathBuf>>("extra_ca_files")? {
-        match crate::listen::certificates(&file) {
+        match crate::pem::certificates(&file) {
             Ok(certificates) => {
                 for certificate in &certificates {
                     source.note("extra_ca_files", certificate);

@@ -6,32 +6,19 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::{ServerConfig, version};
 
 use crate::failure::{Failure, Result};
+use crate::pem;
 
 /// A certificate in use, and where it came from.
 pub struct Tls {
     certificate: PathBuf,
     key: PathBuf,
     current: ArcSwap<ServerConfig>,
-}
-
-/// The certificates of a PEM file.
-///
-/// # Errors
-/// The file cannot be read, or holds none.
-pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let failed = |error| Failure::because(format_args!("{} cannot be read", file.display()), &error);
-    let certificates = CertificateDer::pem_file_iter(file).map_err(failed)?.collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(failed)?;
-    if certificates.is_empty() {
-        return Err(Failure::new(format!("{} holds no certificate", file.display())));
-    }
-    Ok(certificates)
 }
 
 impl Tls {
@@ -57,7 +44,7 @@ impl Tls {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<ServerConfig> {
-    let chain = certificates(certificate)?;
+    let chain = pem::certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| Failure::because(format_args!("{} cannot be read", key.display()), &error))?;
     let failed =
