@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use ruma::media::Method;
 
-use super::{DAY, World, body, refusal, user};
+use super::{DAY, World, administrator, body, refusal, user};
 use crate::media::picture::tests::png;
 use crate::media::{Owner, Told, Wanted};
 use crate::schema::media::{AWAITED, MEDIA, MEDIA_EXPIRY};
@@ -67,6 +67,7 @@ async fn in_a_place_that_was_taken_nothing_goes() {
     assert!(world.sweep_expired().await.is_err());
     assert!(!world.has_place());
     assert!(world.put(&user(1), b"y").await.is_err());
+    assert!(world.delete(&administrator(), &name).await.is_err());
     assert_eq!(rows(&world).await, (2, 1, 1));
     assert_eq!(world.get(&name).await.unwrap(), b"x");
 }
