@@ -139,18 +139,18 @@ impl Media {
     /// Drops the oldest pictures of previews until there is room for one of so many bytes.
     async fn make_room(self: &Arc<Self>, bytes: u64) -> Result<()> {
         let mut after = (0, String::new());
-        loop {
+        let mut usage = self.preview_usage(&self.store.snapshot()).await?;
+        while usage.bytes.saturating_add(bytes) > self.config.media.max_preview_bytes {
             let snapshot = self.store.snapshot();
-            let usage = self.preview_usage(&snapshot).await?;
-            if usage.bytes.saturating_add(bytes) <= self.config.media.max_preview_bytes {
-                return Ok(());
-            }
             // All stay equally long, so that those that go next came first. Names whose bytes are awaited have a time too.
             let next = MEDIA_EXPIRY.range((Excluded(after), Unbounded));
             let Some((next, ())) = snapshot.scan(&MEDIA_EXPIRY, next).first().await? else { return Ok(()) };
-            self.delete_key(next.1.clone(), |medium| medium.origin == Origin::Preview).await?;
+            if self.delete_key(next.1.clone(), |medium| medium.origin == Origin::Preview).await? {
+                usage = self.preview_usage(&self.store.snapshot()).await?;
+            }
             after = next;
         }
+        Ok(())
     }
 
     /// Keeps a picture, and says what is known of it.

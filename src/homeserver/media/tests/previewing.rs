@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
+use matron_storage::Batch;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
@@ -9,6 +10,7 @@ use tokio::net::TcpListener;
 use super::{DAY, World, refusal, user};
 use crate::media::Name;
 use crate::media::picture::tests::png;
+use crate::schema::media::PREVIEW_USAGE;
 
 static PICTURE: LazyLock<Vec<u8>> = LazyLock::new(|| png(6, 4));
 
@@ -159,6 +161,23 @@ async fn the_oldest_pictures_make_room_for_new_ones() {
     world.wait(2 * DAY);
     world.sweep_expired().await.unwrap();
     assert_eq!((usage().await.media, usage().await.bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn pictures_that_no_version_counted_yet_count() {
+    let (world, web) = (world_with(2 * PICTURE.len() as u64), Web::new().await);
+    for path in ["/page", "/picture"] {
+        world.see(&format!("{}{path}", web.url)).await;
+        world.wait(1);
+    }
+    world.reserve(&user(1)).await.unwrap();
+    let mut batch = Batch::new();
+    batch.delete(&PREVIEW_USAGE, &());
+    world.store.commit(batch).await.unwrap();
+    let usage = async || world.preview_usage(&world.store.snapshot()).await.unwrap();
+    assert_eq!((usage().await.media, usage().await.bytes), (2, 2 * PICTURE.len() as u64));
+    world.see(&format!("{}/hop", web.url)).await;
+    assert_eq!((usage().await.media, usage().await.bytes), (2, 2 * PICTURE.len() as u64));
 }
 
 #[tokio::test]
