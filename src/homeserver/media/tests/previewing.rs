@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
-use super::{DAY, World, refusal, user};
+use super::{DAY, World, administrator, refusal, user};
 use crate::media::Name;
 use crate::media::picture::tests::png;
 use crate::schema::media::PREVIEW_USAGE;
@@ -161,6 +161,19 @@ async fn the_oldest_pictures_make_room_for_new_ones() {
     world.wait(2 * DAY);
     world.sweep_expired().await.unwrap();
     assert_eq!((usage().await.media, usage().await.bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn a_page_whose_picture_is_gone_is_fetched_anew() {
+    let (world, web) = (world(), Web::new().await);
+    let url = format!("{}/page", web.url);
+    let before = world.see(&url).await;
+    let name = Name::of_key(before["og:image"].as_str().unwrap().strip_prefix("mxc://").unwrap()).unwrap();
+    world.delete(&administrator(), &name).await.unwrap();
+    let after = world.see(&url).await;
+    assert_ne!(before["og:image"], after["og:image"]);
+    assert_eq!(world.see(&url).await, after);
+    assert_eq!(web.asked(), ["/page", "/picture", "/page", "/picture"]);
 }
 
 #[tokio::test]
