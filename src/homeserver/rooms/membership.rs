@@ -14,7 +14,7 @@ use super::event::by_num;
 use super::intent::Intent;
 use crate::accounts::{Invites, Session};
 use crate::error::{Error, Result};
-use crate::schema::rooms::{MEMBERS, Membership, NOTICE_ROOMS, USER_ROOMS};
+use crate::schema::rooms::{MEMBERS, Membership, NOTICE_ROOMS, ROOMS, USER_ROOMS};
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
@@ -281,11 +281,12 @@ impl Rooms {
         self.streams.rooms_of(snapshot, user).await
     }
 
-    /// Leaves every room and turns down every invite: the account is being closed.
+    /// Leaves every room and turns down every invite: the account is being closed. Answers how many rooms the user is still
+    /// in, since their policy servers do not answer or say no.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn leave_all(self: &Arc<Self>, user: UserNum) -> Result<()> {
+    pub async fn leave_all(self: &Arc<Self>, user: UserNum) -> Result<usize> {
         let user_id = self.ids.user_id(user).await?;
         let mut rooms = Vec::new();
         let mut scan = self.store.snapshot().scan(&USER_ROOMS, USER_ROOMS.under(&(user,)));
@@ -296,13 +297,20 @@ impl Rooms {
         }
         // No snapshot is held while they are left, which may take long.
         drop(scan);
+        let mut stayed = 0;
         for room in rooms {
             match self.move_member(&user_id, room, &user_id, Said::default().alone("leave")?).await {
                 Err(error) if !error.is_refusal() => return Err(error),
-                _ => {}
+                Err(error) => {
+                    let row = self.store.snapshot().get(&ROOMS, &room).await?;
+                    let room_id = row.map(|row| row.id).unwrap_or_default();
+                    tracing::warn!(%user_id, %room_id, %error, "a user whose account is closed cannot leave a room");
+                    stayed += usize::from(matches!(error, Error::Upstream(_) | Error::Declined { .. }));
+                }
+                Ok(_) => {}
             }
         }
-        Ok(())
+        Ok(stayed)
     }
 }
 
