@@ -187,9 +187,7 @@ impl Rooms {
         said: Said,
     ) -> Result<OwnedEventId> {
         session.may_act()?;
-        let snapshot = self.store.snapshot();
-        let room = self.joined_room(&snapshot, session, room_id).await?;
-        let membership = self.target_membership(&snapshot, room, target).await?;
+        let (room, membership) = self.joined_with(session, room_id, target).await?;
         if !matches!(membership, Some(Membership::Join | Membership::Invite | Membership::Knock)) {
             return Err(MatrixError::forbidden("they are not in the room").into());
         }
@@ -224,24 +222,27 @@ impl Rooms {
         said: Said,
     ) -> Result<OwnedEventId> {
         session.may_act()?;
-        let snapshot = self.store.snapshot();
-        let room = self.joined_room(&snapshot, session, room_id).await?;
-        if self.target_membership(&snapshot, room, target).await? != Some(Membership::Ban) {
+        let (room, membership) = self.joined_with(session, room_id, target).await?;
+        if membership != Some(Membership::Ban) {
             return Err(MatrixError::forbidden("they are not banned").into());
         }
         self.move_member(&session.user_id, room, target, said.alone("leave")?).await
     }
 
-    async fn target_membership(
+    /// A room that the caller is joined to, and somebody's membership of it.
+    async fn joined_with(
         &self,
-        snapshot: &Snapshot,
-        room: RoomNum,
+        session: &Session,
+        room_id: &RoomId,
         target: &UserId,
-    ) -> Result<Option<Membership>> {
-        match self.ids.find_user(target).await? {
-            Some(user) => self.membership(snapshot, room, user).await,
-            None => Ok(None),
-        }
+    ) -> Result<(RoomNum, Option<Membership>)> {
+        let snapshot = self.store.snapshot();
+        let room = self.joined_room(&snapshot, session, room_id).await?;
+        let membership = match self.ids.find_user(target).await? {
+            Some(user) => self.membership(&snapshot, room, user).await?,
+            None => None,
+        };
+        Ok((room, membership))
     }
 
     /// Forgets a room that one has left: it is in no list any more, nor is its history.
