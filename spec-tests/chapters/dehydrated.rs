@@ -89,3 +89,26 @@ fn a_sleeping_device_is_no_other_one() {
         ann.get(PATH).await.refused(404, "M_NOT_FOUND");
     });
 }
+
+#[test]
+fn whoever_logs_in_on_a_sleeping_device_is_logged_out_like_anybody() {
+    run(async {
+        let server = server().await;
+        let ann = server.user("ann").await;
+        let _ = ann.put(PATH, device(&ann, "ONE")).await.ok();
+        let mut log_in = ann.proof(&Value::Null);
+        log_in["device_id"] = json!("ONE");
+        let thief = ann.post("/v3/login", log_in).await.ok();
+        let thief = User::with_token(&server.url, &ann.id, thief["access_token"].as_str().unwrap(), "ONE");
+        // The device is awake: none is asleep that could be deleted, or be laid down anew, under whoever is logged in on it.
+        thief.get(PATH).await.refused(404, "M_NOT_FOUND");
+        thief.delete(PATH, json!({})).await.refused(404, "M_NOT_FOUND");
+        thief.put(PATH, device(&ann, "ONE")).await.refused(400, "M_INVALID_PARAM");
+        assert_eq!(ann.put(PATH, device(&ann, "TWO")).await.ok(), json!({ "device_id": "TWO" }));
+        assert_eq!(thief.get("/v3/account/whoami").await.ok()["device_id"], "ONE");
+        let _ = ann.post("/v3/logout/all", json!({})).await.ok();
+        for gone in [&ann, &thief] {
+            gone.get("/v3/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
+        }
+    });
+}

@@ -161,3 +161,32 @@ fn inside_the_network_none_is_called_that_is_not_allowed() {
         let _ = ann.say(&room, "good").await;
     });
 }
+
+#[test]
+fn whoever_closes_an_account_is_told_of_rooms_that_it_cannot_leave() {
+    run(async {
+        let policy = PolicyServer::start().await;
+        let folder = TempDir::new().unwrap();
+        let settings = [("MATRON_SERVER_NAME", policy.name.as_str()), ("MATRON_OUTGOING__ALLOWED_NETWORKS", "[]")];
+        let server = Server::start_in(folder.path(), &settings).await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        bob.join(&room).await;
+        let _ = ann.put(&policy_of(&room), policy.content.clone()).await.ok();
+        // The account is closed, and nobody can ask for that again by it: what is left is the administrators' to do.
+        let asked = bob.post("/v3/account/deactivate", json!({})).await;
+        let proof = bob.proof(&asked.body["session"]);
+        let _ = bob.post("/v3/account/deactivate", json!({ "auth": proof })).await.ok();
+        bob.get("/v3/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
+        let members = format!("/v3/rooms/{room}/joined_members");
+        let close = ["user", "deactivate", bob.id.as_str()];
+        let (done, said) = Server::run(folder.path(), &settings, &close).await;
+        assert!(!done && said.contains("say no: 1;"), "{said}");
+        assert!(ann.get(&members).await.ok()["joined"][&bob.id].is_object());
+        let _ = ann.put(&policy_of(&room), json!({})).await.ok();
+        let (done, said) = Server::run(folder.path(), &settings, &close).await;
+        assert!(done, "{said}");
+        assert!(ann.get(&members).await.ok()["joined"][&bob.id].is_null());
+        assert!(server.log().contains("cannot leave a room"), "{}", server.log());
+    });
+}

@@ -59,6 +59,11 @@ fn each_user_has_limits_and_administrators_change_them_for_one() {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("{}/_matrix/client/v3/rooms/{room}/send/m.room.message/next", server.url);
         told_to_wait(http.put(url).bearer_auth(&ann.token).body("{}").send().await.unwrap()).await;
+        // The keys by which others read what was said are shared all the same.
+        for status in [200, 200, 200, 429] {
+            let path = format!("/v3/sendToDevice/m.test/{}", unique("txn"));
+            assert_eq!(ann.put(&path, json!({ "messages": {} })).await.status, status);
+        }
         assert_eq!((upload(&ann).await, upload(&ann).await, upload(&ann).await), (200, 200, 429));
         // Whoever reads goes on, and so does everybody else.
         let _ = ann.sync(None).await;

@@ -27,8 +27,10 @@ pub(crate) enum Class {
     Register,
     /// Joining, knocking, inviting, making rooms: what other servers are asked for.
     Join,
-    /// Sending into rooms, and to devices.
+    /// Sending into rooms.
     Send,
+    /// Sending to devices: what is said in encrypted rooms cannot be read without it.
+    SendToDevice,
     /// Moving bytes: uploads, downloads, thumbnails, previews of pages.
     Media,
     /// All others.
@@ -42,7 +44,8 @@ impl Class {
     /// most: those are limited as well ("Rate limiting": a server should, lest it be overloaded).
     pub fn of<T: Metadata>(path: &str) -> Option<Self> {
         let class = Self::by_path(&T::METHOD, path);
-        (T::RATE_LIMITED || matches!(class, Self::Join | Self::Send | Self::Media)).then_some(class)
+        (T::RATE_LIMITED || matches!(class, Self::Join | Self::Send | Self::SendToDevice | Self::Media))
+            .then_some(class)
     }
 
     fn by_path(method: &Method, path: &str) -> Self {
@@ -58,7 +61,8 @@ impl Class {
                 ["client", _, "join" | "knock" | "createRoom", ..]
                 | ["client", _, "rooms", _, "join" | "invite" | "knock" | "upgrade", ..],
             ) => Self::Join,
-            (_, ["client", _, "rooms" | "sendToDevice", ..]) => Self::Send,
+            (_, ["client", _, "rooms", ..]) => Self::Send,
+            (_, ["client", _, "sendToDevice", ..]) => Self::SendToDevice,
             _ => Self::Other,
         }
     }
@@ -68,20 +72,28 @@ impl Class {
             Self::LogIn => limits.log_in,
             Self::Register => limits.register,
             Self::Join => limits.join,
-            Self::Send => limits.send,
+            Self::Send | Self::SendToDevice => limits.send,
             Self::Media => limits.media,
             Self::Other => limits.other,
         }
     }
 
     /// The budget for a request of this class; none where the caller has no limits. An administrator's word for a user
-    /// replaces what is configured for sending, as in Synapse, or lifts all limits.
+    /// replaces what is configured for sending, as in Synapse, or lifts all limits. Who may say more shares more keys; who
+    /// may say less, no fewer.
     fn budget_for(self, session: Option<&Session>, limits: &RateLimits) -> Option<Budget> {
         match session.and_then(|session| session.rate_limit) {
             None => Some(self.budget(limits)),
             Some(own) => {
-                let sending = own.budget()?;
-                Some(if self == Self::Send { sending } else { self.budget(limits) })
+                let (sending, usual) = (own.budget()?, self.budget(limits));
+                Some(match self {
+                    Self::Send => sending,
+                    Self::SendToDevice => Budget {
+                        burst: usual.burst.max(sending.burst),
+                        per_minute: usual.per_minute.max(sending.per_minute),
+                    },
+                    _ => usual,
+                })
             }
         }
     }
@@ -100,6 +112,7 @@ pub struct Limits {
     register: Limit,
     join: Limit,
     send: Limit,
+    send_to_device: Limit,
     media: Limit,
     other: Limit,
 }
@@ -114,7 +127,15 @@ struct Limit {
 impl Default for Limits {
     fn default() -> Self {
         let limit = || Limit { limiter: Limiter::new(REMEMBERED), refused: Count::default() };
-        Self { log_in: limit(), register: limit(), join: limit(), send: limit(), media: limit(), other: limit() }
+        Self {
+            log_in: limit(),
+            register: limit(),
+            join: limit(),
+            send: limit(),
+            send_to_device: limit(),
+            media: limit(),
+            other: limit(),
+        }
     }
 }
 
@@ -138,6 +159,7 @@ impl Limits {
             Class::Register => &self.register,
             Class::Join => &self.join,
             Class::Send => &self.send,
+            Class::SendToDevice => &self.send_to_device,
             Class::Media => &self.media,
             Class::Other => &self.other,
         };
@@ -155,6 +177,7 @@ impl Limits {
             ("register", &self.register),
             ("join", &self.join),
             ("send", &self.send),
+            ("send_to_device", &self.send_to_device),
             ("media", &self.media),
             ("other", &self.other),
         ];
@@ -165,13 +188,15 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use http::Method;
+    use matron_homeserver::schema::accounts::RateLimitOverride;
     use ruma::api::client::account::whoami;
     use ruma::api::client::media::get_content;
     use ruma::api::client::membership::joined_rooms;
     use ruma::api::client::message::send_message_event;
     use ruma::api::client::to_device::send_event_to_device;
+    use ruma::server_name;
 
-    use super::Class;
+    use super::{Budget, Class, RateLimits, Session};
 
     #[test]
     fn classes_go_by_path() {
@@ -185,7 +210,7 @@ mod tests {
             ("/_matrix/client/v3/rooms/{room_id}/join", Class::Join),
             ("/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}", Class::Send),
             ("/_matrix/client/v3/rooms/{room_id}/leave", Class::Send),
-            ("/_matrix/client/v3/sendToDevice/{event_type}/{txn_id}", Class::Send),
+            ("/_matrix/client/v3/sendToDevice/{event_type}/{txn_id}", Class::SendToDevice),
             ("/_matrix/media/v3/upload", Class::Media),
             ("/_matrix/media/v3/upload/{server_name}/{media_id}", Class::Media),
             ("/_matrix/media/v1/create", Class::Media),
@@ -209,12 +234,32 @@ mod tests {
     }
 
     #[test]
+    fn who_may_say_little_shares_keys_all_the_same() {
+        let limits = RateLimits::default();
+        let mut session = Session::of_operator(server_name!("localhost")).unwrap();
+        for (own, sending, to_devices) in [
+            (Some((1, 5)), (5, 60), (100, 600)),
+            (Some((50, 500)), (500, 3000), (500, 3000)),
+            (None, (100, 600), (100, 600)),
+        ] {
+            session.rate_limit =
+                own.map(|(messages_per_second, burst_count)| RateLimitOverride { messages_per_second, burst_count });
+            for (class, (burst, per_minute)) in [(Class::Send, sending), (Class::SendToDevice, to_devices)] {
+                assert_eq!(class.budget_for(Some(&session), &limits), Some(Budget { burst, per_minute }));
+            }
+            assert_eq!(Class::Join.budget_for(Some(&session), &limits), Some(limits.join));
+        }
+        session.rate_limit = Some(RateLimitOverride { messages_per_second: 0, burst_count: 0 });
+        assert_eq!(Class::SendToDevice.budget_for(Some(&session), &limits), None);
+    }
+
+    #[test]
     #[allow(deprecated, reason = "the old downloads are the point")]
     fn what_costs_is_limited_whether_or_not_the_spec_marks_it() {
         let send = "/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}";
         assert_eq!(Class::of::<send_message_event::v3::Request>(send), Some(Class::Send));
         let to_device = "/_matrix/client/v3/sendToDevice/{event_type}/{txn_id}";
-        assert_eq!(Class::of::<send_event_to_device::v3::Request>(to_device), Some(Class::Send));
+        assert_eq!(Class::of::<send_event_to_device::v3::Request>(to_device), Some(Class::SendToDevice));
         let download = "/_matrix/media/v3/download/{server_name}/{media_id}";
         assert_eq!(Class::of::<get_content::v3::Request>(download), Some(Class::Media));
         assert_eq!(Class::of::<whoami::v3::Request>("/_matrix/client/v3/account/whoami"), Some(Class::Other));

@@ -56,6 +56,7 @@ pub use tokens::Issued;
 pub(crate) use devices::{check_name, delete_rows, device_id, initial_name};
 pub(crate) use password::{Verdict, check as check_password};
 pub(crate) use rows::{TRIES, replace, usable};
+pub(crate) use tokens::revoke_device;
 
 /// Somebody who proved who they are: the user and the device that a request speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

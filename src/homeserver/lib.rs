@@ -230,8 +230,10 @@ impl Homeserver {
         Ok(Arc::new(homeserver))
     }
 
-    /// Opens the store for what is asked, and for nothing else: no worker begins, nobody outside is told of anything, and
-    /// what a stop left half done waits for the server. A copy may be looked at like this while its original serves.
+    /// Opens the store for what is asked, and for nothing else: no worker begins, so nothing is pushed, mailed or swept, and
+    /// what a stop left half done waits for the server. A copy may be looked at like this while its original serves. What
+    /// is asked may call others all the same: an account that is closed leaves its rooms, and a room's policy server is
+    /// asked about each leave.
     ///
     /// # Errors
     /// The store is refused or cannot be read.

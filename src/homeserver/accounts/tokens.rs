@@ -171,24 +171,23 @@ impl Accounts {
         });
         Ok(Issued { access_token, refresh_token, expires_in })
     }
+}
 
-    /// Revokes all tokens of a user's device, by `batch`, which will conflict with whoever gives it new ones meanwhile.
-    pub(crate) async fn revoke_device(
-        &self,
-        batch: &mut Batch,
-        snapshot: &Snapshot,
-        (user, device): (UserNum, DeviceNum),
-    ) -> Result<()> {
-        let round = snapshot.get(&TOKEN_ROUNDS, &device).await?;
-        batch.expect(&TOKEN_ROUNDS, &device, round.as_ref());
-        let mut scan = snapshot.scan(&DEVICE_TOKENS, DEVICE_TOKENS.under(&(device,)));
-        while let Some(((_, digest), ())) = scan.next().await? {
-            revoke(batch, (user, device), &digest);
-        }
-        // Also where there was none: whoever waits for the device's news looks whether it is there.
-        access_changes(batch, user);
-        Ok(())
+/// Revokes all tokens of a user's device, by `batch`, which will conflict with whoever gives it new ones meanwhile.
+pub(crate) async fn revoke_device(
+    batch: &mut Batch,
+    snapshot: &Snapshot,
+    (user, device): (UserNum, DeviceNum),
+) -> Result<()> {
+    let round = snapshot.get(&TOKEN_ROUNDS, &device).await?;
+    batch.expect(&TOKEN_ROUNDS, &device, round.as_ref());
+    let mut scan = snapshot.scan(&DEVICE_TOKENS, DEVICE_TOKENS.under(&(device,)));
+    while let Some(((_, digest), ())) = scan.next().await? {
+        revoke(batch, (user, device), &digest);
     }
+    // Also where there was none: whoever waits for the device's news looks whether it is there.
+    access_changes(batch, user);
+    Ok(())
 }
 
 /// Revokes what a token was given for.

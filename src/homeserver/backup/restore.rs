@@ -52,7 +52,8 @@ pub async fn restore(
     files(place, &manifest, &building, media).await?;
     progress("all files are there".to_owned());
     let epoch = renew(&building).await?;
-    // Before the store is there: where a crash comes between, this can be done again.
+    // Before the store is there, which would not be served without its media. Where a crash comes between, this can be done
+    // again by whoever says that the place may be taken: it is that of the store which was not put in place.
     Owner::new(server_name, epoch).take(media).await?;
     let (from, to) = (building, store.to_owned());
     tokio::task::spawn_blocking(move || put_in_place(&from, &to)).await.map_err(Error::internal)??;

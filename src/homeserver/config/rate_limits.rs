@@ -45,7 +45,7 @@ pub struct RateLimits {
     pub register: Budget,
     /// Joining, knocking, inviting, making and upgrading rooms, by each user.
     pub join: Budget,
-    /// Writing into rooms and to devices, by each user.
+    /// Writing into rooms, and as often again to devices, by each user.
     pub send: Budget,
     /// Uploads, downloads, thumbnails and previews, by each user, or each address where no token is needed.
     pub media: Budget,

@@ -1,5 +1,6 @@
 //! Dehydrated devices (MSC3814): a device that nobody is logged in on. Its private keys lie here under a key that its user
-//! keeps; it gets what is sent to devices, and the user's next log-in takes all of it over.
+//! keeps; it gets what is sent to devices, and the user's next log-in takes all of it over. One that somebody logs in on by its id
+//! sleeps no longer: it is a device like any other.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use ruma::serde::Raw;
 
 use super::upload::Upload;
 use super::{Devices, TRIES, check_length, delete_up_to, overtaken, waiting};
-use crate::accounts::{Session, check_name, delete_rows};
+use crate::accounts::{Session, check_name, delete_rows, revoke_device};
 use crate::error::Result;
 use crate::schema::UserNum;
 use crate::schema::accounts::NEWEST_DEVICE;
@@ -131,6 +132,8 @@ impl Devices {
         let key = (user, row.device_id.clone());
         let Some(device) = snapshot.get(&DEVICES, &key).await? else { return Ok(None) };
         self.forget(batch, snapshot, user, &row.device_id, row.device).await?;
+        // It has some where somebody has logged in on it. Conflicts with a log-in that takes it over at the same time.
+        revoke_device(batch, snapshot, (user, row.device)).await?;
         delete_rows(batch, user, &row.device_id, &device);
         Ok(Some(row))
     }

@@ -1,16 +1,20 @@
-//! What waits for a device has bounds: the oldest messages make room for new ones, and what nobody takes goes with time.
+//! What waits for a device has bounds: the oldest messages of whoever left most make room for new ones, and what nobody takes
+//! goes with time.
 //!
 //! Nobody counts what waits. Memory knows how much was left for a device since it was looked last; only after so much of it
 //! the rows are.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use matron_storage::{Batch, Position, Snapshot};
 use quick_cache::sync::Cache;
+use serde::Deserialize;
 
-use super::Devices;
+use super::{Devices, waiting};
 use crate::error::Result;
 use crate::meters::Held;
 use crate::schema::DeviceNum;
@@ -65,40 +69,39 @@ impl Growth {
 }
 
 impl Devices {
-    /// Deletes a device's oldest messages where more than `most` bytes wait for it.
+    /// Where more than `most` bytes wait for a device, deletes the oldest messages of whoever left most there, until the
+    /// others' room is free again: nobody wipes out by much of their own what others left.
     ///
     /// # Errors
     /// The store cannot be read or written.
     pub(super) async fn make_room(&self, device: DeviceNum, most: u64) -> Result<()> {
         let snapshot = self.store.snapshot();
-        let (mut before, mut bytes) = (Position::MAX, 0);
-        let surplus = 'look: loop {
-            let older = TO_DEVICE.range((device, Position::ZERO)..(device, before));
-            let rows = snapshot.scan(&TO_DEVICE, older).reverse().take(PIECE).await?;
-            for ((_, position), message) in &rows {
-                bytes += weight(message);
-                if bytes > most {
-                    break 'look *position;
-                }
-                before = *position;
-            }
-            if rows.len() < PIECE {
-                return Ok(());
-            }
-        };
-        let mut dropped = 0;
-        loop {
+        let mut surplus = surplus(left_by(&snapshot, device).await?, most);
+        if surplus.is_empty() {
+            return Ok(());
+        }
+        let (mut after, mut dropped) = (Position::ZERO, 0);
+        while !surplus.is_empty() {
+            let rows = waiting(&snapshot, device, after, PIECE).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after = *last;
             let mut batch = Batch::new();
-            let deleted = delete_some(&self.store.snapshot(), &mut batch, device, surplus).await?;
-            if deleted == 0 {
-                break;
+            for (position, message) in &rows {
+                let Entry::Occupied(mut bytes) = surplus.entry(sender_of(message)) else { continue };
+                batch.delete(&TO_DEVICE, &(device, *position));
+                dropped += 1;
+                *bytes.get_mut() = bytes.get().saturating_sub(weight(message));
+                if *bytes.get() == 0 {
+                    bytes.remove();
+                }
             }
-            batch.unsynced();
-            self.store.commit(batch).await?;
-            dropped += deleted as u64;
+            if !batch.is_empty() {
+                batch.unsynced();
+                self.store.commit(batch).await?;
+            }
         }
         self.to_device_dropped.add(dropped);
-        tracing::warn!(%device, dropped, "too much waits for a device: its oldest messages are gone");
+        tracing::warn!(%device, dropped, "too much waits for a device: the oldest messages of whoever left most are gone");
         Ok(())
     }
 
@@ -161,6 +164,49 @@ impl Devices {
         }
         Ok(last)
     }
+}
+
+/// How many bytes each sender left for a device.
+async fn left_by(snapshot: &Snapshot, device: DeviceNum) -> Result<HashMap<String, u64>> {
+    let (mut left, mut after) = (HashMap::<String, u64>::new(), Position::ZERO);
+    loop {
+        let rows = waiting(snapshot, device, after, PIECE).await?;
+        let Some((last, _)) = rows.last() else { return Ok(left) };
+        after = *last;
+        for (_, message) in &rows {
+            *left.entry(sender_of(message)).or_default() += weight(message);
+        }
+    }
+}
+
+/// By how many bytes each sender is above the share that all may have, so that what is left has `most` bytes. Who has less
+/// than an equal share leaves the rest of it to the others.
+fn surplus(mut left: HashMap<String, u64>, most: u64) -> HashMap<String, u64> {
+    let mut sizes: Vec<_> = left.values().copied().collect();
+    sizes.sort_unstable();
+    let (mut rest, mut senders, mut share) = (most, sizes.len() as u64, u64::MAX);
+    for bytes in sizes {
+        if bytes > rest / senders {
+            share = rest / senders;
+            break;
+        }
+        rest -= bytes;
+        senders -= 1;
+    }
+    left.retain(|_, bytes| {
+        *bytes = bytes.saturating_sub(share);
+        *bytes > 0
+    });
+    left
+}
+
+/// Who left a message.
+fn sender_of(message: &str) -> String {
+    #[derive(Deserialize)]
+    struct Sent {
+        sender: String,
+    }
+    serde_json::from_str(message).map_or_else(|_| String::new(), |Sent { sender }| sender)
 }
 
 /// Deletes a device's oldest messages, up to a position: so many as a piece has.

@@ -106,7 +106,8 @@ impl Outgoing {
 impl Devices {
     /// Leaves a message of this type for each device named, or for all of a user's where the device is `*`. All of them in
     /// one batch with the transaction, so that a repeated request sends nothing again. Devices that do not exist get
-    /// nothing; other servers' users are not reached yet. Where too much waits for a device, its oldest messages go.
+    /// nothing; other servers' users are not reached yet. Where too much waits for a device, the oldest messages of
+    /// whoever left most go.
     ///
     /// # Errors
     /// `M_INVALID_PARAM`, `M_BAD_JSON` or `M_TOO_LARGE` for what is malformed or too much.

@@ -24,7 +24,8 @@ use crate::streams::Subject;
 
 impl Lifecycle {
     /// Closes the caller's account, after the password. With `erase` its messages are served to nobody who had not seen
-    /// them.
+    /// them. It is closed also where it cannot leave some rooms: nobody could ask for it again by this way, and the log tells
+    /// administrators, who can.
     ///
     /// # Errors
     /// As [`Self::authorize`].
@@ -36,21 +37,33 @@ impl Lifecycle {
         erase: bool,
     ) -> Result<()> {
         let proven = self.authorize(session, auth, operation).await?;
-        self.deactivate_user(proven.user, erase).await
+        self.close_by_task(proven.user, erase).await.map(drop)
     }
 
     /// Closes an account without asking for its password: for administrators. May be done again: to erase, say. It is done
     /// also where whoever asked waits no longer, since leaving many rooms takes a while.
     ///
     /// # Errors
-    /// `M_NOT_FOUND`.
+    /// `M_NOT_FOUND`; [`Error::Upstream`] where it is closed but still in rooms, whose policy servers do not let it leave:
+    /// it leaves them when it is closed again.
     pub async fn deactivate_user(self: &Arc<Self>, user: UserNum, erase: bool) -> Result<()> {
+        match self.close_by_task(user, erase).await? {
+            0 => Ok(()),
+            rooms => Err(Error::Upstream(MatrixError::unknown(format!(
+                "the account is closed, but still in rooms whose policy servers do not answer or say no: {rooms}; do it again \
+                 later"
+            )))),
+        }
+    }
+
+    async fn close_by_task(self: &Arc<Self>, user: UserNum, erase: bool) -> Result<usize> {
         let lifecycle = Arc::clone(self);
         let closed = self.tasks.spawn(async move { lifecycle.close(user, erase).await });
         closed.await.map_err(Error::internal)?
     }
 
-    async fn close(&self, user: UserNum, erase: bool) -> Result<()> {
+    /// Closes an account; answers how many rooms it could not leave.
+    async fn close(&self, user: UserNum, erase: bool) -> Result<usize> {
         let account = self.accounts.get(&self.store.snapshot(), user).await?;
         account.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
         self.rooms.leave_all(user).await?;
@@ -78,7 +91,7 @@ impl Lifecycle {
                 Err(StorageError::Conflict) => {}
                 done => {
                     done?;
-                    // What a request of theirs joined meanwhile; from now on there is none.
+                    // What a request of theirs joined meanwhile; from now on there is none. And what was not left before.
                     return self.rooms.leave_all(user).await;
                 }
             }

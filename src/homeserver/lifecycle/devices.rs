@@ -8,7 +8,7 @@ use ruma::api::client::uiaa::AuthData;
 
 use super::Lifecycle;
 use super::interactive::Operation;
-use crate::accounts::{Session, TRIES, check_name, delete_rows};
+use crate::accounts::{Session, TRIES, check_name, delete_rows, revoke_device};
 use crate::error::{Error, Result};
 use crate::schema::UserNum;
 use crate::schema::accounts::NEWEST_DEVICE;
@@ -133,7 +133,7 @@ impl Lifecycle {
                 continue;
             }
             // Conflicts with a log-in that takes this device over at the same time.
-            self.accounts.revoke_device(batch, snapshot, (user, device.num)).await?;
+            revoke_device(batch, snapshot, (user, device.num)).await?;
             delete_rows(batch, user, &device_id, &device);
             gone.push((device_id, device.num));
         }

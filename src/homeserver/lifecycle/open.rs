@@ -6,11 +6,11 @@ use ruma::{OwnedUserId, UserId};
 
 use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
-use crate::accounts::{Issued, TRIES, device_id, initial_name, put_first_name, replace};
+use crate::accounts::{Issued, TRIES, device_id, initial_name, put_first_name, replace, revoke_device};
 use crate::error::{Error, Result};
-use crate::schema::UserNum;
 use crate::schema::accounts::{ACCOUNTS, Account, NEWEST_DEVICE};
-use crate::schema::devices::{DEVICES, Device};
+use crate::schema::devices::{DEHYDRATED, DEVICES, Device};
+use crate::schema::{DeviceNum, UserNum};
 
 /// By what right a device is made.
 pub(super) enum Right<'a> {
@@ -34,6 +34,17 @@ pub(super) fn put_account(
     if let Some(name) = display_name {
         put_first_name(batch, user, user_id, name);
     }
+}
+
+/// A dehydrated device that somebody logs in on is one like any other from then on: what puts the user's dehydrated device
+/// away does not delete it under them.
+async fn wake(batch: &mut Batch, snapshot: &Snapshot, user: UserNum, device: DeviceNum) -> Result<()> {
+    let asleep = snapshot.get(&DEHYDRATED, &user).await?;
+    batch.expect(&DEHYDRATED, &user, asleep.as_ref());
+    if asleep.is_some_and(|asleep| asleep.device == device) {
+        batch.delete(&DEHYDRATED, &user);
+    }
+    Ok(())
 }
 
 impl Lifecycle {
@@ -112,7 +123,8 @@ impl Lifecycle {
         let key = (user, device_id.to_owned());
         batch.expect(&DEVICES, &key, known.as_ref());
         let num = if let Some(device) = known {
-            self.accounts.revoke_device(batch, snapshot, (user, device.num)).await?;
+            revoke_device(batch, snapshot, (user, device.num)).await?;
+            wake(batch, snapshot, user, device.num).await?;
             device.num
         } else {
             let num = self.ids.new_device().await?;

@@ -145,12 +145,17 @@ impl Lifecycle {
         {
             return Ok(URL_SAFE_NO_PAD.encode(key));
         }
-        if self.config.rate_limits.get().enabled {
+        let is_limited = self.config.rate_limits.get().enabled;
+        if is_limited {
             self.letter_limits.take(&address, request.address, now)?;
         }
         let key: ValidationKey = rand::random();
         let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        self.post(&self.letter(request.purpose, &address, owner, (&key, &token))).await?;
+        let sent = self.post(&self.letter(request.purpose, &address, owner, (&key, &token))).await;
+        if is_limited && sent.is_err() {
+            self.letter_limits.give_back(&address);
+        }
+        sent?;
         let validation = Validation {
             purpose: request.purpose,
             address,

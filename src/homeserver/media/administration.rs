@@ -135,6 +135,8 @@ impl Media {
     }
 
     async fn delete_now(&self, key: &String, must_be: impl Fn(&Medium) -> bool) -> Result<bool> {
+        // Before the row is gone by which the file is known.
+        self.files.must_be_ours().await?;
         for _ in 0..TRIES {
             let Some(medium) = self.store.snapshot().get(&MEDIA, key).await?.filter(&must_be) else { return Ok(false) };
             let turn = self.usage_turn(&medium).await;

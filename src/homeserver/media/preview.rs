@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use matron_matrix::{Error as MatrixError, digest};
 use matron_storage::Batch;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
@@ -68,9 +69,14 @@ impl Media {
         answered(looked.await.map_err(Error::internal)??)
     }
 
+    /// What was found before and is still true. Without its picture, which made room for others or was deleted, it is not.
     async fn known(&self, key: &[u8; 32]) -> Result<Option<Preview>> {
-        let known = self.store.snapshot().get(&PREVIEWS, key).await?;
-        Ok(known.filter(|preview| self.clock.millis() < preview.expires))
+        let snapshot = self.store.snapshot();
+        let known = snapshot.get(&PREVIEWS, key).await?.filter(|preview| self.clock.millis() < preview.expires);
+        match known.as_ref().and_then(|preview| picture_of(preview.answer.as_deref()?)) {
+            Some(name) if self.row(&snapshot, &name).await?.is_none() => Ok(None),
+            _ => Ok(known),
+        }
     }
 
     /// Fetches a page, and keeps what was found, be it nothing.
@@ -139,18 +145,18 @@ impl Media {
     /// Drops the oldest pictures of previews until there is room for one of so many bytes.
     async fn make_room(self: &Arc<Self>, bytes: u64) -> Result<()> {
         let mut after = (0, String::new());
-        loop {
+        let mut usage = self.preview_usage(&self.store.snapshot()).await?;
+        while usage.bytes.saturating_add(bytes) > self.config.media.max_preview_bytes {
             let snapshot = self.store.snapshot();
-            let usage = self.preview_usage(&snapshot).await?;
-            if usage.bytes.saturating_add(bytes) <= self.config.media.max_preview_bytes {
-                return Ok(());
-            }
             // All stay equally long, so that those that go next came first. Names whose bytes are awaited have a time too.
             let next = MEDIA_EXPIRY.range((Excluded(after), Unbounded));
             let Some((next, ())) = snapshot.scan(&MEDIA_EXPIRY, next).first().await? else { return Ok(()) };
-            self.delete_key(next.1.clone(), |medium| medium.origin == Origin::Preview).await?;
+            if self.delete_key(next.1.clone(), |medium| medium.origin == Origin::Preview).await? {
+                usage = self.preview_usage(&self.store.snapshot()).await?;
+            }
             after = next;
         }
+        Ok(())
     }
 
     /// Keeps a picture, and says what is known of it.
@@ -185,6 +191,17 @@ impl Media {
         }
         Ok(found)
     }
+}
+
+/// The picture that an answer names.
+fn picture_of(answer: &str) -> Option<Name> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "og:image")]
+        image: Option<String>,
+    }
+    let Answer { image } = serde_json::from_str(answer).ok()?;
+    Name::of_key(image?.strip_prefix("mxc://")?)
 }
 
 fn answered(preview: Preview) -> Result<String> {

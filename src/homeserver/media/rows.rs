@@ -21,6 +21,25 @@ fn less(usage: &Usage, bytes: u64) -> Usage {
     Usage { media: usage.media.saturating_sub(1), bytes: usage.bytes.saturating_sub(bytes) }
 }
 
+/// The row of what the pictures of previews have, and what they have. Where there is no row yet, those are counted that a
+/// version kept which had none: each of them has a time at which it goes.
+async fn counted_previews(snapshot: &Snapshot) -> Result<(Option<Usage>, Usage)> {
+    let row = snapshot.get(&PREVIEW_USAGE, &()).await?;
+    if let Some(usage) = row.clone() {
+        return Ok((row, usage));
+    }
+    let mut usage = Usage::default();
+    let mut rows = snapshot.scan(&MEDIA_EXPIRY, MEDIA_EXPIRY.all());
+    while let Some(((expires, key), ())) = rows.next().await? {
+        let medium = snapshot.get(&MEDIA, &key).await?;
+        let medium = medium.filter(|medium| medium.origin == Origin::Preview && medium.expires == Some(expires));
+        if let Some(content) = medium.and_then(|medium| medium.content) {
+            usage = more(&usage, content.bytes);
+        }
+    }
+    Ok((None, usage))
+}
+
 impl Media {
     /// A medium's row. Those whose time is over are as good as gone.
     pub(super) async fn row(&self, snapshot: &Snapshot, name: &Name) -> Result<Option<Medium>> {
@@ -38,7 +57,7 @@ impl Media {
 
     /// What the pictures of previews have.
     pub(super) async fn preview_usage(&self, snapshot: &Snapshot) -> Result<Usage> {
-        Ok(snapshot.get(&PREVIEW_USAGE, &()).await?.unwrap_or_default())
+        Ok(counted_previews(snapshot).await?.1)
     }
 
     /// The turn of whoever changes what a medium counts for: its user's uploads, or all previews.
@@ -84,9 +103,9 @@ impl Media {
             }
         }
         if new.origin == Origin::Preview {
-            let read = snapshot.get(&PREVIEW_USAGE, &()).await?;
+            let (read, usage) = counted_previews(snapshot).await?;
             batch.expect(&PREVIEW_USAGE, &(), read.as_ref());
-            batch.put(&PREVIEW_USAGE, &(), &more(&read.unwrap_or_default(), content.bytes));
+            batch.put(&PREVIEW_USAGE, &(), &more(&usage, content.bytes));
         }
         if let Some(expires) = new.expires {
             batch.put(&MEDIA_EXPIRY, &(expires, key.clone()), &());
@@ -113,9 +132,9 @@ impl Media {
             (Some(content), user) => {
                 batch.delete(&FILE_MEDIA, &(content.file, key.clone()));
                 if medium.origin == Origin::Preview {
-                    let read = snapshot.get(&PREVIEW_USAGE, &()).await?;
+                    let (read, usage) = counted_previews(snapshot).await?;
                     batch.expect(&PREVIEW_USAGE, &(), read.as_ref());
-                    batch.put(&PREVIEW_USAGE, &(), &less(&read.unwrap_or_default(), content.bytes));
+                    batch.put(&PREVIEW_USAGE, &(), &less(&usage, content.bytes));
                 }
                 let Some(user) = user else { return Ok(()) };
                 batch.delete(&USER_MEDIA, &(user, medium.created, key.clone()));

@@ -16,7 +16,8 @@ use crate::meters::Letters;
 
 /// How long connecting to the SMTP server may take.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
-/// How long giving it a letter may take, all steps together: the transport itself gives up nothing but connecting.
+/// How long giving it a letter may take, all steps together, and waiting for other letters: the transport itself gives up
+/// nothing but connecting.
 const SENT_WITHIN: Duration = Duration::from_mins(1);
 /// How many letters are sent at a time.
 const AT_ONCE: usize = 4;
@@ -108,11 +109,12 @@ impl Mailer {
     pub async fn send(&self, letter: &Letter) -> Result<()> {
         let _waiting = self.letters.waiting.enter();
         let message = self.message(letter)?;
-        let _permit = self.at_once.acquire().await.map_err(Error::internal)?;
-        let sent = match tokio::time::timeout(self.within, self.transport.send(message)).await {
-            Ok(sent) => sent.map(drop).map_err(Error::internal),
-            Err(_) => Err(Error::internal("it does not answer")),
-        };
+        // Waiting for the letters before it is part of the time: nobody waits longer because others do.
+        let sent = tokio::time::timeout(self.within, async {
+            let _permit = self.at_once.acquire().await.map_err(Error::internal)?;
+            self.transport.send(message).await.map(drop).map_err(Error::internal)
+        });
+        let sent = sent.await.unwrap_or_else(|_| Err(Error::internal("it does not answer")));
         let count = if sent.is_ok() { &self.letters.sent } else { &self.letters.failed };
         count.add(1);
         sent
@@ -200,6 +202,15 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mailer = mailer(silent.local_addr().unwrap().port());
         let mailer = Mailer { within: Duration::from_millis(100), ..mailer };
+        let refused = mailer.send(&letter()).await.unwrap_err();
+        assert!(refused.to_string().contains("does not answer"), "{refused}");
+        assert_eq!((mailer.letters.failed.get(), mailer.letters.waiting.get()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_gets_no_turn_is_given_up() {
+        let mailer = Mailer { within: Duration::from_millis(100), ..mailer(25) };
+        let _others = mailer.at_once.acquire_many(4).await.unwrap();
         let refused = mailer.send(&letter()).await.unwrap_err();
         assert!(refused.to_string().contains("does not answer"), "{refused}");
         assert_eq!((mailer.letters.failed.get(), mailer.letters.waiting.get()), (1, 0));

@@ -14,7 +14,7 @@ use super::event::by_num;
 use super::intent::Intent;
 use crate::accounts::{Invites, Session};
 use crate::error::{Error, Result};
-use crate::schema::rooms::{MEMBERS, Membership, NOTICE_ROOMS, USER_ROOMS};
+use crate::schema::rooms::{MEMBERS, Membership, NOTICE_ROOMS, ROOMS, USER_ROOMS};
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
@@ -187,9 +187,7 @@ impl Rooms {
         said: Said,
     ) -> Result<OwnedEventId> {
         session.may_act()?;
-        let snapshot = self.store.snapshot();
-        let room = self.joined_room(&snapshot, session, room_id).await?;
-        let membership = self.target_membership(&snapshot, room, target).await?;
+        let (room, membership) = self.joined_with(session, room_id, target).await?;
         if !matches!(membership, Some(Membership::Join | Membership::Invite | Membership::Knock)) {
             return Err(MatrixError::forbidden("they are not in the room").into());
         }
@@ -224,24 +222,27 @@ impl Rooms {
         said: Said,
     ) -> Result<OwnedEventId> {
         session.may_act()?;
-        let snapshot = self.store.snapshot();
-        let room = self.joined_room(&snapshot, session, room_id).await?;
-        if self.target_membership(&snapshot, room, target).await? != Some(Membership::Ban) {
+        let (room, membership) = self.joined_with(session, room_id, target).await?;
+        if membership != Some(Membership::Ban) {
             return Err(MatrixError::forbidden("they are not banned").into());
         }
         self.move_member(&session.user_id, room, target, said.alone("leave")?).await
     }
 
-    async fn target_membership(
+    /// A room that the caller is joined to, and somebody's membership of it.
+    async fn joined_with(
         &self,
-        snapshot: &Snapshot,
-        room: RoomNum,
+        session: &Session,
+        room_id: &RoomId,
         target: &UserId,
-    ) -> Result<Option<Membership>> {
-        match self.ids.find_user(target).await? {
-            Some(user) => self.membership(snapshot, room, user).await,
-            None => Ok(None),
-        }
+    ) -> Result<(RoomNum, Option<Membership>)> {
+        let snapshot = self.store.snapshot();
+        let room = self.joined_room(&snapshot, session, room_id).await?;
+        let membership = match self.ids.find_user(target).await? {
+            Some(user) => self.membership(&snapshot, room, user).await?,
+            None => None,
+        };
+        Ok((room, membership))
     }
 
     /// Forgets a room that one has left: it is in no list any more, nor is its history.
@@ -281,11 +282,12 @@ impl Rooms {
         self.streams.rooms_of(snapshot, user).await
     }
 
-    /// Leaves every room and turns down every invite: the account is being closed.
+    /// Leaves every room and turns down every invite: the account is being closed. Answers how many rooms the user is still
+    /// in, since their policy servers do not answer or say no.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn leave_all(self: &Arc<Self>, user: UserNum) -> Result<()> {
+    pub async fn leave_all(self: &Arc<Self>, user: UserNum) -> Result<usize> {
         let user_id = self.ids.user_id(user).await?;
         let mut rooms = Vec::new();
         let mut scan = self.store.snapshot().scan(&USER_ROOMS, USER_ROOMS.under(&(user,)));
@@ -296,13 +298,20 @@ impl Rooms {
         }
         // No snapshot is held while they are left, which may take long.
         drop(scan);
+        let mut stayed = 0;
         for room in rooms {
             match self.move_member(&user_id, room, &user_id, Said::default().alone("leave")?).await {
                 Err(error) if !error.is_refusal() => return Err(error),
-                _ => {}
+                Err(error) => {
+                    let row = self.store.snapshot().get(&ROOMS, &room).await?;
+                    let room_id = row.map(|row| row.id).unwrap_or_default();
+                    tracing::warn!(%user_id, %room_id, %error, "a user whose account is closed cannot leave a room");
+                    stayed += usize::from(matches!(error, Error::Upstream(_) | Error::Declined { .. }));
+                }
+                Ok(_) => {}
             }
         }
-        Ok(())
+        Ok(stayed)
     }
 }
 

@@ -136,5 +136,5 @@ pub const THUMBNAILS: Keyspace<(Digest, u32, u32, Fit), Thumbnail> = Keyspace::n
 pub const PREVIEWS: Keyspace<Digest, Preview> = Keyspace::new(0x0608, "previews", Family::Point);
 /// Previews, by when they are old.
 pub const PREVIEW_EXPIRY: Keyspace<(u64, Digest), ()> = Keyspace::new(0x0609, "preview expiry", Family::Index);
-/// What the pictures of all previews have together.
+/// What the pictures of all previews have together; no row until the first is kept or goes that is counted.
 pub const PREVIEW_USAGE: Keyspace<(), Usage> = Keyspace::new(0x060a, "preview usage", Family::Point);

@@ -116,6 +116,29 @@ async fn the_oldest_messages_make_room_for_new_ones() {
     assert_eq!(world.devices.to_device_dropped.get(), 3);
 }
 
+#[tokio::test]
+async fn nobody_wipes_out_what_others_left() {
+    let world = World::new().await;
+    let (alice, bob) = (world.log_in("alice", "A").await, world.log_in("bob", "B").await);
+    let (carol, eve) = (world.log_in("carol", "C").await, world.log_in("eve", "E").await);
+    for number in [0, 1] {
+        send(&world, &alice, &bob, number).await;
+    }
+    for number in 100..106 {
+        send(&world, &eve, &bob, number).await;
+    }
+    for number in 10..14 {
+        send(&world, &carol, &bob, number).await;
+    }
+    let rows = waiting(&world.snapshot(), bob.device, Position::ZERO, 100).await.unwrap();
+    let largest = rows.iter().map(|(_, message)| weight(message)).max().unwrap();
+    world.devices.make_room(bob.device, 10 * largest).await.unwrap();
+    assert_eq!(numbers(&world, &bob).await, [0, 1, 102, 103, 104, 105, 10, 11, 12, 13]);
+    world.devices.make_room(bob.device, 6 * largest).await.unwrap();
+    assert_eq!(numbers(&world, &bob).await, [0, 1, 104, 105, 12, 13]);
+    assert_eq!(world.devices.to_device_dropped.get(), 6);
+}
+
 #[test]
 fn it_is_looked_only_when_much_came() {
     let growth = Growth::new();

@@ -171,7 +171,7 @@ async fn giving_and_revoking_tokens_at_once_conflicts() {
         let snapshot = house.store.snapshot();
         let (mut revoke, mut give) = (matron_storage::Batch::new(), matron_storage::Batch::new());
         let owner = (session.user, session.device);
-        house.accounts.revoke_device(&mut revoke, &snapshot, owner).await.unwrap();
+        crate::accounts::revoke_device(&mut revoke, &snapshot, owner).await.unwrap();
         crate::accounts::delete_rows(
             &mut revoke,
             session.user,
@@ -193,6 +193,24 @@ async fn giving_and_revoking_tokens_at_once_conflicts() {
         house.store.commit(batch).await.unwrap();
         house.ann_on("ONE", false).await;
     }
+}
+
+#[tokio::test]
+async fn putting_a_dehydrated_device_away_revokes_what_there_is_of_its_tokens() {
+    use crate::schema::devices::{DEHYDRATED, Dehydrated};
+
+    let house = House::of_ann().await;
+    let (own, other) = (house.ann_on("ONE", false).await, house.ann_on("TWO", true).await);
+    let (own, device) = (house.session(&own).await, house.session(&other).await.device);
+    let mut batch = matron_storage::Batch::new();
+    let row = Dehydrated { device_id: "TWO".to_owned(), device, data: "{}".to_owned() };
+    batch.put(&DEHYDRATED, &own.user, &row);
+    house.store.commit(batch).await.unwrap();
+    assert!(house.lets_in(&other.tokens.access_token).await);
+    assert_eq!(house.devices.delete_dehydrated(&own).await.unwrap(), "TWO");
+    assert!(!soft(house.accounts.authenticate(&other.tokens.access_token).await));
+    assert!(!soft(house.accounts.refresh(&other.tokens.refresh_token.unwrap()).await));
+    house.accounts.still_valid(&own).await.unwrap();
 }
 
 #[tokio::test]

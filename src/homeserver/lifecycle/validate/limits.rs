@@ -42,6 +42,13 @@ impl Limits {
             MatrixError::limit_exceeded(wait)
         })
     }
+
+    /// Gives back what was taken for an address that got no letter in the end. Its client asked all the same.
+    pub fn give_back(&self, address: &str) {
+        let address = address.to_owned();
+        self.addresses.give_back(&address, PER_ADDRESS);
+        self.addresses.give_back(&address, PER_ADDRESS_AND_DAY);
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +75,19 @@ mod tests {
         assert_eq!(letters(&limits, 66 * MINUTE, day - 65), 11, "nineteen in the first day");
         assert_eq!(letters(&limits, (day + 1) * MINUTE, day), 10);
         assert!(limits.take("eve@trust.example", None, MINUTE).is_ok());
+    }
+
+    #[test]
+    fn letters_that_were_not_sent_do_not_count() {
+        let limits = Limits::default();
+        for _ in 0..30 {
+            limits.take("bob@trust.example", None, MINUTE).unwrap();
+            limits.give_back("bob@trust.example");
+        }
+        assert!(limits.take("bob@trust.example", None, MINUTE).is_err(), "the client has asked often enough");
+        let client = "10.0.0.1".parse().ok();
+        let sent = (0..20).filter(|_| limits.take("bob@trust.example", client, MINUTE).is_ok()).count();
+        assert_eq!(sent, 5);
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
+use matron_storage::Batch;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
-use super::{DAY, World, refusal, user};
+use super::{DAY, World, administrator, refusal, user};
 use crate::media::Name;
 use crate::media::picture::tests::png;
+use crate::schema::media::PREVIEW_USAGE;
 
 static PICTURE: LazyLock<Vec<u8>> = LazyLock::new(|| png(6, 4));
 
@@ -159,6 +161,36 @@ async fn the_oldest_pictures_make_room_for_new_ones() {
     world.wait(2 * DAY);
     world.sweep_expired().await.unwrap();
     assert_eq!((usage().await.media, usage().await.bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn a_page_whose_picture_is_gone_is_fetched_anew() {
+    let (world, web) = (world(), Web::new().await);
+    let url = format!("{}/page", web.url);
+    let before = world.see(&url).await;
+    let name = Name::of_key(before["og:image"].as_str().unwrap().strip_prefix("mxc://").unwrap()).unwrap();
+    world.delete(&administrator(), &name).await.unwrap();
+    let after = world.see(&url).await;
+    assert_ne!(before["og:image"], after["og:image"]);
+    assert_eq!(world.see(&url).await, after);
+    assert_eq!(web.asked(), ["/page", "/picture", "/page", "/picture"]);
+}
+
+#[tokio::test]
+async fn pictures_that_no_version_counted_yet_count() {
+    let (world, web) = (world_with(2 * PICTURE.len() as u64), Web::new().await);
+    for path in ["/page", "/picture"] {
+        world.see(&format!("{}{path}", web.url)).await;
+        world.wait(1);
+    }
+    world.reserve(&user(1)).await.unwrap();
+    let mut batch = Batch::new();
+    batch.delete(&PREVIEW_USAGE, &());
+    world.store.commit(batch).await.unwrap();
+    let usage = async || world.preview_usage(&world.store.snapshot()).await.unwrap();
+    assert_eq!((usage().await.media, usage().await.bytes), (2, 2 * PICTURE.len() as u64));
+    world.see(&format!("{}/hop", web.url)).await;
+    assert_eq!((usage().await.media, usage().await.bytes), (2, 2 * PICTURE.len() as u64));
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use ruma::media::Method;
 
-use super::{DAY, World, body, refusal, user};
+use super::{DAY, World, administrator, body, refusal, user};
 use crate::media::picture::tests::png;
-use crate::media::{Told, Wanted};
+use crate::media::{Owner, Told, Wanted};
 use crate::schema::media::{AWAITED, MEDIA, MEDIA_EXPIRY};
 
 /// How many rows the sweeper left that say what is still to come.
@@ -55,6 +55,21 @@ async fn addresses_that_nobody_used_go() {
     assert_eq!(rows(&world).await, (1, 0, 0));
     assert_eq!(refusal(world.look(&unused).await), "M_NOT_FOUND");
     assert_eq!(world.get(&used).await.unwrap(), b"x");
+}
+
+#[tokio::test]
+async fn in_a_place_that_was_taken_nothing_goes() {
+    let world = World::new();
+    let name = world.put(&user(1), b"x").await.unwrap();
+    world.reserve(&user(1)).await.unwrap();
+    world.wait(DAY);
+    Owner::new("example.org", 8).take(&*world.objects()).await.unwrap();
+    assert!(world.sweep_expired().await.is_err());
+    assert!(!world.has_place());
+    assert!(world.put(&user(1), b"y").await.is_err());
+    assert!(world.delete(&administrator(), &name).await.is_err());
+    assert_eq!(rows(&world).await, (2, 1, 1));
+    assert_eq!(world.get(&name).await.unwrap(), b"x");
 }
 
 #[tokio::test]

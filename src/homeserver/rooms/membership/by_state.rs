@@ -52,27 +52,15 @@ impl Rooms {
             ("join", true) => self.enter(session, room_id, said).await,
             ("knock", true) => self.knock(session, room_id, said).await,
             ("leave", true) => self.leave(session, room_id, said).await,
-            ("leave", false) => self.remove(session, room_id, &target, said).await,
+            // Kicking and lifting a ban leave the same membership.
+            ("leave", false) => match self.joined_with(session, room_id, &target).await?.1 {
+                Some(Membership::Ban) => self.unban(session, room_id, &target, said).await,
+                _ => self.kick(session, room_id, &target, said).await,
+            },
             ("invite", _) => self.invite(session, room_id, &target, said).await,
             ("ban", _) => self.ban(session, room_id, &target, said).await,
             ("join" | "knock", false) => Err(MatrixError::forbidden("nobody does this for others").into()),
             _ => Err(MatrixError::bad_json("there is no such membership").into()),
-        }
-    }
-
-    /// Kicks or unbans: both leave the same membership.
-    async fn remove(
-        self: &Arc<Self>,
-        session: &Session,
-        room_id: &RoomId,
-        target: &UserId,
-        said: Said,
-    ) -> Result<OwnedEventId> {
-        let snapshot = self.store.snapshot();
-        let room = self.joined_room(&snapshot, session, room_id).await?;
-        match self.target_membership(&snapshot, room, target).await? {
-            Some(Membership::Ban) => self.unban(session, room_id, target, said).await,
-            _ => self.kick(session, room_id, target, said).await,
         }
     }
 }

@@ -39,8 +39,8 @@ pub(super) const KEYS: &[Key] = &[
         Some("{ burst = 100, per_minute = 600 }"),
         "{ burst = 20, per_minute = 60 }",
         "How often one user may write into rooms: messages, state, redactions, and also receipts and that they are \
-         typing; and send to devices, which clients do for up to a hundred devices at once where they share the keys of \
-         encrypted rooms. Administrators set it otherwise for single users, bots say, by \
+         typing; and as often again send to devices, which clients do for up to a hundred devices at once where they share \
+         the keys of encrypted rooms. Administrators set it otherwise for single users, bots say, by \
          `/_synapse/admin/v1/users/{user_id}/override_ratelimit`.",
     )
     .reload(),
