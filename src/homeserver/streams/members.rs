@@ -52,7 +52,8 @@ impl Move {
 /// snapshot. For whatever puts one here holds the lock of `moves`, which the committer takes for each move before the
 /// move can be read: what was read from a snapshot gets all moves that came after that snapshot, and then it is here and
 /// is mended by all that come later. A move that came before the snapshot is in what was read. So it does not matter how
-/// long a walk takes, nor how old its snapshot is, nor who else walks at the same time.
+/// long a walk takes, nor how old its snapshot is, nor who else walks at the same time. Where moves are in doubt, no set
+/// stays, and none comes here from a snapshot of before.
 #[derive(Debug)]
 pub(super) struct Members {
     sets: Cache<RoomNum, Joined>,
@@ -78,6 +79,13 @@ impl Members {
             moved.mend(&mut joined);
             self.sets.insert(room, joined);
         }
+    }
+
+    /// Moves up to here may have been, or not: who is joined is read anew.
+    pub fn doubt(&self, position: Position) {
+        let mut moves = lock(&self.moves);
+        moves.begin(position, []);
+        self.sets.clear();
     }
 
     /// Who is joined now, where that is in memory.

@@ -33,6 +33,8 @@ struct Told {
     users: HashSet<UserNum>,
     /// These are, and all who share a room with them.
     tracked: HashSet<UserNum>,
+    /// These were erased, or that was tried.
+    erased: Vec<UserNum>,
 }
 
 impl Told {
@@ -51,6 +53,7 @@ impl Told {
                 Subject::DeviceList(user) => {
                     told.tracked.insert(user);
                 }
+                Subject::Erased(user) => told.erased.push(user),
                 _ => {}
             }
             next = news.try_recv().ok();
@@ -114,7 +117,13 @@ impl Streams {
             tokio::select! {
                 first = news.recv() => {
                     let Some(first) = first else { return };
-                    let told = Told::take(first, &mut news);
+                    let mut told = Told::take(first, &mut news);
+                    let erased = std::mem::take(&mut told.erased);
+                    if !erased.is_empty()
+                        && let Err(error) = self.look_up_erased(&snapshot(), &erased).await
+                    {
+                        tracing::error!(%error, "it cannot be found out who was erased");
+                    }
                     // Whoever waits by now has looked at all that was told.
                     if !lock(&self.parked).is_empty() {
                         self.wake_whom_it_concerns(told, &snapshot(), &mut aside).await;
