@@ -30,6 +30,8 @@ const USERS: usize = 20_000;
 const MOVES: usize = 16_384;
 /// To read a room of up to so many members whole takes a moment, and it will be asked for again.
 const SMALL: u64 = 1024;
+/// So many rows of a room's members, former ones too, are read in a moment.
+const MOST_ROWS: usize = 2048;
 /// Up to so many users are looked for by a row each in a larger room that is not in memory.
 pub(super) const FEW: usize = 64;
 
@@ -171,6 +173,19 @@ impl Streams {
         }
         self.members.keep(room, snapshot.position(), joined.clone());
         Ok(joined)
+    }
+
+    /// As [`Self::joined`], for a room that is not in memory and where that takes a moment: none where so many were in the
+    /// room once that it takes longer.
+    pub(super) async fn joined_at_once(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Option<Joined>> {
+        let rows = snapshot.scan(&MEMBERS, MEMBERS.under(&(room,))).take(MOST_ROWS + 1).await?;
+        if rows.len() > MOST_ROWS {
+            return Ok(None);
+        }
+        let joined = rows.into_iter().filter(|(_, member)| member.membership == Membership::Join);
+        let joined: Joined = joined.map(|((_, user), _)| user).collect();
+        self.members.keep(room, snapshot.position(), joined.clone());
+        Ok(Some(joined))
     }
 
     /// Those of `users` who are joined to a room: by a row each where they are few and the room is large and not in

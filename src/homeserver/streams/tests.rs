@@ -265,6 +265,29 @@ async fn members_of_a_large_room_are_woken_though_nobody_knew_them() {
 }
 
 #[tokio::test]
+async fn those_in_a_room_that_many_have_left_are_found_out_aside() {
+    let (streams, store, news) = house();
+    let room = RoomNum(1);
+    let mut batch = Batch::new();
+    for user in 0..3000 {
+        let membership = if user < 2 { Membership::Join } else { Membership::Leave };
+        batch.put(&MEMBERS, &(room, UserNum(user)), &Member { membership, event: EventNum(1) });
+    }
+    store.commit(batch).await.unwrap();
+    assert!(streams.joined_at_once(&store.snapshot(), room).await.unwrap().is_none());
+    assert!(streams.members.newest(room).is_none());
+    serve(&streams, &store, news);
+    let (member, gone) = (streams.park(UserNum(1)), streams.park(UserNum(7)));
+    for _ in 0..2 {
+        let (mut woken, mut asleep) = (Box::pin(member.woken()), Box::pin(gone.woken()));
+        tell(&store, Subject::Room(room)).await;
+        timeout(PATIENCE, woken.as_mut()).await.unwrap();
+        assert!(timeout(Duration::ZERO, asleep.as_mut()).await.is_err());
+        assert!(streams.members.newest(room).is_some(), "the next time it is known");
+    }
+}
+
+#[tokio::test]
 async fn a_new_run_knows_what_changed_in_rooms_before_it() {
     let (_, store, _news) = house();
     let rooms = [1, 2, 3].map(RoomNum);

@@ -155,8 +155,8 @@ impl Streams {
         }
     }
 
-    /// Wakes the joined members who wait. Where nobody knows who is joined to a large room and many wait, they are found
-    /// out aside: all others would wait for the walk over the members.
+    /// Wakes the joined members who wait. Where nobody knows who is joined to a large room and many wait, or to one that
+    /// many have left, they are found out aside: all others would wait for the walk over the members.
     async fn wake_room(self: &Arc<Self>, snapshot: &Snapshot, room: RoomNum, aside: &mut Aside) -> Result<()> {
         if let Some(joined) = self.members.newest(room) {
             self.wake_joined(&joined);
@@ -167,8 +167,12 @@ impl Streams {
             } else {
                 ask(snapshot, room, &waiting).await?.into_iter().for_each(|user| self.wake(user));
             }
-        } else {
-            self.wake_joined(&self.joined(snapshot, room).await?);
+        } else if !aside.rooms.contains(&room) {
+            // At the end of a walk that is under way they are woken by this too.
+            match self.joined_at_once(snapshot, room).await? {
+                Some(joined) => self.wake_joined(&joined),
+                None => aside.walk(Arc::clone(self), snapshot.clone(), room),
+            }
         }
         Ok(())
     }
