@@ -110,6 +110,8 @@ impl Sync {
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
         // Before anything is looked at: what becomes readable meanwhile wakes it.
         let ticket = self.streams.park(session.user);
+        // What was revoked before wakes nobody any more.
+        self.accounts.still_valid(session).await?;
         loop {
             let woken = ticket.woken();
             let snapshot = self.store.snapshot();
