@@ -74,6 +74,26 @@ fn state_after_stands_for_itself_with_lazy_members_too() {
 }
 
 #[test]
+fn the_summary_counts_members_whose_events_are_filtered_out() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        let hidden = json!({ "not_types": ["m.room.member"] });
+        let filter = json!({ "room": { "timeline": hidden, "state": hidden } });
+        let since = filtered(&ann, &filter, "").await["next_batch"].as_str().unwrap().to_owned();
+        bob.join(&room).await;
+        let news = filtered(&ann, &filter, &format!("&since={since}")).await;
+        let joined = &news["rooms"]["join"][&room];
+        assert_eq!(joined["summary"]["m.joined_member_count"], 2, "{news}");
+        assert!(!joined["timeline"].to_string().contains("m.room.member"), "{news}");
+        let since = news["next_batch"].as_str().unwrap();
+        let news = filtered(&ann, &filter, &format!("&since={since}")).await;
+        assert_eq!(news["rooms"]["join"].get(&room), None, "{news}");
+    });
+}
+
+#[test]
 fn lazy_members_are_told_until_an_answer_with_them_has_arrived() {
     run(async {
         let server = server().await;

@@ -85,18 +85,21 @@ fn who_left_learns_nothing_of_what_comes_after() {
         let when_out = token(&bob).await;
         set_topic("a secret").await;
         cid.join(&room).await;
+        let ways = [("state", false), ("state", true), ("state_after", false), ("state_after", true)];
         for (verb, becomes) in [("ban", "ban"), ("unban", "leave")] {
             let _ = ann.post(&at(verb), json!({ "user_id": bob.id })).await.ok();
             for since in [&while_in, &when_out] {
-                for state in ["state", "state_after"] {
-                    let query = format!("timeout=0&since={since}&use_state_after={}", state == "state_after");
+                for (state, lazy) in ways {
+                    let is_after = state == "state_after";
+                    let filter = format!("%7B%22room%22:%7B%22state%22:%7B%22lazy_load_members%22:{lazy}%7D%7D%7D");
+                    let query = format!("timeout=0&since={since}&use_state_after={is_after}&filter={filter}");
                     let news = bob.get(&format!("/v3/sync?{query}")).await.ok();
                     let left = &news["rooms"]["leave"][&room];
                     let text = left.to_string();
                     assert!(!text.contains("a secret") && !text.contains(&cid.id), "{query}: {text}");
                     assert_eq!(text.contains("for Bob too"), since == &while_in, "{query}: {text}");
                     assert_eq!(membership(&left["timeline"], &bob), Some(becomes), "{query}: {text}");
-                    if state == "state_after" {
+                    if is_after {
                         assert_eq!(membership(&left[state], &bob), Some(becomes), "{query}: {text}");
                     }
                 }

@@ -81,6 +81,32 @@ pub struct Streams {
 
 impl Observer for Streams {
     fn committing(&self, news: &[News]) {
+        self.note(news, true);
+    }
+
+    fn doubted(&self, news: &[News]) {
+        self.note(news, false);
+    }
+
+    fn committed(&self, news: &[News], position: Position) {
+        // What followers write themselves is no news to anybody.
+        if !news.is_empty() {
+            self.grown.send_replace(position);
+        }
+        let is_waited_for = !lock(&self.parked).is_empty();
+        for News { position, topic } in news {
+            let Some(subject) = Subject::of(*topic) else { continue };
+            if matches!(subject, Subject::Erased(_)) || (is_waited_for && subject.wakes()) {
+                self.tell(subject, *position);
+            }
+        }
+    }
+}
+
+impl Streams {
+    /// Notes what changed, or may have. What was read before is no longer trusted either way; what the tables say by
+    /// themselves takes up only what is certain.
+    fn note(&self, news: &[News], is_certain: bool) {
         let mut tables = write(&self.tables);
         for News { position, topic } in news {
             let Some(subject) = Subject::of(*topic) else { continue };
@@ -91,7 +117,11 @@ impl Observer for Streams {
                 }
                 Subject::Came(room, user) | Subject::Went(room, user) => {
                     tables.moved = *position;
-                    self.members.mend(*position, room, user, matches!(subject, Subject::Came(..)));
+                    if is_certain {
+                        self.members.mend(*position, room, user, matches!(subject, Subject::Came(..)));
+                    } else {
+                        self.members.doubt(*position);
+                    }
                 }
                 Subject::Receipts(room) => {
                     tables.receipts.insert(room, *position);
@@ -124,10 +154,11 @@ impl Observer for Streams {
                 Subject::Access(user) => {
                     tables.access.insert(user, *position);
                 }
-                Subject::Erased(user) => {
+                Subject::Erased(user) if is_certain => {
                     Arc::make_mut(&mut tables.erased).insert(user, *position);
                 }
-                Subject::Pushers(_) => {}
+                // Those of whom that is not certain are looked up when their rows can be read.
+                Subject::Erased(_) | Subject::Pushers(_) => {}
             }
             if matches!(subject, Subject::User(_) | Subject::Memberships(_) | Subject::Pushers(_)) {
                 tables.recent_users.push(RECENT, *position, subject);
@@ -135,23 +166,6 @@ impl Observer for Streams {
         }
     }
 
-    fn committed(&self, news: &[News], position: Position) {
-        // What followers write themselves is no news to anybody.
-        if !news.is_empty() {
-            self.grown.send_replace(position);
-        }
-        if lock(&self.parked).is_empty() {
-            return;
-        }
-        for News { position, topic } in news {
-            if let Some(subject) = Subject::of(*topic).filter(|subject| subject.wakes()) {
-                self.tell(subject, *position);
-            }
-        }
-    }
-}
-
-impl Streams {
     /// Empty tables; `boot` tells this run of the program from others. The receiver goes to [`Self::serve`].
     #[must_use]
     pub fn new(boot: u32) -> (Arc<Self>, NewsReceiver) {

@@ -17,6 +17,7 @@ use crate::meters::{self, Held};
 use crate::rooms::Rooms;
 use crate::schema::DeviceNum;
 use crate::streams::Streams;
+use crate::turns::Turns;
 use crate::unread::Counter;
 
 pub mod answer;
@@ -58,6 +59,8 @@ pub struct Sync {
     keys: Cache<DeviceNum, (Position, Arc<KeyCounts>)>,
     /// Turns for answers that tell everything.
     whole: Arc<Semaphore>,
+    /// Of each user, one request waits for such a turn at a time.
+    user_turns: Turns,
     /// What is counted.
     pub meters: meters::Sync,
 }
@@ -76,7 +79,8 @@ impl Sync {
         let meters = meters::Sync::default();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let whole = Arc::new(Semaphore::new(cores.max(FEWEST_WHOLE)));
-        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, keys, whole, meters }
+        let user_turns = Turns::new();
+        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, keys, whole, user_turns, meters }
     }
 
     /// The caches of what devices have been told, and of what is unread.

@@ -1,9 +1,14 @@
 //! A batch: what is written at once or not at all, with what must hold for it and whom it concerns.
 
+use std::collections::HashSet;
+
 use crate::Position;
 use crate::codec::{Encoder, Key, Value};
 use crate::error::{Error, Result};
 use crate::keyspace::{Family, KeyRange, Keyspace};
+
+/// So many topics are looked through for one; a batch seldom has more.
+const FEW_TOPICS: usize = 16;
 
 /// Where some bytes of the batch's buffer lie.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +69,8 @@ pub struct Batch {
     ops: Vec<Op>,
     expects: Vec<Expect>,
     topics: Vec<Topic>,
+    /// The topics once more, where they are too many to be looked through.
+    told: HashSet<Topic>,
     stamps: u32,
     unsynced: bool,
 }
@@ -161,7 +168,15 @@ impl Batch {
     /// Says what the batch is about, for those who wait. A batch that says anything has a position of its own: what was
     /// read before it is known by that.
     pub fn announce(&mut self, topic: Topic) {
-        if !self.topics.contains(&topic) {
+        let is_new = if self.topics.len() < FEW_TOPICS {
+            !self.topics.contains(&topic)
+        } else {
+            if self.told.is_empty() {
+                self.told.extend(&self.topics);
+            }
+            self.told.insert(topic)
+        };
+        if is_new {
             self.topics.push(topic);
         }
     }

@@ -35,9 +35,13 @@ pub struct Committed {
 
 /// Is told of commits, on the committing thread: it must be quick and must not block.
 pub trait Observer: Send + Sync {
-    /// The batches are on disk and will be readable in a moment: the place to mend what is kept in memory. After a write
-    /// that failed this tells, as soon as the disk is back, what may be there.
+    /// The batches are on disk and will be readable in a moment: the place to mend what is kept in memory.
     fn committing(&self, news: &[News]);
+    /// The disk is back after a write that failed: what these are about may be there, or not, and can be read in a moment.
+    /// What is kept in memory of it is to be read anew.
+    fn doubted(&self, news: &[News]) {
+        self.committing(news);
+    }
     /// The batches are readable: the place to wake those who wait.
     fn committed(&self, news: &[News], position: Position);
 }
@@ -81,7 +85,7 @@ pub(crate) struct Committer {
     tried: Position,
     /// What the disk's last failure said, while it has not been overcome.
     failure: Option<(String, Instant)>,
-    /// What the group was about whose write failed: it is told when the disk is back.
+    /// What the group was about whose write failed: it is told, as in doubt, when the disk is back.
     untold: Vec<Topic>,
     gather: Gather,
 }
@@ -145,9 +149,9 @@ impl Committer {
                 self.failure = None;
                 self.last = from;
                 self.ceiling = ceiling;
-                // What may be there is told as what is: nobody trusts what they read before.
                 let untold = std::mem::take(&mut self.untold);
                 let news: Vec<_> = untold.into_iter().map(|topic| News { position: from, topic }).collect();
+                self.shared.observer.doubted(&news);
                 self.publish(&news);
                 self.shared.writable.store(true, Ordering::Release);
             }
@@ -209,6 +213,7 @@ impl Committer {
                         job.batch.topics().iter().map(|topic| News { position: end.end, topic: *topic })
                     })
                     .collect();
+                self.shared.observer.committing(&news);
                 self.publish(&news);
                 for (job, committed) in accepted.into_iter().zip(ends) {
                     let _ = job.answer.send(Ok(committed));
@@ -247,8 +252,8 @@ impl Committer {
         Ok(())
     }
 
+    /// Makes readable what is on disk.
     fn publish(&self, news: &[News]) {
-        self.shared.observer.committing(news);
         let published = Published::new(self.shared.engine.snapshot(), self.last);
         self.shared.published.store(Arc::new(published));
         self.shared.observer.committed(news, self.last);

@@ -120,7 +120,8 @@ impl<'a> Append<'a> {
         self.relate(num, relation, Arrival::Live(position)).await?;
         self.batch.put(&STREAM, &position, &self.working.num);
         if state_key.is_some() {
-            self.rooms.remember(num, &pdu);
+            let as_of = self.working.snapshot.position();
+            self.rooms.remember(num, (self.working.num, as_of), &pdu);
         }
         self.apply(&changes, position).await?;
         if pdu.kind == TimelineEventType::RoomRedaction {

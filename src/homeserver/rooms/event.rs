@@ -25,6 +25,14 @@ const AUTHORITY_BYTES: u64 = 32 << 20;
 /// Who asks for more than this is shown all members of a large room: they would drive all others out.
 const MOST_SHOWN_AT_ONCE: usize = 128;
 
+/// A state event as the rules see it, as it lay in the store as of a position.
+#[derive(Debug, Clone)]
+pub(super) struct Authority {
+    as_of: Position,
+    room: RoomNum,
+    pdu: Arc<Pdu>,
+}
+
 /// A state event that was shown lately, as it lay in the store as of a position.
 #[derive(Debug, Clone)]
 pub(super) struct Shown {
@@ -42,9 +50,9 @@ pub(super) fn weight(pdu: &Pdu) -> u64 {
 #[derive(Debug, Clone)]
 pub(super) struct Weigh;
 
-impl Weighter<EventNum, Arc<Pdu>> for Weigh {
-    fn weight(&self, _: &EventNum, pdu: &Arc<Pdu>) -> u64 {
-        weight(pdu)
+impl Weighter<EventNum, Authority> for Weigh {
+    fn weight(&self, _: &EventNum, known: &Authority) -> u64 {
+        weight(&known.pdu)
     }
 }
 
@@ -55,7 +63,7 @@ impl Weighter<EventNum, Shown> for Weigh {
 }
 
 /// State events that authorized others lately.
-pub(super) type Authorities = Cache<EventNum, Arc<Pdu>, Weigh>;
+pub(super) type Authorities = Cache<EventNum, Authority, Weigh>;
 
 /// No events yet.
 pub(super) fn authorities() -> Authorities {
@@ -205,18 +213,14 @@ impl Rooms {
     /// # Errors
     /// The store cannot be read, or the event's row is missing.
     pub async fn authority(&self, snapshot: &Snapshot, num: EventNum) -> Result<Arc<Pdu>> {
-        if let Some(pdu) = self.authorities.get(&num) {
+        if let Some(pdu) = self.remembered(num) {
             return Ok(pdu);
         }
         let Found { event, place } = by_num(snapshot, num).await?;
         let pdu = Arc::new(pruned(&event, &self.constants(snapshot, place.room).await?.rules)?);
         // What was rejected may be accepted one day.
         if !pdu.rejected {
-            self.authorities.insert(num, Arc::clone(&pdu));
-            // A redaction that is not in this snapshot is told of before its writer forgets what was remembered.
-            if self.streams.redacted_at(place.room) > snapshot.position() {
-                self.authorities.remove(&num);
-            }
+            self.remember(num, (place.room, snapshot.position()), &pdu);
         }
         Ok(pdu)
     }
@@ -259,11 +263,14 @@ impl Rooms {
         self.shown.remove(&num);
     }
 
-    pub(super) fn remembers(&self, num: EventNum) -> bool {
-        self.authorities.get(&num).is_some()
+    /// A state event as the rules see it, where it was needed lately and nothing of its room was redacted since.
+    pub(super) fn remembered(&self, num: EventNum) -> Option<Arc<Pdu>> {
+        let known = self.authorities.get(&num)?;
+        (known.as_of >= self.streams.redacted_at(known.room)).then_some(known.pdu)
     }
 
-    pub(super) fn remember(&self, num: EventNum, pdu: &Arc<Pdu>) {
-        self.authorities.insert(num, Arc::clone(pdu));
+    /// Remembers a room's state event, as it was as of a position.
+    pub(super) fn remember(&self, num: EventNum, (room, as_of): (RoomNum, Position), pdu: &Arc<Pdu>) {
+        self.authorities.insert(num, Authority { as_of, room, pdu: Arc::clone(pdu) });
     }
 }

@@ -32,8 +32,9 @@ const MOST_LOOKED: usize = 1000;
 /// How many children of one space are looked at, and how many of them at once.
 const MOST_CHILDREN: usize = 10_000;
 const CHUNK: usize = 64;
-/// Up to so many rooms are walked again where memory has lost how far a walk came.
+/// Up to so many rooms, and bytes of children, are walked again where memory has lost how far a walk came.
 const MOST_AGAIN: usize = 500;
+const MOST_BYTES_AGAIN: usize = 32 << 20;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -109,14 +110,13 @@ impl Rooms {
         if !self.may_preview(&snapshot, Some(session.user), top, &summary).await? {
             return Err(hidden().into());
         }
+        let too_old = || MatrixError::invalid_param("the token is too old: begin anew");
         let (mut walk, mut looked) = match self.walks.get(&(session.user, From { looked: before, ..begins })) {
             Some(walk) => ((*walk).clone(), before),
-            None if before > MOST_AGAIN => {
-                return Err(MatrixError::invalid_param("the token is too old: begin anew").into());
-            }
+            None if before > MOST_AGAIN => return Err(too_old().into()),
             None => (Walk::from(top), 0),
         };
-        let (mut tree, mut bytes) = (Tree::default(), 0);
+        let (mut tree, mut bytes, mut bytes_again) = (Tree::default(), 0, 0);
         while let Some((room, depth)) = walk.take() {
             let summary = self.summary_of(&snapshot, room).await?;
             let is_seen = self.may_preview(&snapshot, Some(session.user), room, &summary).await?;
@@ -144,6 +144,11 @@ impl Rooms {
             if looked > before {
                 bytes += read;
                 tree.rooms.push(Branch { summary, children });
+            } else {
+                bytes_again += read;
+                if bytes_again >= MOST_BYTES_AGAIN {
+                    return Err(too_old().into());
+                }
             }
         }
         Ok(tree)
@@ -191,15 +196,20 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
-    use matron_matrix::Error as MatrixError;
+    use matron_matrix::{Error as MatrixError, canonical};
+    use matron_storage::Batch;
     use proptest::prelude::*;
     use ruma::api::client::room::create_room::v3::Request as NewRoom;
     use ruma::api::error::ErrorKind;
+    use ruma::events::TimelineEventType;
+    use serde_json::json;
 
-    use super::{Asked, From, MOST_AGAIN};
+    use super::{Asked, From, MOST_AGAIN, MOST_BYTES_AGAIN};
     use crate::Error;
+    use crate::rooms::event::by_id;
     use crate::rooms::tests::{house, session};
     use crate::schema::RoomNum;
+    use crate::schema::directory::SPACE_CHILDREN;
 
     #[tokio::test]
     async fn a_walk_that_is_forgotten_is_done_again_only_where_it_is_short() {
@@ -213,6 +223,34 @@ mod tests {
         };
         assert!(page(MOST_AGAIN).await.unwrap().rooms.is_empty());
         let refused = page(MOST_AGAIN + 1).await;
+        assert!(matches!(refused, Err(Error::Matrix(MatrixError { kind: ErrorKind::InvalidParam, .. }))));
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_walk_over_many_children_is_not_done_again() {
+        let server = house().await;
+        let ann = session(&server, "ann").await;
+        let mut request = NewRoom::new();
+        request.creation_content = Some(serde_json::from_value(json!({ "type": "m.space" })).unwrap());
+        let room_id = server.rooms.create(&ann, request).await.unwrap();
+        let room = server.ids.room(&server.store.snapshot(), room_id.as_str()).await.unwrap().unwrap();
+        let content = canonical::object(json!({ "via": ["localhost"], "x": "x".repeat(50_000) })).unwrap();
+        let kind = TimelineEventType::SpaceChild;
+        let child = server.rooms.send_state(&ann, &room_id, kind, "!0:localhost".to_owned(), content).await.unwrap();
+        let child = by_id(&server.rooms, &server.store.snapshot(), &child).await.unwrap().unwrap();
+        let page = async || {
+            let from = From { looked: 1, room, max_depth: 32, suggested_only: false }.render();
+            server.rooms.hierarchy(&ann, &room_id, &Asked { from: Some(from), ..Asked::default() }).await
+        };
+        assert!(page().await.unwrap().rooms.is_empty());
+        // The same event over and over, as if there were so many.
+        let mut batch = Batch::new();
+        for nth in 1..=MOST_BYTES_AGAIN / 50_000 {
+            batch.put(&SPACE_CHILDREN, &(room, format!("!{nth}:localhost")), &child.event.header.num);
+        }
+        server.store.commit(batch).await.unwrap();
+        let refused = page().await;
         assert!(matches!(refused, Err(Error::Matrix(MatrixError { kind: ErrorKind::InvalidParam, .. }))));
         server.stop().await;
     }

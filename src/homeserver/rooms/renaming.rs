@@ -61,7 +61,9 @@ impl Rooms {
     /// Rooms that refuse the name keep the old one.
     async fn rename_everywhere(self: &Arc<Self>, user: UserNum) -> Result<()> {
         let user_id = self.ids.user_id(user).await?;
-        for room in self.joined_rooms(&self.store.snapshot(), user).await?.iter().copied() {
+        // Bound before the walk: it may take long, and no snapshot is held for it.
+        let joined = self.joined_rooms(&self.store.snapshot(), user).await?;
+        for room in joined.iter().copied() {
             let content = self.member_content(user, "join", Said::default()).await?;
             match self.move_member(&user_id, room, &user_id, content).await {
                 Err(error) if !error.is_refusal() => return Err(error),

@@ -203,11 +203,11 @@ impl Working {
         if let Some((_, pdu)) = self.touched.arriving.as_ref().filter(|(arriving, _)| *arriving == num) {
             return Ok(Arc::clone(pdu));
         }
-        match self.fresh.get(&num) {
-            Some(event) if event.header.redacted_by.is_some() || !rooms.remembers(num) => {
-                Ok(Arc::new(super::event::pruned(event, &self.rules)?))
-            }
-            _ => rooms.authority(&self.snapshot, num).await,
+        let Some(event) = self.fresh.get(&num) else { return rooms.authority(&self.snapshot, num).await };
+        // It has no row yet that it could be read from, should it be forgotten.
+        match rooms.remembered(num).filter(|_| event.header.redacted_by.is_none()) {
+            Some(pdu) => Ok(pdu),
+            None => Ok(Arc::new(super::event::pruned(event, &self.rules)?)),
         }
     }
 
@@ -294,9 +294,10 @@ mod tests {
 
     use ruma::RoomVersionId;
     use ruma::events::StateEventType;
+    use serde_json::{Value, json};
 
     use super::state::MOST_EVENTS;
-    use crate::rooms::tests::scene::Scene;
+    use crate::rooms::tests::scene::{FAR, Scene};
 
     #[tokio::test]
     async fn what_was_looked_up_of_a_large_room_does_not_pile_up() {
@@ -309,6 +310,26 @@ mod tests {
         }
         let create = scene.working.state_event(&rooms, &StateEventType::RoomCreate, "").await.unwrap();
         assert!(create.is_some(), "what was forgotten is read again");
+    }
+
+    #[tokio::test]
+    async fn an_event_of_the_batch_is_whole_also_where_it_was_forgotten() {
+        let mut scene = Scene::new(RoomVersionId::V11).await;
+        let root = scene.working.head.state;
+        let topic = json!({ "topic": "Ward 7" });
+        let sent = scene.make(FAR, "m.room.topic", Some(""), topic.clone(), &[scene.last()], root, None).await;
+        let built = scene.built(&sent, root).await;
+        let (rooms, num) = (Arc::clone(&scene.server.rooms), built.num);
+        scene
+            .commit(async |append| {
+                append.live(built, None).await.unwrap();
+                assert!(rooms.remembered(num).is_some());
+                rooms.forget_authority(num);
+                append.working.touched.arriving = None;
+                let pdu = append.working.pdu(&rooms, num).await.unwrap();
+                assert_eq!(serde_json::from_str::<Value>(pdu.content.get()).unwrap(), topic);
+            })
+            .await;
     }
 
     #[tokio::test]

@@ -7,11 +7,11 @@ use matron_storage::{Position, Snapshot};
 use super::{RECENT, Streams};
 use crate::error::Result;
 use crate::locks::{read, write};
-use crate::schema::RoomNum;
 use crate::schema::accounts::ERASED;
 use crate::schema::devices::DEVICE_LISTS;
 use crate::schema::ephemeral::RECEIPT_STREAM;
 use crate::schema::rooms::STREAM;
+use crate::schema::{RoomNum, UserNum};
 
 impl Streams {
     /// Says at which position this run begins: the store's at start. What changed in rooms before it is read back as far as
@@ -41,6 +41,18 @@ impl Streams {
         tables.recent.begin(floor, changes);
         tables.recent_users.begin(now, []);
         tables.rules.begin(now, []);
+        Ok(())
+    }
+
+    /// Looks up who of `users` was erased: a write that failed may have said so, or not.
+    pub(super) async fn look_up_erased(&self, snapshot: &Snapshot, users: &[UserNum]) -> Result<()> {
+        let rows = snapshot.get_many(&ERASED, users).await?;
+        let mut tables = write(&self.tables);
+        for (user, position) in users.iter().zip(rows) {
+            if let Some(position) = position.filter(|position| tables.erased.get(user) != Some(position)) {
+                Arc::make_mut(&mut tables.erased).insert(*user, position);
+            }
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use matron_storage::{Position, Snapshot};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::Streams;
@@ -15,18 +16,37 @@ use crate::meters::Held;
 use crate::schema::rooms::{HEADS, MEMBERS, Member, Membership, USER_ROOMS};
 use crate::schema::{RoomNum, UserNum};
 
-/// Of how many rooms the members are kept, and of how many users the rooms.
-const ROOMS: usize = 10_000;
+/// Bytes of rooms' members that are kept, about.
+const KEPT_BYTES: u64 = 256 << 20;
+/// As many rooms the cache is told that it holds. It makes a part for every 32, and no part holds more than its share of the
+/// bytes: few parts have room for the largest rooms.
+const KEPT_ROOMS: usize = 512;
+/// What a set of members takes of memory, about, and each of them.
+const SET_BYTES: u64 = 1024;
+const MEMBER_BYTES: u64 = 32;
+/// Of how many users the rooms are kept.
 const USERS: usize = 20_000;
 /// How many of the latest comings and goings are.
 const MOVES: usize = 16_384;
 /// To read a room of up to so many members whole takes a moment, and it will be asked for again.
 const SMALL: u64 = 1024;
+/// So many rows of a room's members, former ones too, are read in a moment.
+const MOST_ROWS: usize = 2048;
 /// Up to so many users are looked for by a row each in a larger room that is not in memory.
 pub(super) const FEW: usize = 64;
 
 /// Who is joined to a room. A copy costs nothing, and stays as it is when others change.
 pub type Joined = imbl::HashSet<UserNum>;
+
+/// What a set of members weighs in memory, about.
+#[derive(Debug, Clone)]
+struct Weigh;
+
+impl Weighter<RoomNum, Joined> for Weigh {
+    fn weight(&self, _: &RoomNum, joined: &Joined) -> u64 {
+        SET_BYTES + MEMBER_BYTES * joined.len() as u64
+    }
+}
 
 /// Somebody came or went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,16 +72,17 @@ impl Move {
 /// snapshot. For whatever puts one here holds the lock of `moves`, which the committer takes for each move before the
 /// move can be read: what was read from a snapshot gets all moves that came after that snapshot, and then it is here and
 /// is mended by all that come later. A move that came before the snapshot is in what was read. So it does not matter how
-/// long a walk takes, nor how old its snapshot is, nor who else walks at the same time.
+/// long a walk takes, nor how old its snapshot is, nor who else walks at the same time. Where moves are in doubt, no set
+/// stays, and none comes here from a snapshot of before.
 #[derive(Debug)]
 pub(super) struct Members {
-    sets: Cache<RoomNum, Joined>,
+    sets: Cache<RoomNum, Joined, Weigh>,
     moves: Mutex<Recent<Move>>,
 }
 
 impl Members {
     pub fn new() -> Self {
-        Self { sets: Cache::new(ROOMS), moves: Mutex::default() }
+        Self { sets: Cache::with_weighter(KEPT_ROOMS, KEPT_BYTES, Weigh), moves: Mutex::default() }
     }
 
     /// Says from which position on all moves are told.
@@ -78,6 +99,13 @@ impl Members {
             moved.mend(&mut joined);
             self.sets.insert(room, joined);
         }
+    }
+
+    /// Moves up to here may have been, or not: who is joined is read anew.
+    pub fn doubt(&self, position: Position) {
+        let mut moves = lock(&self.moves);
+        moves.begin(position, []);
+        self.sets.clear();
     }
 
     /// Who is joined now, where that is in memory.
@@ -147,6 +175,19 @@ impl Streams {
         Ok(joined)
     }
 
+    /// As [`Self::joined`], for a room that is not in memory and where that takes a moment: none where so many were in the
+    /// room once that it takes longer.
+    pub(super) async fn joined_at_once(&self, snapshot: &Snapshot, room: RoomNum) -> Result<Option<Joined>> {
+        let rows = snapshot.scan(&MEMBERS, MEMBERS.under(&(room,))).take(MOST_ROWS + 1).await?;
+        if rows.len() > MOST_ROWS {
+            return Ok(None);
+        }
+        let joined = rows.into_iter().filter(|(_, member)| member.membership == Membership::Join);
+        let joined: Joined = joined.map(|((_, user), _)| user).collect();
+        self.members.keep(room, snapshot.position(), joined.clone());
+        Ok(Some(joined))
+    }
+
     /// Those of `users` who are joined to a room: by a row each where they are few and the room is large and not in
     /// memory.
     ///
@@ -210,4 +251,29 @@ pub(super) async fn ask(snapshot: &Snapshot, room: RoomNum, users: &[UserNum]) -
     let is_joined = |member: &Member| member.membership == Membership::Join;
     let joined = users.iter().zip(rows).filter(|(_, row)| row.as_ref().is_some_and(is_joined));
     Ok(joined.map(|(user, _)| *user).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use matron_storage::Position;
+
+    use super::{Joined, MEMBER_BYTES, Members};
+    use crate::schema::{RoomNum, UserNum};
+
+    #[test]
+    fn members_weigh_something_those_who_came_too() {
+        let members = Members::new();
+        let (room, many) = (RoomNum(1), 400_000);
+        members.keep(RoomNum(2), Position::ZERO, Joined::new());
+        let empty = members.sets.weight();
+        assert!(empty > 0);
+        members.keep(room, Position::ZERO, (0..many).map(UserNum).collect());
+        assert!(members.newest(room).is_some(), "the largest rooms have their place");
+        let whole = members.sets.weight();
+        assert!(whole >= empty + MEMBER_BYTES * many);
+        members.mend(Position::new(1), room, UserNum(many), true);
+        assert_eq!(members.sets.weight(), whole + MEMBER_BYTES);
+        members.mend(Position::new(2), room, UserNum(many), false);
+        assert_eq!(members.sets.weight(), whole);
+    }
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use matron_storage::{Batch, Options, Position, Snapshot, Store};
+use matron_storage::{Batch, News, Observer as _, Options, Position, Snapshot, Store};
 use proptest::prelude::*;
 use tokio::time::timeout;
 
 use super::{NewsReceiver, Streams, Subject};
+use crate::schema::accounts::ERASED;
 use crate::schema::devices::DEVICE_LISTS;
 use crate::schema::ephemeral::{RECEIPT_STREAM, ReceiptKey, ReceiptKind};
 use crate::schema::rooms::{HEADS, MEMBERS, Member, Membership, RoomHead, STREAM, USER_ROOMS, UserRoom};
@@ -155,6 +156,55 @@ async fn who_is_joined_stays_true_while_others_come_and_go() {
 }
 
 #[tokio::test]
+async fn after_a_move_in_doubt_all_members_are_read_anew() {
+    let (streams, store, _news) = house();
+    let room = RoomNum(1);
+    let [ann, bob, cid] = [1, 2, 3].map(UserNum);
+    step(&store, room, ann, true).await;
+    let before = store.snapshot();
+    check(&streams, &before, room).await;
+    assert!(streams.members.newest(room).is_some());
+
+    let position = before.position().next();
+    let moved = [Subject::Came(room, bob), Subject::Memberships(bob), Subject::Room(room)];
+    let news = moved.map(|subject| News { position, topic: subject.into() });
+    streams.doubted(&news);
+    assert!(streams.members.newest(room).is_none());
+    check(&streams, &before, room).await;
+    assert!(streams.members.newest(room).is_none(), "who walked before does not know");
+    assert_eq!(streams.rooms_moved_since(before.position()), None);
+    assert!(streams.anybody_moved(before.position()) && streams.room_changed(room, before.position()));
+
+    step(&store, room, cid, true).await;
+    let after = store.snapshot();
+    check(&streams, &after, room).await;
+    let newest: BTreeSet<_> = streams.members.newest(room).unwrap().iter().copied().collect();
+    assert_eq!(newest, BTreeSet::from([ann, cid]), "it was not");
+}
+
+#[tokio::test]
+async fn who_may_have_been_erased_is_looked_up() {
+    let (streams, store, news) = house();
+    let [ann, bob] = [1, 2].map(UserNum);
+    let mut batch = Batch::new();
+    let position = batch.stamp();
+    batch.put(&ERASED, &bob, &position);
+    let position = store.commit(batch).await.unwrap().end;
+    let doubted = [ann, bob].map(|user| News { position, topic: Subject::Erased(user).into() });
+    streams.doubted(&doubted);
+    assert!(streams.erased().is_empty(), "nothing is certain of it");
+    streams.committed(&doubted, position);
+    serve(&streams, &store, news);
+    let found = async {
+        while streams.erased().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, found).await.unwrap();
+    assert_eq!(streams.erased().iter().collect::<Vec<_>>(), [(&bob, &position)]);
+}
+
+#[tokio::test]
 async fn a_change_of_devices_wakes_those_alone_who_share_a_room() {
     let (streams, store, news) = house();
     let [ann, bob, carol] = [1, 2, 3].map(UserNum);
@@ -212,6 +262,29 @@ async fn members_of_a_large_room_are_woken_though_nobody_knew_them() {
     }
     assert!(timeout(Duration::ZERO, wakings[150].as_mut()).await.is_err());
     assert!(streams.members.newest(room).is_some());
+}
+
+#[tokio::test]
+async fn those_in_a_room_that_many_have_left_are_found_out_aside() {
+    let (streams, store, news) = house();
+    let room = RoomNum(1);
+    let mut batch = Batch::new();
+    for user in 0..3000 {
+        let membership = if user < 2 { Membership::Join } else { Membership::Leave };
+        batch.put(&MEMBERS, &(room, UserNum(user)), &Member { membership, event: EventNum(1) });
+    }
+    store.commit(batch).await.unwrap();
+    assert!(streams.joined_at_once(&store.snapshot(), room).await.unwrap().is_none());
+    assert!(streams.members.newest(room).is_none());
+    serve(&streams, &store, news);
+    let (member, gone) = (streams.park(UserNum(1)), streams.park(UserNum(7)));
+    for _ in 0..2 {
+        let (mut woken, mut asleep) = (Box::pin(member.woken()), Box::pin(gone.woken()));
+        tell(&store, Subject::Room(room)).await;
+        timeout(PATIENCE, woken.as_mut()).await.unwrap();
+        assert!(timeout(Duration::ZERO, asleep.as_mut()).await.is_err());
+        assert!(streams.members.newest(room).is_some(), "the next time it is known");
+    }
 }
 
 #[tokio::test]

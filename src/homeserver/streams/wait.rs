@@ -33,6 +33,8 @@ struct Told {
     users: HashSet<UserNum>,
     /// These are, and all who share a room with them.
     tracked: HashSet<UserNum>,
+    /// These were erased, or that was tried.
+    erased: Vec<UserNum>,
 }
 
 impl Told {
@@ -51,6 +53,7 @@ impl Told {
                 Subject::DeviceList(user) => {
                     told.tracked.insert(user);
                 }
+                Subject::Erased(user) => told.erased.push(user),
                 _ => {}
             }
             next = news.try_recv().ok();
@@ -114,7 +117,13 @@ impl Streams {
             tokio::select! {
                 first = news.recv() => {
                     let Some(first) = first else { return };
-                    let told = Told::take(first, &mut news);
+                    let mut told = Told::take(first, &mut news);
+                    let erased = std::mem::take(&mut told.erased);
+                    if !erased.is_empty()
+                        && let Err(error) = self.look_up_erased(&snapshot(), &erased).await
+                    {
+                        tracing::error!(%error, "it cannot be found out who was erased");
+                    }
                     // Whoever waits by now has looked at all that was told.
                     if !lock(&self.parked).is_empty() {
                         self.wake_whom_it_concerns(told, &snapshot(), &mut aside).await;
@@ -146,8 +155,8 @@ impl Streams {
         }
     }
 
-    /// Wakes the joined members who wait. Where nobody knows who is joined to a large room and many wait, they are found
-    /// out aside: all others would wait for the walk over the members.
+    /// Wakes the joined members who wait. Where nobody knows who is joined to a large room and many wait, or to one that
+    /// many have left, they are found out aside: all others would wait for the walk over the members.
     async fn wake_room(self: &Arc<Self>, snapshot: &Snapshot, room: RoomNum, aside: &mut Aside) -> Result<()> {
         if let Some(joined) = self.members.newest(room) {
             self.wake_joined(&joined);
@@ -158,8 +167,12 @@ impl Streams {
             } else {
                 ask(snapshot, room, &waiting).await?.into_iter().for_each(|user| self.wake(user));
             }
-        } else {
-            self.wake_joined(&self.joined(snapshot, room).await?);
+        } else if !aside.rooms.contains(&room) {
+            // At the end of a walk that is under way they are woken by this too.
+            match self.joined_at_once(snapshot, room).await? {
+                Some(joined) => self.wake_joined(&joined),
+                None => aside.walk(Arc::clone(self), snapshot.clone(), room),
+            }
         }
         Ok(())
     }

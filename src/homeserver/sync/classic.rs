@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use matron_matrix::splice::List;
-use matron_storage::{Position, Snapshot};
+use matron_storage::{Error as StorageError, Position, Snapshot};
 use ruma::presence::PresenceState;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -84,7 +84,8 @@ impl Sync {
     /// What is new for a session; waits for news where there are none.
     ///
     /// # Errors
-    /// `M_UNKNOWN_TOKEN` where the session is revoked while it waits; `M_INVALID_PARAM` for pagination tokens.
+    /// `M_UNKNOWN_TOKEN` where the session is revoked while it waits; `M_INVALID_PARAM` for pagination tokens; a stop while
+    /// it waits to be told everything.
     pub async fn classic(
         self: &Arc<Self>,
         session: &Session,
@@ -101,7 +102,7 @@ impl Sync {
         let asker = tells_once.then(|| self.sent.ask(session.device, since.map(|since| since.position)));
         let is_whole = since.is_none() || request.full_state;
         if is_whole || request.timeout.is_zero() {
-            let turn = if is_whole { self.turn(session).await? } else { None };
+            let turn = if is_whole { self.turn(session, stop).await? } else { None };
             let told = self.answer(session, request, (since, asker), &self.store.snapshot()).await?;
             return Ok(Answer { _turn: turn, ..self.hand_out(told, asker) });
         }
@@ -109,6 +110,8 @@ impl Sync {
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
         // Before anything is looked at: what becomes readable meanwhile wakes it.
         let ticket = self.streams.park(session.user);
+        // What was revoked before wakes nobody any more.
+        self.accounts.still_valid(session).await?;
         loop {
             let woken = ticket.woken();
             let snapshot = self.store.snapshot();
@@ -140,12 +143,20 @@ impl Sync {
         told.answer
     }
 
-    /// Waits for a turn to tell a client everything.
-    async fn turn(&self, session: &Session) -> Result<Option<OwnedSemaphorePermit>> {
+    /// Waits for a turn to tell a client everything. Whoever asks many times at once waits behind themselves, and nobody else
+    /// does behind all that.
+    async fn turn(&self, session: &Session, stop: &CancellationToken) -> Result<Option<OwnedSemaphorePermit>> {
         if let Ok(turn) = Arc::clone(&self.whole).try_acquire_owned() {
             return Ok(Some(turn));
         }
-        let turn = Arc::clone(&self.whole).acquire_owned().await.ok();
+        let turn = async {
+            let _first = self.user_turns.take(&session.user).await;
+            Arc::clone(&self.whole).acquire_owned().await.ok()
+        };
+        let turn = tokio::select! {
+            turn = turn => turn,
+            () = stop.cancelled() => return Err(StorageError::Unavailable("the server stops".to_owned()).into()),
+        };
         // That may have taken a while.
         self.accounts.still_valid(session).await?;
         Ok(turn)

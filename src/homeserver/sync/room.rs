@@ -267,6 +267,8 @@ async fn lazy_members(
         brought.clone_from(&wanted);
     }
     let mut told: HashSet<EventNum> = events.iter().map(|event| event.header.num).collect();
+    // Their own membership may be told as of a later time than the rest.
+    let told_keys: HashSet<StateKeyNum> = events.iter().filter_map(|event| event.header.state_key).collect();
     for (_, event) in &stretch.events {
         if !span.state_after {
             told.insert(event.header.num);
@@ -277,7 +279,9 @@ async fn lazy_members(
     let mut nums = Vec::new();
     for user in wanted {
         let id = view.rooms.ids.user_id(user).await?;
-        if let Some(num) = view.state_event(now, "m.room.member", id.as_str()).await?
+        if let Some(key) = view.rooms.ids.find_state_key("m.room.member", id.as_str()).await?
+            && !told_keys.contains(&key)
+            && let Some(num) = view.states().get(now, key).await?
             && !told.contains(&num)
         {
             nums.push(num);

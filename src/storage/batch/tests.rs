@@ -1,7 +1,7 @@
 //! A batch knows what it will have done to a row.
 
-use super::{Batch, Written};
-use crate::{Family, Keyspace, Position};
+use super::{Batch, FEW_TOPICS, Written};
+use crate::{Family, Keyspace, Position, Topic};
 
 const ROWS: Keyspace<(u64, u64), String> = Keyspace::new(7, "rows", Family::Point);
 const OTHERS: Keyspace<(u64, u64), String> = Keyspace::new(7, "others", Family::Index);
@@ -31,4 +31,17 @@ fn positions_that_are_not_given_yet_are_after_all_others() {
     let stamp = batch.stamp();
     batch.put(&PLACES, &1, &stamp);
     assert_eq!(batch.written(&PLACES, &1).unwrap(), Written::Value(Position::MAX));
+}
+
+#[test]
+fn each_topic_is_told_once_however_many_there_are() {
+    let topics: Vec<_> = (0..4 * FEW_TOPICS as u64).map(|subject| Topic { kind: 1, subject, object: 0 }).collect();
+    for many in [FEW_TOPICS - 1, FEW_TOPICS, FEW_TOPICS + 1, topics.len()] {
+        let mut batch = Batch::new();
+        for topic in topics[..many].iter().chain(&topics[..many]) {
+            batch.announce(*topic);
+            batch.announce(topics[0]);
+        }
+        assert_eq!(batch.topics(), &topics[..many]);
+    }
 }

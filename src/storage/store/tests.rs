@@ -17,16 +17,26 @@ impl Observer for Nobody {
     fn committed(&self, _: &[News], _: Position) {}
 }
 
-/// Notes what it is told.
+/// Notes what it is told for certain, what in doubt, and what of either can be read.
 #[derive(Default)]
-struct Told(Mutex<Vec<News>>);
+struct Told {
+    certain: Mutex<Vec<News>>,
+    doubted: Mutex<Vec<News>>,
+    readable: Mutex<Vec<News>>,
+}
 
 impl Observer for Told {
     fn committing(&self, news: &[News]) {
-        self.0.lock().unwrap().extend(news);
+        self.certain.lock().unwrap().extend(news);
     }
 
-    fn committed(&self, _: &[News], _: Position) {}
+    fn doubted(&self, news: &[News]) {
+        self.doubted.lock().unwrap().extend(news);
+    }
+
+    fn committed(&self, news: &[News], _: Position) {
+        self.readable.lock().unwrap().extend(news);
+    }
 }
 
 impl Store {
@@ -100,22 +110,30 @@ async fn what_is_said_has_a_position_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_may_be_there_is_told_when_the_disk_is_back() {
+async fn what_may_be_there_is_told_as_in_doubt_when_the_disk_is_back() {
     let told = Arc::new(Told::default());
     let store = Store::open(&Options::memory(), Arc::<Told>::clone(&told)).unwrap();
     let before = store.snapshot().position();
     let topic = Topic { kind: 1, subject: 7, object: 0 };
-    let mut batch = Batch::new();
-    batch.put(&LOG, &Position::new(1), &7);
-    batch.announce(topic);
+    let told_of = |list: &Mutex<Vec<News>>| list.lock().unwrap().clone();
+    let said = || {
+        let mut batch = Batch::new();
+        batch.put(&LOG, &Position::new(1), &7);
+        batch.announce(topic);
+        batch
+    };
     store.fail(true);
-    assert!(matches!(store.commit(batch).await, Err(Error::OutcomeUnknown(_))));
-    assert!(told.0.lock().unwrap().is_empty());
+    assert!(matches!(store.commit(said()).await, Err(Error::OutcomeUnknown(_))));
+    assert!(told_of(&told.doubted).is_empty() && told_of(&told.readable).is_empty());
     store.fail(false);
     store.recovered().await;
     let position = store.snapshot().position();
     assert!(position > before);
-    assert_eq!(*told.0.lock().unwrap(), [News { position, topic }]);
-    store.append(1).await.unwrap();
-    assert_eq!(told.0.lock().unwrap().len(), 1, "it is told once");
+    let doubted = [News { position, topic }];
+    assert_eq!(told_of(&told.doubted), doubted);
+    assert_eq!(told_of(&told.readable), doubted);
+    assert!(told_of(&told.certain).is_empty(), "nothing is certain of it");
+    let position = store.commit(said()).await.unwrap().end;
+    assert_eq!(told_of(&told.certain), [News { position, topic }]);
+    assert_eq!(told_of(&told.doubted), doubted, "it is told once");
 }

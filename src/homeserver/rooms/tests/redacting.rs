@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use matron_matrix::canonical;
 use matron_matrix::event::Template;
+use matron_storage::{News, Observer as _};
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
 use ruma::events::{StateEventType, TimelineEventType};
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId, room_alias_id, user_id};
@@ -14,12 +15,13 @@ use super::{house, session};
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::rooms::event::by_id;
+use crate::rooms::event::{Found, by_id};
 use crate::rooms::intent::{Intent, TransactionKey};
 use crate::rooms::membership::Said;
 use crate::rooms::receive::received;
 use crate::schema::RoomNum;
 use crate::schema::rooms::TIMELINE;
+use crate::streams::Subject;
 
 /// A room that Ann made and that Bob joined.
 struct Ward {
@@ -214,6 +216,22 @@ async fn who_began_to_read_before_brings_nothing_back_into_memory() {
     let read = ward.server.rooms.authority(&before, num).await.unwrap();
     assert!(read.content.get().contains("a secret"), "it was so then");
     assert_eq!(ward.current("m.room.topic").await, Some(json!({})));
+    ward.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_may_have_been_redacted_is_read_anew() {
+    let ward = Ward::new(RoomVersionId::V11).await;
+    let topic = ward.set("m.room.topic", json!({ "topic": "Ward 7" })).await;
+    let (rooms, snapshot) = (&ward.server.rooms, ward.server.store.snapshot());
+    let Found { event, place } = by_id(rooms, &snapshot, &topic).await.unwrap().unwrap();
+    rooms.authority(&snapshot, event.header.num).await.unwrap();
+    assert!(rooms.remembered(event.header.num).is_some());
+    // As after a write whose outcome nobody knows.
+    let position = snapshot.position().next();
+    let redactions = News { position, topic: Subject::Redactions(place.room).into() };
+    rooms.streams.doubted(&[redactions]);
+    assert!(rooms.remembered(event.header.num).is_none());
     ward.server.stop().await;
 }
 

@@ -112,20 +112,25 @@ impl Working {
     /// # Errors
     /// The store cannot be read.
     pub(in crate::rooms) async fn ignorers(&mut self, rooms: &Rooms, sender: UserNum) -> Result<Vec<UserNum>> {
-        if let Some(known) = self.watchers(rooms).await?.ignorers.get(&sender) {
+        let watchers = self.watchers(rooms).await?;
+        if let Some(known) = watchers.ignorers.get(&sender) {
             return Ok(known.clone());
         }
+        let as_of = watchers.as_of;
         let mut ignorers = Vec::new();
         for user in rooms.accounts.ignorers(&rooms.store.snapshot(), sender).await? {
             if self.is_joined(user).await? {
                 ignorers.push(user);
             }
         }
+        // Where rules changed meanwhile, the change may have come after what was read.
         let watchers = self.watchers(rooms).await?;
-        if watchers.ignorers.len() >= MOST_SENDERS {
-            watchers.ignorers.clear();
+        if watchers.as_of == as_of {
+            if watchers.ignorers.len() >= MOST_SENDERS {
+                watchers.ignorers.clear();
+            }
+            watchers.ignorers.insert(sender, ignorers.clone());
         }
-        watchers.ignorers.insert(sender, ignorers.clone());
         Ok(ignorers)
     }
 

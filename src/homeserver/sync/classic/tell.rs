@@ -109,11 +109,14 @@ impl Sync {
         let news = news(view, &span, &self.sent).await?;
         let passing_known = known.map(|known| Known { position: known.position, typing: known.typing });
         let passing = self.passing(session, &request.filter, passing_known, view).await?;
+        // The summary tells of members, also where the filter hides their events.
+        let moved = !is_whole && self.touches_members(&news.changes).await?;
         let quiet = news.timeline.events.is_empty()
             && news.state.is_empty()
             && !news.timeline.limited
             && passing.events.is_empty()
             && !passing.own_moved
+            && !moved
             && account_data.is_empty();
         if quiet && !is_whole {
             return Ok(None);
@@ -121,7 +124,7 @@ impl Sync {
         if !news.brought.is_empty() {
             brought.push((view.room, news.brought));
         }
-        if !is_whole && self.touches_members(&news.changes).await? {
+        if moved {
             told_summary = summary(view).await?.0;
         }
         let counts = self.unread.unread(view, session, own).await?;
