@@ -27,7 +27,11 @@ pub async fn measure(bench: &mut Bench) {
     }
     let mut speaker = running.wire(room.members[0]).await;
     let (mut last, mut each) = (Vec::new(), Vec::new());
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Everybody has been told everything once, and waits.
+    for _ in 0..count {
+        told.recv().await.unwrap();
+    }
+    running.meter.quiet().await;
     for round in 0..=ROUNDS {
         let (cpu, latencies) = running.cost(rounds_of(&mut speaker, &room.id, count, &mut told)).await;
         if round > 0 {
@@ -70,9 +74,10 @@ async fn rounds_of(
     latencies
 }
 
-/// Syncs for ever; tells of every message when it was there.
+/// Syncs for ever; tells of every message when it was there, and of nothing when it begins.
 async fn read(mut wire: Wire, tell: mpsc::UnboundedSender<(String, Instant)>) {
     let (mut since, _) = wire.sync(None).await;
+    tell.send((String::new(), Instant::now())).ok();
     loop {
         let answer = wire.get(&format!("/v3/sync?timeout=60000&since={since}")).await;
         let at = Instant::now();
