@@ -50,7 +50,7 @@ async fn only_so_many_are_told_everything_at_once() {
     house.server.store.commit(batch).await.unwrap();
     drop(turns);
     assert!(begins.await.is_err());
-    let waits = Request { timeout: Duration::from_secs(60), ..request(Some(since)) };
+    let waits = Request { timeout: Duration::from_mins(1), ..request(Some(since)) };
     assert!(sync.classic(house.reader(), &waits, &stop).await.is_err(), "who was logged out before does not wait");
     let answer = sync.classic(house.reader(), &request(None), &stop).await.unwrap();
     assert_eq!(sync.whole.available_permits() as u64, u64::from(all) - 1, "until it is written");
