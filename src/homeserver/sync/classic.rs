@@ -103,7 +103,8 @@ impl Sync {
         let is_whole = since.is_none() || request.full_state;
         if is_whole || request.timeout.is_zero() {
             let turn = if is_whole { self.turn(session, stop).await? } else { None };
-            let told = self.answer(session, request, (since, asker), &self.store.snapshot()).await?;
+            let snapshot = self.store.snapshot();
+            let told = Box::pin(self.answer(session, request, (since, asker), &snapshot)).await?;
             return Ok(Answer { _turn: turn, ..self.hand_out(told, asker) });
         }
         let mut since = since;
@@ -115,7 +116,7 @@ impl Sync {
         loop {
             let woken = ticket.woken();
             let snapshot = self.store.snapshot();
-            // On the heap, and gone with its snapshot before the wait: who waits holds no room for answering.
+            // On the heap, as above, and gone with its snapshot before the wait: who waits holds no room for answering.
             let told = Box::pin(self.answer(session, request, (since, asker), &snapshot)).await?;
             drop(snapshot);
             if !told.answer.is_empty() {
