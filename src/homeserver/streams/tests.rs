@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use matron_storage::{Batch, News, Observer as _, Options, Position, Snapshot, Store};
 use proptest::prelude::*;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{NewsReceiver, Streams, Subject};
@@ -328,4 +331,36 @@ async fn a_new_run_knows_what_changed_in_rooms_before_it() {
     assert!(again.rooms_moved_since(before).is_none() && again.rooms_at(positions[1]).is_none());
     assert!(!again.is_before(now) && !again.user_changed(user, now) && !again.anybody_moved(now));
     assert_eq!(again.rooms_moved_since(now), Some(Vec::new()));
+}
+
+#[tokio::test]
+async fn who_asks_meanwhile_does_not_wait_for_a_whole_crowd() {
+    let (streams, store, news) = house();
+    let (room, crowd) = (RoomNum(1), 1000);
+    let mut batch = Batch::new();
+    for user in 0..crowd {
+        moving(&mut batch, room, UserNum(user), true);
+    }
+    store.commit(batch).await.unwrap();
+    streams.joined(&store.snapshot(), room).await.unwrap();
+    serve(&streams, &store, news);
+    tokio::task::yield_now().await;
+    let (told, asked) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+    let mut waiting = JoinSet::new();
+    for user in 0..crowd {
+        let (streams, told, asked) = (Arc::clone(&streams), Arc::clone(&told), Arc::clone(&asked));
+        waiting.spawn(async move {
+            streams.park(UserNum(user)).woken().await;
+            if told.fetch_add(1, Ordering::Relaxed) == 0 {
+                asked.notify_one();
+            }
+        });
+    }
+    while streams.waiting() < usize::try_from(crowd).unwrap() {
+        tokio::task::yield_now().await;
+    }
+    tell(&store, Subject::Room(room)).await;
+    asked.notified().await;
+    assert!(told.load(Ordering::Relaxed) < crowd / 4);
+    timeout(PATIENCE, waiting.join_all()).await.unwrap();
 }

@@ -14,6 +14,9 @@ use crate::error::Result;
 use crate::locks::lock;
 use crate::schema::{RoomNum, UserNum};
 
+/// How many are woken at once.
+const AT_ONCE: usize = 64;
+
 /// A user who waits, maybe in several requests.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
@@ -199,15 +202,16 @@ impl Streams {
 
     /// Wakes those of a room's members who wait, by walking the shorter of the two lists.
     fn wake_joined(&self, joined: &Joined) {
-        let parked = lock(&self.parked);
-        if parked.len() < joined.len() {
-            parked
-                .iter()
-                .filter(|(user, _)| joined.contains(*user))
-                .for_each(|(_, entry)| entry.notify.notify_waiters());
-        } else {
-            joined.iter().filter_map(|user| parked.get(user)).for_each(|entry| entry.notify.notify_waiters());
-        }
+        let waiting = {
+            let parked = lock(&self.parked);
+            let notify = |entry: &Parked| Arc::clone(&entry.notify);
+            if parked.len() < joined.len() {
+                parked.iter().filter(|(user, _)| joined.contains(*user)).map(|(_, entry)| notify(entry)).collect()
+            } else {
+                joined.iter().filter_map(|user| parked.get(user)).map(notify).collect()
+            }
+        };
+        wake_all(waiting);
     }
 
     fn give_up(&self, error: &dyn Display) {
@@ -219,6 +223,22 @@ impl Streams {
     pub fn wake_everybody(&self) {
         lock(&self.parked).values().for_each(|entry| entry.notify.notify_waiters());
     }
+}
+
+/// Wakes all of these: a crowd in pieces, each when those before have been answered. Who asks for something meanwhile
+/// waits for the answers of a piece, and not for all of them.
+fn wake_all(mut waiting: Vec<Arc<Notify>>) {
+    let crowd = waiting.split_off(waiting.len().min(AT_ONCE));
+    waiting.iter().for_each(|notify| notify.notify_waiters());
+    if crowd.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        for piece in crowd.chunks(AT_ONCE) {
+            tokio::task::yield_now().await;
+            piece.iter().for_each(|notify| notify.notify_waiters());
+        }
+    });
 }
 
 /// A place among those who wait. Dropping it leaves.
