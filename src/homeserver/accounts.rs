@@ -39,7 +39,7 @@ pub use profile::Profile;
 pub(crate) use profile::put_first_name;
 pub use tags::TAG;
 pub use turn::TurnCredentials;
-pub(crate) use words::name_words;
+pub(crate) use words::found_by;
 mod attempts;
 mod devices;
 mod names;

@@ -33,6 +33,7 @@ pub mod unread;
 use std::sync::Arc;
 
 use matron_storage::{Batch, Options, Store};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -155,17 +156,6 @@ fn open_media(
     Ok(Arc::new(Media::new(store, clock.clone(), config, (pages, bucket), stop.clone(), tasks.clone())?))
 }
 
-/// Runs a worker until the server stops.
-fn work(tasks: &TaskTracker, stop: &CancellationToken, worker: impl Future<Output = ()> + Send + 'static) {
-    let stop = stop.clone();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = worker => {}
-            () = stop.cancelled() => {}
-        }
-    });
-}
-
 /// Everything that is swept from time to time.
 fn sweeps(rooms: &Arc<Rooms>, devices: &Arc<Devices>) -> Tidy {
     let (redacted, transactions, devices) = (Arc::clone(rooms), Arc::clone(rooms), Arc::clone(devices));
@@ -222,11 +212,19 @@ impl Homeserver {
     /// # Errors
     /// The store is refused or cannot be read; the place of media is another server's.
     pub async fn start(config: Config, options: &Options, clock: Clock) -> Result<Arc<Self>> {
+        Self::start_with(config, options, clock, &Handle::current()).await
+    }
+
+    /// As [`Self::start`]; what nobody waits for runs on the threads of another runtime, `behind`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(config: Config, options: &Options, clock: Clock, behind: &Handle) -> Result<Arc<Self>> {
         let (homeserver, news) = Self::build(config, options, clock).await?;
         homeserver.media.begin().await?;
         homeserver.rooms.resume_renaming().await?;
         homeserver.rooms.resume_upgrades().await?;
-        homeserver.begin(news);
+        homeserver.begin(news, behind);
         Ok(Arc::new(homeserver))
     }
 
@@ -334,20 +332,32 @@ impl Homeserver {
         Ok((homeserver, news))
     }
 
-    /// Starts what works beside the requests.
-    fn begin(&self, news: NewsReceiver) {
+    /// Starts what works beside the requests, and behind them what nobody waits for.
+    fn begin(&self, news: NewsReceiver, behind: &Handle) {
         let (streams, store) = (Arc::clone(&self.streams), Arc::clone(&self.store));
-        work(&self.tasks, &self.stop, async move { streams.serve(news, || store.snapshot()).await });
+        self.tasks.spawn(self.until_stop(async move { streams.serve(news, || store.snapshot()).await }));
         let ephemeral = Arc::clone(&self.ephemeral);
-        work(&self.tasks, &self.stop, async move { ephemeral.watch_typing().await });
-        work(&self.tasks, &self.stop, Arc::clone(&self.search).follow());
-        work(&self.tasks, &self.stop, Arc::clone(&self.directory).follow());
-        self.tasks.spawn(Arc::clone(&self.push).serve());
-        self.tasks.spawn(Arc::clone(&self.media).keep_clean());
-        self.tasks.spawn(sweeps(&self.rooms, &self.devices).run(self.clock.clone(), self.stop.clone()));
+        self.tasks.spawn(self.until_stop(async move { ephemeral.watch_typing().await }));
         if self.config.presence {
             let ephemeral = Arc::clone(&self.ephemeral);
-            work(&self.tasks, &self.stop, async move { ephemeral.watch_presence().await });
+            self.tasks.spawn(self.until_stop(async move { ephemeral.watch_presence().await }));
+        }
+        self.tasks.spawn_on(self.until_stop(Arc::clone(&self.search).follow()), behind);
+        self.tasks.spawn_on(self.until_stop(Arc::clone(&self.directory).follow()), behind);
+        self.tasks.spawn_on(Arc::clone(&self.push).serve(), behind);
+        self.tasks.spawn_on(Arc::clone(&self.media).keep_clean(), behind);
+        let sweeps = sweeps(&self.rooms, &self.devices);
+        self.tasks.spawn_on(sweeps.run(self.clock.clone(), self.stop.clone()), behind);
+    }
+
+    /// A worker that is dropped when the server stops.
+    fn until_stop<F: Future<Output = ()> + Send>(&self, worker: F) -> impl Future<Output = ()> + Send + use<F> {
+        let stop = self.stop.clone();
+        async move {
+            tokio::select! {
+                () = worker => {}
+                () = stop.cancelled() => {}
+            }
         }
     }
 

@@ -30,12 +30,17 @@ pub fn fold(text: &str) -> String {
 /// The words of a text, folded, in their order. Signs between them are none.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {
-    let folded = fold(text);
+    words_of(&fold(text)).into_iter().map(str::to_owned).collect()
+}
+
+/// The words of a text that is folded.
+#[must_use]
+pub fn words_of(folded: &str) -> Vec<&str> {
     // In plain text Unicode's words end where these signs stand: most of what is said need not be looked at closely.
     if folded.is_ascii() {
-        return pieces(&folded).map(|word| cut(word).to_owned()).collect();
+        return pieces(folded).map(cut).collect();
     }
-    folded.unicode_words().flat_map(pieces).map(|word| cut(word).to_owned()).collect()
+    folded.unicode_words().flat_map(pieces).map(cut).collect()
 }
 
 /// What stands between signs.

@@ -19,6 +19,7 @@ mod place;
 mod reports;
 mod serve;
 mod text;
+mod threads;
 mod traces;
 mod upkeep;
 mod users;

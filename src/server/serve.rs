@@ -11,6 +11,7 @@ use matron_homeserver::clock::Clock;
 use matron_homeserver::config::Config as Domain;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,7 @@ use crate::listen::Bound;
 use crate::logs::Logs;
 use crate::metrics::Traffic;
 use crate::traces::Traces;
-use crate::{first_start, health, metrics};
+use crate::{first_start, health, metrics, threads};
 
 /// Requests that run when it is time to stop may go on for this long.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
@@ -55,10 +56,7 @@ struct Running {
 /// # Errors
 /// It cannot start.
 pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::because("no threads can be started", &error))?;
+    let (runtime, behind) = (threads::answering()?, threads::behind()?);
     let traces = Traces::open(&config, runtime.handle())?;
     let logs = Logs::open(config.log_format, &config.log_filter, traces.as_ref())?;
     limits::raise_open_files();
@@ -66,12 +64,13 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
         let folder = config.data_dir.display();
         return Err(Failure::new(format!("another process serves the data folder {folder}: stop it first")));
     };
-    let served = runtime.block_on(serve(config, file, logs, &data));
+    let served = runtime.block_on(serve(config, file, logs, &data, behind.handle()));
     if let Some(traces) = traces {
         traces.close();
     }
     // What still runs holds the store: it is dropped first, so that the store closes here, and the lock goes last.
     runtime.shutdown_timeout(Duration::from_secs(5));
+    behind.shutdown_timeout(Duration::from_secs(5));
     let (homeserver, logs) = served?;
     drop(homeserver);
     tracing::info!("stopped");
@@ -79,19 +78,25 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-async fn serve(config: Config, file: Option<PathBuf>, logs: Logs, data: &Data) -> Result<(Arc<Homeserver>, Logs)> {
+async fn serve(
+    config: Config,
+    file: Option<PathBuf>,
+    logs: Logs,
+    data: &Data,
+    behind: &Handle,
+) -> Result<(Arc<Homeserver>, Logs)> {
     // Taken before anything is opened: a signal that comes early is heeded when the start is done.
     let mut signals = Signals::new()?;
     let sockets = bind(&config).await?;
     let options = data::options(&config);
     tracing::info!(server_name = %config.domain.server_name, data = %config.data_dir.display(), "starting");
-    let homeserver = Homeserver::start(config.domain.clone(), &options, Clock::system()).await?;
+    let homeserver = Homeserver::start_with(config.domain.clone(), &options, Clock::system(), behind).await?;
     let founder = first_start::found(&homeserver, data).await?;
 
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let url = sockets.api.first().map(Bound::url).unwrap_or_default();
-    let running = accept(config, file, logs, sockets, &homeserver, &stop, &connections);
+    let running = accept((config, file, logs), sockets, &homeserver, &stop, (&connections, behind));
     notify(&[NotifyState::Ready]);
     if let Some(founder) = founder {
         crate::print(&first_start::next_steps(&founder, &url))?;
@@ -141,13 +146,11 @@ async fn bind(config: &Config) -> Result<Sockets> {
 
 /// Begins to serve all sockets.
 fn accept(
-    config: Config,
-    file: Option<PathBuf>,
-    logs: Logs,
+    (config, file, logs): (Config, Option<PathBuf>, Logs),
     sockets: Sockets,
     homeserver: &Arc<Homeserver>,
     stop: &CancellationToken,
-    connections: &TaskTracker,
+    (connections, behind): (&TaskTracker, &Handle),
 ) -> Running {
     let matron_api::Service { router, mut routes, limits } = matron_api::service(Arc::clone(homeserver));
     let (alive, able) = health::paths();
@@ -174,7 +177,7 @@ fn accept(
         });
     }
     let socket = data::socket(&config.data_dir);
-    connections.spawn(manage(sockets.control, socket, Arc::clone(homeserver), stop.clone()));
+    connections.spawn_on(manage(sockets.control, socket, Arc::clone(homeserver), stop.clone()), behind);
     let domain = Arc::clone(&homeserver.config);
     Running { config, file, logs, domain, face, certificates }
 }

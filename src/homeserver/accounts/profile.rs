@@ -48,6 +48,16 @@ impl Accounts {
         Ok(self.profiles(snapshot, &[user]).await?.pop().unwrap_or_default())
     }
 
+    /// The display names of many users, in their order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn display_names(&self, snapshot: &Snapshot, users: &[UserNum]) -> Result<Vec<Option<String>>> {
+        let keys: Vec<_> = users.iter().map(|user| row(*user, &ProfileFieldName::DisplayName)).collect();
+        let rows = snapshot.get_many(&PROFILES, &keys).await?;
+        Ok(rows.iter().map(|row| text(row.as_deref())).collect())
+    }
+
     /// As [`Self::profile`], of many users, in their order.
     ///
     /// # Errors

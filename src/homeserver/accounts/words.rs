@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use matron_matrix::text::words;
+use matron_matrix::text::{fold, words_of};
 use matron_storage::{Batch, Snapshot, Word};
 use ruma::UserId;
 
@@ -19,12 +19,16 @@ const MOST_WORDS: usize = 32;
 /// A batch of words that has grown to this is written.
 const FULL_BATCH_BYTES: usize = 256 << 10;
 
-/// The words by which a user is found.
-#[must_use]
-pub(crate) fn name_words(user_id: &UserId, display_name: Option<&str>) -> BTreeSet<String> {
-    let own = words(user_id.localpart());
-    let shown = display_name.map(words).unwrap_or_default();
-    own.into_iter().take(MOST_WORDS).chain(shown.into_iter().take(MOST_WORDS)).collect()
+/// The words by which a user is found: by their user name and their display name, both folded.
+pub(crate) fn found_by<'a>(localpart: &'a str, display_name: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    let shown = display_name.map(words_of).unwrap_or_default();
+    words_of(localpart).into_iter().take(MOST_WORDS).chain(shown.into_iter().take(MOST_WORDS))
+}
+
+/// [`found_by`] of a name as it is.
+pub(super) fn name_words(user_id: &UserId, display_name: Option<&str>) -> BTreeSet<String> {
+    let shown = display_name.map(fold);
+    found_by(&fold(user_id.localpart()), shown.as_deref()).map(str::to_owned).collect()
 }
 
 /// Writes the difference between what a user was found by and what they are now.

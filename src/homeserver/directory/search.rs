@@ -8,7 +8,7 @@ use matron_storage::{Snapshot, WordFront};
 use ruma::{OwnedMxcUri, OwnedUserId, UserId};
 
 use super::Directory;
-use crate::accounts::{Profile, Session, name_words};
+use crate::accounts::{Profile, Session, found_by};
 use crate::config::Findable;
 use crate::error::Result;
 use crate::schema::UserNum;
@@ -76,28 +76,27 @@ impl Query {
     }
 
     /// How well somebody matches, the least best; none where they do not.
-    fn rank(&self, user_id: &UserId, profile: &Profile) -> Option<Rank> {
+    fn rank(&self, user_id: &UserId, display_name: Option<&str>) -> Option<Rank> {
         if self.server.as_ref().is_some_and(|server| !user_id.server_name().as_str().starts_with(server.as_str())) {
             return None;
         }
-        let theirs = name_words(user_id, profile.displayname.as_deref());
-        let begins = |word: &String| theirs.range(word.clone()..).next().is_some_and(|their| their.starts_with(word));
+        let (own, shown) = (fold(user_id.localpart()), display_name.map(fold));
+        let theirs: HashSet<_> = found_by(&own, shown.as_deref()).collect();
+        let begins = |word: &String| theirs.iter().any(|their| their.starts_with(word.as_str()));
         if !self.words.iter().all(begins) {
             return None;
         }
-        let name = profile.displayname.as_deref().map(fold);
-        let names = [name.as_deref(), Some(user_id.localpart())];
-        let whole = names.into_iter().flatten().any(|name| name == self.text);
-        let front = names.into_iter().flatten().any(|name| name.starts_with(&self.text));
-        let exact = self.words.iter().filter(|word| theirs.contains(*word)).count();
-        let shown = profile.displayname.is_some() || profile.avatar_url.is_some();
-        let name = name.unwrap_or_else(|| user_id.localpart().to_owned());
-        Some((Reverse(whole), Reverse(exact), Reverse(front), Reverse(shown), name))
+        let names = || shown.iter().chain([&own]);
+        let whole = names().any(|name| *name == self.text);
+        let front = names().any(|name| name.starts_with(&self.text));
+        let exact = self.words.iter().filter(|word| theirs.contains(word.as_str())).count();
+        let order = (Reverse(whole), Reverse(exact), Reverse(front), Reverse(shown.is_some()));
+        Some((order, shown.unwrap_or(own)))
     }
 }
 
-/// The whole name, words that match wholly, the front of the name, whether there is a profile; then by name.
-type Rank = (Reverse<bool>, Reverse<usize>, Reverse<bool>, Reverse<bool>, String);
+/// The whole name, words that match wholly, the front of the name, whether there is a display name; then by name.
+type Rank = ((Reverse<bool>, Reverse<usize>, Reverse<bool>, Reverse<bool>), String);
 
 /// Whom a searcher may find.
 struct Sight<'a> {
@@ -166,27 +165,32 @@ impl Directory {
                 }
             }
             ended = some.len() < most || most == 0;
-            for (user, profile) in some.iter().zip(self.accounts.profiles(&snapshot, &some).await?) {
+            for (user, name) in some.iter().zip(self.accounts.display_names(&snapshot, &some).await?) {
                 let user_id = self.ids.user_id(*user).await?;
-                if let Some(rank) = query.rank(&user_id, &profile) {
-                    ranked.push((rank, user_id, *user, profile));
+                if let Some(rank) = query.rank(&user_id, name.as_deref()) {
+                    ranked.push((rank, user_id, *user));
                 }
             }
         }
-        ranked.sort_unstable_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
-        let mut found = Found { people: Vec::new(), limited: cut };
-        for (_, user_id, user, profile) in ranked {
+        ranked.sort_unstable();
+        let (mut told, mut limited) = (Vec::new(), cut);
+        for (_, user_id, user) in ranked {
             if !sight.is_there(user).await? {
                 continue;
             }
-            if found.people.len() == limit {
-                found.limited = true;
+            if told.len() == limit {
+                limited = true;
                 break;
             }
-            let Profile { displayname: display_name, avatar_url } = profile;
-            found.people.push(Person { user_id, display_name, avatar_url });
+            told.push((user, user_id));
         }
-        Ok(found)
+        let users: Vec<_> = told.iter().map(|(user, _)| *user).collect();
+        let profiles = self.accounts.profiles(&snapshot, &users).await?.into_iter();
+        let people = told.into_iter().zip(profiles).map(|((_, user_id), profile)| {
+            let Profile { displayname: display_name, avatar_url } = profile;
+            Person { user_id, display_name, avatar_url }
+        });
+        Ok(Found { people: people.collect(), limited })
     }
 
     async fn sight<'a>(&'a self, snapshot: &'a Snapshot, searcher: UserNum) -> Result<Sight<'a>> {
@@ -215,16 +219,12 @@ async fn all_named(snapshot: &Snapshot, word: &str) -> Result<Option<HashSet<Use
 mod tests {
     use ruma::user_id;
 
-    use super::{Profile, Query};
-
-    fn named(name: &str) -> Profile {
-        Profile { displayname: Some(name.to_owned()), avatar_url: None }
-    }
+    use super::Query;
 
     #[test]
     fn every_word_begins_a_word() {
         let ann = user_id!("@a.smith:ward.example");
-        let matches = |term: &str| Query::parse(term).rank(ann, &named("Dr Ånn Smith-Jones")).is_some();
+        let matches = |term: &str| Query::parse(term).rank(ann, Some("Dr Ånn Smith-Jones")).is_some();
         for term in ["ann", "AN SM", "jones dr", "@a.smi", "@a.smith:ward.example", "@a:ward", "a smith", "dr. ann"] {
             assert!(matches(term), "{term}");
         }
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn better_matches_rank_first() {
         let query = Query::parse("ann");
-        let rank = |id: &ruma::UserId, name: &str| query.rank(id, &named(name)).unwrap();
+        let rank = |id: &ruma::UserId, name: &str| query.rank(id, Some(name)).unwrap();
         let order = [
             rank(user_id!("@x:a"), "Ann"),
             rank(user_id!("@y:a"), "Ann Smith"),
