@@ -165,6 +165,32 @@ fn words_that_somebody_chose_are_told() {
 }
 
 #[test]
+fn rules_about_the_size_of_a_room_and_a_name_in_it_are_asked() {
+    run(async {
+        let scene = Scene::new(json!({})).await;
+        let (ann, bob, room) = (&scene.ann, &scene.bob, &scene.room);
+        let smile = json!([
+            { "kind": "event_match", "key": "type", "pattern": "m.sticker" },
+            { "kind": "room_member_count", "is": "2" },
+        ]);
+        let rule = json!({ "conditions": smile, "actions": ["notify", { "set_tweak": "sound", "value": "smile" }] });
+        let _ = bob.put("/v3/pushrules/global/override/smile", rule).await.ok();
+        let rule = json!({ "conditions": [{ "kind": "contains_display_name" }],
+            "actions": ["notify", { "set_tweak": "sound", "value": "name" }] });
+        let _ = bob.put("/v3/pushrules/global/override/name", rule).await.ok();
+        let member = json!({ "membership": "join", "displayname": "Bobby" });
+        let _ = bob.put(&format!("/v3/rooms/{room}/state/m.room.member/{}", bob.id), member).await.ok();
+        let sticker = json!({ "body": "a smile", "info": {}, "url": "mxc://example.org/smile" });
+        let path = format!("/v3/rooms/{room}/send/m.sticker/{}", unique("t"));
+        let sticker = ann.put(&path, sticker).await.ok()["event_id"].clone();
+        let told = scene.gateway.next_event().await;
+        assert_eq!((&told["event_id"], &told["devices"][0]["tweaks"]["sound"]), (&sticker, &json!("smile")));
+        ann.say(room, "Bobby?").await;
+        assert_eq!(scene.gateway.next_event().await["devices"][0]["tweaks"]["sound"], "name");
+    });
+}
+
+#[test]
 fn numbers_grow_with_messages_and_fall_by_reading() {
     run(async {
         let scene = Scene::new(json!({})).await;

@@ -102,8 +102,7 @@ impl Push {
         incoming: &Incoming,
     ) -> Result<Option<Arc<str>>> {
         let view = self.rooms.view_of(snapshot, session, incoming.room).await?;
-        let one_to_one = incoming.class.map_or(view.head.joined == 2, Class::is_one_to_one);
-        let context = self.unread.context(&view, session, one_to_one).await?;
+        let context = self.unread.context(&view, session, &compiled.ruleset, incoming.class).await?;
         let version = snapshot.get(&ROOMS, &incoming.room).await?.map(|row| row.version).unwrap_or_default();
         let version = RoomVersionId::try_from(version).map_err(Error::internal)?;
         let json = readable(incoming.event.clone(), &rules(&version)?)?;

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::words;
 use super::{
-    Class, EventFacts, Keywords, Outcome, actions, actions_of, class_of, count, is_for_all_rooms, mask, mentioned,
-    outcome, specials,
+    Class, EventFacts, Keywords, Outcome, actions, actions_of, asks_for_display_name, class_of, count,
+    is_for_all_rooms, mask, mentioned, outcome, specials,
 };
 
 const ROOM: &str = "!here:example.org";
@@ -333,6 +333,37 @@ fn plain_members_get_what_the_default_rules_say() {
     assert_eq!(does("m.room.member", json!({"membership": "join"}), 9), None);
     let edit = json!({"m.relates_to": {"rel_type": "m.replace", "event_id": "$x"}});
     assert_eq!(does("m.room.message", edit, 9), None);
+}
+
+#[test]
+fn only_messages_remember_whether_there_were_two() {
+    let remembers = |kind: &'static str, content: Value, members| {
+        let sample = Sample { kind, state_key: None, content, members, may_notify: true };
+        sample.class().and_then(Class::is_one_to_one)
+    };
+    for kind in ["m.room.message", "m.room.encrypted"] {
+        assert_eq!(remembers(kind, json!({"msgtype": "m.notice"}), 2), Some(true));
+        assert_eq!(remembers(kind, json!({"m.mentions": {"room": true}}), 2), Some(true));
+        assert_eq!(remembers(kind, json!({}), 3), Some(false));
+    }
+    for kind in ["m.sticker", "m.call.invite", "m.room.topic", "m.room.member", "org.example.custom"] {
+        assert_eq!(remembers(kind, json!({}), 2), None);
+        assert_eq!(remembers(kind, json!({}), 3), None);
+    }
+}
+
+#[test]
+fn names_are_looked_for_where_a_rule_asks() {
+    let mut ruleset = Ruleset::server_default(me());
+    assert!(!asks_for_display_name(&ruleset));
+    let named = serde_json::from_value(json!([{"kind": "contains_display_name"}])).unwrap();
+    let actions = vec![Action::Notify];
+    let rule =
+        ConditionalPushRule { actions, default: false, enabled: true, rule_id: "n".to_owned(), conditions: named };
+    ruleset.underride.shift_insert(0, rule);
+    assert!(asks_for_display_name(&ruleset));
+    ruleset.set_enabled(ruma::push::RuleKind::Underride, "n", false).unwrap();
+    assert!(!asks_for_display_name(&ruleset));
 }
 
 #[test]
