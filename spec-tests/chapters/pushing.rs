@@ -473,3 +473,32 @@ fn what_somebody_was_notified_of_is_listed() {
         assert_eq!(notified(&bob, "").await.len(), 3, "who left a room is notified of it no more");
     });
 }
+
+#[test]
+fn invites_that_wait_for_an_answer_are_listed() {
+    run(async {
+        let server = server().await;
+        let (ann, bob, eve) = (server.user("ann").await, server.user("bob").await, server.user("eve").await);
+        let room = meet(&ann, &bob, json!({})).await;
+        let first = ann.say(&room, "one").await;
+        let invited = ann.create_room(json!({ "invite": [bob.id] })).await;
+        let second = ann.say(&room, "two").await;
+        ann.say(&invited, "not for those outside").await;
+        let path = format!("/v3/user/{}/account_data/org.matrix.msc4155.invite_permission_config", bob.id);
+        let _ = bob.put(&path, json!({ "ignored_users": [eve.id] })).await.ok();
+        let _ = eve.create_room(json!({ "invite": [bob.id], "name": "nuisance" })).await;
+
+        let all = bob.get("/v3/notifications").await.ok();
+        let invite = &all["notifications"][1];
+        assert_eq!((&invite["room_id"], &invite["event"]["type"]), (&json!(invited), &json!("m.room.member")));
+        assert_eq!((&invite["event"]["state_key"], &invite["read"]), (&json!(bob.id), &json!(false)));
+        let invite = invite["event"]["event_id"].as_str().unwrap().to_owned();
+        let wanted: Vec<_> = [second, invite, first].map(|event| (event, false)).into();
+        for limit in [1, 2, 20] {
+            assert_eq!(notified(&bob, &format!("limit={limit}")).await, wanted, "pages of {limit}");
+        }
+        assert!(notified(&bob, "only=highlight").await.is_empty());
+        bob.join(&invited).await;
+        assert_eq!(notified(&bob, "").await.len(), 2, "it was answered");
+    });
+}
