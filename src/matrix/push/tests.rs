@@ -246,7 +246,8 @@ proptest! {
         }
     }
 
-    // Runs of wildcards are left out: ruma 0.17 takes every second of them for itself.
+    // Runs of wildcards are left out: ruma 0.17 takes every second of them for itself. So are line ends, at which its
+    // wildcards stop.
     #[test]
     fn words_are_found_as_ruma_finds_them(body in "[aAbé_\\- ]{0,12}", pattern in "([*?]?[aAbé_\\- ]){0,4}[*?]?") {
         let mut ruleset = Ruleset::new();
@@ -394,6 +395,19 @@ fn long_texts_of_near_misses_do_no_harm() {
     assert!(words::contains(&format!("{body}a"), "a"));
     assert!(!words::contains(&body, &format!("{}b", "?".repeat(250))));
     assert!(words::contains("anything", "*"));
+}
+
+#[test]
+fn wildcards_stand_for_line_ends_too() {
+    for body in ["cake is a lie", "cake\nis a lie", "the cake\r\n\nis\na lie\n"] {
+        assert!(words::contains(body, "cake*lie"), "{body:?}");
+    }
+    assert!(words::contains("cake\nlie", "cake?lie"));
+    assert!(!words::contains("cake\n\nlie", "cake?lie"));
+    assert!(words::contains("hello\n", "h*o?"));
+    let mut keywords = Keywords::default();
+    keywords.add("cake*lie", 1);
+    assert!(keywords.hits("Cake\nis a LIE").contains(&1));
 }
 
 #[test]
