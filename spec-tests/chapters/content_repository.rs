@@ -248,3 +248,23 @@ fn uploads_survive_a_kill() {
         assert!(!folder.path().join("data/media/incoming/half").exists());
     });
 }
+
+#[test]
+fn what_keeps_a_server_from_its_media_is_in_its_log() {
+    run(async {
+        let folder = tempfile::TempDir::new().unwrap();
+        let server = Server::start_in(folder.path(), &[]).await;
+        let ann = Visitor::of(&server).await;
+        let medium = ann.upload("", "text/plain", b"kept").await;
+        ann.get("/client/v1/media/download/localhost/never").await.refused(404, "M_NOT_FOUND");
+        assert!(!server.log().contains("a file of the media"));
+        std::fs::remove_dir_all(folder.path().join("data/media")).unwrap();
+        assert_eq!(ann.get(&format!("/client/v1/media/download/{medium}")).await.status, 503);
+        assert_eq!(ann.call(Method::POST, "/media/v3/upload", &[], b"more".to_vec()).await.status, 503);
+        let log = server.log();
+        for what in ["a file of the media cannot be read", "a file of the media cannot be written aside"] {
+            let lines: Vec<_> = log.lines().filter(|line| line.contains(what)).collect();
+            assert!(lines.len() == 1 && lines[0].contains("data/media"), "{what}: {lines:?}");
+        }
+    });
+}

@@ -165,6 +165,32 @@ fn words_that_somebody_chose_are_told() {
 }
 
 #[test]
+fn rules_about_the_size_of_a_room_and_a_name_in_it_are_asked() {
+    run(async {
+        let scene = Scene::new(json!({})).await;
+        let (ann, bob, room) = (&scene.ann, &scene.bob, &scene.room);
+        let smile = json!([
+            { "kind": "event_match", "key": "type", "pattern": "m.sticker" },
+            { "kind": "room_member_count", "is": "2" },
+        ]);
+        let rule = json!({ "conditions": smile, "actions": ["notify", { "set_tweak": "sound", "value": "smile" }] });
+        let _ = bob.put("/v3/pushrules/global/override/smile", rule).await.ok();
+        let rule = json!({ "conditions": [{ "kind": "contains_display_name" }],
+            "actions": ["notify", { "set_tweak": "sound", "value": "name" }] });
+        let _ = bob.put("/v3/pushrules/global/override/name", rule).await.ok();
+        let member = json!({ "membership": "join", "displayname": "Bobby" });
+        let _ = bob.put(&format!("/v3/rooms/{room}/state/m.room.member/{}", bob.id), member).await.ok();
+        let sticker = json!({ "body": "a smile", "info": {}, "url": "mxc://example.org/smile" });
+        let path = format!("/v3/rooms/{room}/send/m.sticker/{}", unique("t"));
+        let sticker = ann.put(&path, sticker).await.ok()["event_id"].clone();
+        let told = scene.gateway.next_event().await;
+        assert_eq!((&told["event_id"], &told["devices"][0]["tweaks"]["sound"]), (&sticker, &json!("smile")));
+        ann.say(room, "Bobby?").await;
+        assert_eq!(scene.gateway.next_event().await["devices"][0]["tweaks"]["sound"], "name");
+    });
+}
+
+#[test]
 fn numbers_grow_with_messages_and_fall_by_reading() {
     run(async {
         let scene = Scene::new(json!({})).await;
@@ -445,5 +471,34 @@ fn what_somebody_was_notified_of_is_listed() {
         bob.get("/v3/notifications?limit=x").await.refused(400, "M_INVALID_PARAM");
         let _ = bob.post(&format!("/v3/rooms/{one}/leave"), json!({})).await.ok();
         assert_eq!(notified(&bob, "").await.len(), 3, "who left a room is notified of it no more");
+    });
+}
+
+#[test]
+fn invites_that_wait_for_an_answer_are_listed() {
+    run(async {
+        let server = server().await;
+        let (ann, bob, eve) = (server.user("ann").await, server.user("bob").await, server.user("eve").await);
+        let room = meet(&ann, &bob, json!({})).await;
+        let first = ann.say(&room, "one").await;
+        let invited = ann.create_room(json!({ "invite": [bob.id] })).await;
+        let second = ann.say(&room, "two").await;
+        ann.say(&invited, "not for those outside").await;
+        let path = format!("/v3/user/{}/account_data/org.matrix.msc4155.invite_permission_config", bob.id);
+        let _ = bob.put(&path, json!({ "ignored_users": [eve.id] })).await.ok();
+        let _ = eve.create_room(json!({ "invite": [bob.id], "name": "nuisance" })).await;
+
+        let all = bob.get("/v3/notifications").await.ok();
+        let invite = &all["notifications"][1];
+        assert_eq!((&invite["room_id"], &invite["event"]["type"]), (&json!(invited), &json!("m.room.member")));
+        assert_eq!((&invite["event"]["state_key"], &invite["read"]), (&json!(bob.id), &json!(false)));
+        let invite = invite["event"]["event_id"].as_str().unwrap().to_owned();
+        let wanted: Vec<_> = [second, invite, first].map(|event| (event, false)).into();
+        for limit in [1, 2, 20] {
+            assert_eq!(notified(&bob, &format!("limit={limit}")).await, wanted, "pages of {limit}");
+        }
+        assert!(notified(&bob, "only=highlight").await.is_empty());
+        bob.join(&invited).await;
+        assert_eq!(notified(&bob, "").await.len(), 2, "it was answered");
     });
 }

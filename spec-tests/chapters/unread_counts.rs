@@ -82,3 +82,56 @@ fn what_one_does_to_a_room_is_not_news_to_oneself() {
         assert_eq!(counts(&ann, &room).await, (json!(0), json!(0)));
     });
 }
+
+#[test]
+fn rules_about_the_size_of_a_room_see_its_size() {
+    run(async {
+        let server = server().await;
+        let (ann, bob, cat) = (server.user("ann").await, server.user("bob").await, server.user("cat").await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        bob.join(&room).await;
+        for (name, kind) in [("stickers", "m.sticker"), ("messages", "m.room.message")] {
+            let conditions = json!([
+                { "kind": "event_match", "key": "type", "pattern": kind },
+                { "kind": "room_member_count", "is": "2" },
+            ]);
+            let rule = json!({ "conditions": conditions, "actions": ["notify", { "set_tweak": "highlight" }] });
+            let _ = bob.put(&format!("/v3/pushrules/global/override/{name}"), rule).await.ok();
+        }
+        let sticker = json!({ "body": "a smile", "info": {}, "url": "mxc://example.org/smile" });
+        let path = format!("/v3/rooms/{room}/send/m.sticker/{}", unique("t"));
+        let _ = ann.put(&path, sticker).await.ok();
+        assert_eq!(counts(&bob, &room).await, (json!(1), json!(1)));
+        ann.say(&room, "the two of us").await;
+        assert_eq!(counts(&bob, &room).await, (json!(2), json!(2)));
+        // A message is what it was when it came; all else is judged by the room as it is.
+        cat.join(&room).await;
+        assert_eq!(counts(&bob, &room).await, (json!(1), json!(1)));
+        ann.say(&room, "the three of us").await;
+        assert_eq!(counts(&bob, &room).await, (json!(2), json!(1)));
+        let _ = cat.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
+        assert_eq!(counts(&bob, &room).await, (json!(3), json!(2)));
+    });
+}
+
+#[test]
+fn a_name_is_looked_for_as_it_is_in_the_room() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let profile = format!("/v3/profile/{}/displayname", bob.id);
+        let _ = bob.put(&profile, json!({ "displayname": "Robert" })).await.ok();
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        bob.join(&room).await;
+        let named = json!([{ "kind": "contains_display_name" }]);
+        let rule = json!({ "conditions": named, "actions": ["notify", { "set_tweak": "highlight" }] });
+        let _ = bob.put("/v3/pushrules/global/override/named", rule).await.ok();
+        ann.say(&room, "where is Robert?").await;
+        assert_eq!(counts(&bob, &room).await, (json!(1), json!(1)));
+        let member = json!({ "membership": "join", "displayname": "Bobby" });
+        let _ = bob.put(&format!("/v3/rooms/{room}/state/m.room.member/{}", bob.id), member).await.ok();
+        assert_eq!(counts(&bob, &room).await, (json!(1), json!(0)));
+        ann.say(&room, "where is Bobby?").await;
+        assert_eq!(counts(&bob, &room).await, (json!(2), json!(1)));
+    });
+}

@@ -19,7 +19,7 @@ mod words;
 mod tests;
 
 pub use class::{Base, Class, EventFacts, class_of, count};
-pub use evaluate::{Outcome, actions, outcome};
+pub use evaluate::{Outcome, actions, asks_for_display_name, outcome};
 pub use keywords::{Keywords, body};
 pub use mask::{Mask, Unread, actions_of, is_for_all_rooms, mask};
 pub use mentions::mentioned;

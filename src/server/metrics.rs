@@ -16,6 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
 use matron_homeserver::Homeserver;
+use matron_homeserver::config::MediaStorage;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
@@ -27,9 +28,21 @@ pub fn registry(homeserver: &Arc<Homeserver>, traffic: &Arc<Traffic>, data_dir: 
     registry.register_collector(Box::new(traffic::Collect(Arc::clone(traffic))));
     registry.register_collector(Box::new(store::Collect(Arc::clone(&homeserver.store))));
     registry.register_collector(Box::new(domain::Collect(Arc::clone(homeserver))));
-    registry.register_collector(Box::new(disk::Collect(data_dir)));
+    registry.register_collector(Box::new(disk::Collect(folders(homeserver, data_dir))));
     registry.register_collector(Box::new(process::Collect));
     registry
+}
+
+/// The folders that the server writes to. Where media go to a bucket, they come by a folder too.
+fn folders(homeserver: &Homeserver, data_dir: PathBuf) -> Vec<(&'static str, PathBuf)> {
+    let mut folders = vec![("data", data_dir)];
+    match &homeserver.config.media.storage {
+        MediaStorage::Folder(media) | MediaStorage::Bucket { incoming: media, .. } => {
+            folders.push(("media", media.clone()));
+        }
+        MediaStorage::Temporary => {}
+    }
+    folders
 }
 
 /// Serves the registry at `/metrics`.

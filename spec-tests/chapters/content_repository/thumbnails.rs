@@ -72,6 +72,29 @@ fn small_pictures_are_served_as_they_are() {
 }
 
 #[test]
+fn nothing_smaller_than_what_was_asked_for_is_served() {
+    run(async {
+        let ann = Visitor::of(&*server().await).await;
+        let large = picture(2100, 1300, ImageFormat::Jpeg);
+        let medium = ann.upload("", "image/jpeg", &large).await;
+        for query in ["width=2000&height=1000&method=scale", "width=1700&height=1300&method=crop"] {
+            for _ in 0..2 {
+                let got = ann.thumbnail(&medium, query).await;
+                assert!(got.bytes == large, "{query}");
+                assert_eq!(got.header("content-type"), "image/jpeg");
+            }
+        }
+        let mut moving = Vec::new();
+        let frame = |shade| Frame::new(RgbaImage::from_pixel(1700, 40, image::Rgba([shade, 0, 0, 255])));
+        GifEncoder::new(&mut moving).encode_frames((0..2).map(|nth| frame(nth * 60))).unwrap();
+        let medium = ann.upload("", "image/gif", &moving).await;
+        let still = ann.thumbnail(&medium, "width=1700&height=40&method=crop").await;
+        assert_eq!((size(&still), still.header("content-type")), ((1700, 40), "image/png"));
+        assert!(ann.thumbnail(&medium, "width=1700&height=40&animated=true").await.bytes == moving);
+    });
+}
+
+#[test]
 fn pictures_move_where_that_is_wanted() {
     run(async {
         let ann = Visitor::of(&*server().await).await;

@@ -11,7 +11,7 @@ use ruma::encryption::{DeviceKeys, OneTimeKey};
 use ruma::serde::Raw;
 
 use super::upload::Upload;
-use super::{Devices, TRIES, check_length, delete_up_to, overtaken, waiting};
+use super::{Devices, TRIES, check_length, overtaken, waiting};
 use crate::accounts::{Session, check_name, delete_rows, revoke_device};
 use crate::error::Result;
 use crate::schema::UserNum;
@@ -138,8 +138,8 @@ impl Devices {
         Ok(Some(row))
     }
 
-    /// What was sent to a user's dehydrated device after `after`, and where the next page begins. What lies before
-    /// `after` was taken, and is deleted.
+    /// What was sent to a user's dehydrated device after `after`, and where the next page begins. What was handed out stays
+    /// for as long as the device does: should whoever takes it over be lost on the way, another one begins anew.
     ///
     /// # Errors
     /// `M_FORBIDDEN` where the device is none of the user's dehydrated ones.
@@ -153,9 +153,6 @@ impl Devices {
         let row = self.dehydrated_row(&snapshot, session.user).await?;
         let row = row.filter(|row| row.device_id == device_id);
         let row = row.ok_or_else(|| MatrixError::forbidden("that is not your dehydrated device"))?;
-        if let Some(after) = after {
-            delete_up_to(&self.store, row.device, after).await?;
-        }
         let after = after.unwrap_or(Position::ZERO);
         let events = waiting(&snapshot, row.device, after, MOST_MESSAGES).await?;
         let last = events.last().map_or(after, |(position, _)| *position);

@@ -30,10 +30,10 @@ const ROW: u64 = 64;
 const DEVICES: usize = 50_000;
 /// Rows that are looked at, or deleted, at once: each may have 64 KiB.
 const PIECE: usize = 100;
-/// How long a message waits, in milliseconds.
-const LIFETIME: u64 = 90 * DAY;
-/// Between two walks over all devices, in milliseconds.
+/// Between two walks over all devices, in milliseconds: a day.
 const DAY: u64 = 24 * 60 * 60 * 1000;
+/// After how many walks a message goes that was there at the first of them: 90 days in which it could have been taken.
+const WALKS: usize = 90;
 
 /// What a message takes of what may wait.
 pub(super) fn weight(message: &str) -> u64 {
@@ -106,7 +106,8 @@ impl Devices {
     }
 
     /// Deletes what waited for too long: a piece of one walk over all devices, once a day. A message has no time, only a
-    /// position; each walk notes how far the store had come when. Answers whether there is more to do.
+    /// position; each walk notes how far the store had come. Its age is counted in walks: a clock that jumps makes nothing
+    /// old. Answers whether there is more to do.
     ///
     /// # Errors
     /// The store cannot be read or written.
@@ -114,17 +115,17 @@ impl Devices {
         let snapshot = self.store.snapshot();
         let mut swept = snapshot.get(&TO_DEVICE_SWEPT, &()).await?.unwrap_or_default();
         if swept.last.is_none() {
-            if !swept.days.is_empty() && now < swept.begun.saturating_add(DAY) {
+            // A clock that was far ahead and is set right must not keep the walks waiting.
+            if !swept.days.is_empty() && now.abs_diff(swept.begun) < DAY {
                 return Ok(false);
             }
             swept.begun = now;
             swept.days.push((now, snapshot.position()));
+            let surplus = swept.days.len().saturating_sub(WALKS + 1);
+            swept.days.drain(..surplus);
         }
-        let is_over = |(at, _): &(u64, Position)| at.saturating_add(LIFETIME) <= now;
-        while swept.days.get(1).is_some_and(is_over) {
-            swept.days.remove(0);
-        }
-        let expired = swept.days.first().filter(|day| is_over(day)).map(|(_, position)| *position);
+        let is_full = swept.days.len() > WALKS;
+        let expired = swept.days.first().filter(|_| is_full).map(|(_, position)| *position);
         let mut batch = Batch::new();
         swept.last = match expired {
             Some(expired) => self.expire(&snapshot, &mut batch, swept.last, expired).await?,

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::schema::DeviceNum;
 use crate::schema::devices::{
     CLAIM_HEADS, ClaimHead, DEVICES, DeviceKeys as StoredKeys, FallbackKey, KeyQueue, ONE_TIME_KEYS, OneTimeKey,
-    USER_KEYS,
+    USER_KEYS, UserKeys,
 };
 use crate::streams::Subject;
 
@@ -100,8 +100,8 @@ impl Devices {
         Ok(counts)
     }
 
-    /// Puts identity keys in place of the device's old ones, unless they are the same: then the signatures made on them
-    /// since stay, and nobody is told.
+    /// Puts identity keys in place of the device's old ones. On the same keys the signatures made since stay, and nobody is
+    /// told, unless there is a new one.
     async fn add_device_keys(
         &self,
         batch: &mut Batch,
@@ -122,19 +122,22 @@ impl Devices {
                 return Err(MatrixError::forbidden("the device's id is the public key of a cross-signing key").into());
             }
         }
-        let key_id = format!("ed25519:{}", session.device_id);
-        let is_signed = |keys: &CanonicalJsonObject| {
-            signed::signatures_of(keys, session.user_id.as_str()).iter().any(|(id, _)| *id == key_id)
-        };
-        // A signature that was missing is news.
-        let is_known = |old: &CanonicalJsonObject| signed::same(old, new) && (is_signed(old) || !is_signed(new));
-        let stored = keys.devices.iter_mut().find(|device| device.device_id == session.device_id.as_str());
-        match stored {
-            Some(stored) if is_known(&object(&stored.json)?) => return Ok(()),
-            Some(stored) => stored.json = signed::to_json(new)?,
-            None => {
-                keys.devices.push(StoredKeys { device_id: session.device_id.to_string(), json: signed::to_json(new)? });
+        let mut signatures = signatures_that_hold(new, session, &keys)?;
+        let place = keys.devices.iter().position(|device| device.device_id == session.device_id.as_str());
+        let stored = place.and_then(|place| keys.devices.get(place)).map(|device| object(&device.json)).transpose()?;
+        if let Some(stored) = stored.filter(|stored| signed::same(stored, new)) {
+            let before = signatures_that_hold(&stored, session, &keys)?;
+            if signatures.keys().all(|id| before.contains_key(id)) {
+                return Ok(());
             }
+            signatures.extend(before);
+        }
+        let mut new = new.clone();
+        signed::set_signatures(&mut new, session.user_id.as_str(), signatures.into_iter().collect());
+        let json = signed::to_json(&new)?;
+        match place.and_then(|place| keys.devices.get_mut(place)) {
+            Some(stored) => stored.json = json,
+            None => keys.devices.push(StoredKeys { device_id: session.device_id.to_string(), json }),
         }
         if written == Written::Nothing {
             batch.expect(&USER_KEYS, &session.user, row.as_ref());
@@ -142,6 +145,30 @@ impl Devices {
         batch.put(&USER_KEYS, &session.user, &keys);
         self.note_change(batch, snapshot, session.user).await
     }
+}
+
+/// The signatures on a device's keys that others may rely on: its own, which was checked when it came, and that of the
+/// self-signing key which its user has now, where it is right.
+fn signatures_that_hold(
+    keys: &CanonicalJsonObject,
+    session: &Session,
+    of_user: &UserKeys,
+) -> Result<BTreeMap<String, String>> {
+    let (user, own) = (session.user_id.as_str(), own_key_id(session));
+    let self_signing = of_user.self_signing.as_deref().map(object).transpose()?;
+    let self_signing = self_signing.as_ref().and_then(public_part);
+    let holds = |id: &str| {
+        id == own
+            || self_signing.as_ref().is_some_and(|public| {
+                id.strip_prefix("ed25519:") == Some(public.as_str()) && signed::verify(keys, user, id, public).is_ok()
+            })
+    };
+    Ok(signed::signatures_of(keys, user).into_iter().filter(|(id, _)| holds(id)).collect())
+}
+
+/// The id of the key that a device signs with.
+fn own_key_id(session: &Session) -> String {
+    format!("ed25519:{}", session.device_id)
 }
 
 /// Checks a device's identity keys: whose they are, their form, and the device's own signature, if there is one.
@@ -155,7 +182,7 @@ fn parse_device_keys(session: &Session, keys: &Raw<DeviceKeys>) -> Result<Canoni
         return Err(MatrixError::invalid_param("the device keys are of another user or device"));
     }
     let mut object = canonical::parse_object(json.as_bytes())?;
-    let (user, key_id) = (session.user_id.as_str(), format!("ed25519:{}", session.device_id));
+    let (user, key_id) = (session.user_id.as_str(), own_key_id(session));
     let Some(CanonicalJsonValue::Object(public_keys)) = object.get("keys") else {
         return Err(MatrixError::bad_json("the device keys have no keys"));
     };
@@ -164,12 +191,12 @@ fn parse_device_keys(session: &Session, keys: &Raw<DeviceKeys>) -> Result<Canoni
     };
     signed::public_key(public)?;
     // Other clients refuse keys without it; a wrong one is refused here already.
-    if signed::signatures_of(&object, user).iter().any(|(id, _)| *id == key_id) {
+    let signatures = signed::signatures_of(&object, user);
+    if signatures.iter().any(|(id, _)| *id == key_id) {
         signed::verify(&object, user, &key_id, public)?;
     }
-    // Only the device's own signature was looked at, so only that one is kept: others come by `signatures/upload`.
-    let own = signed::signatures_of(&object, user).into_iter().filter(|(id, _)| *id == key_id).collect();
-    signed::set_signatures(&mut object, user, own);
+    // Which of the others hold is seen beside their user's keys.
+    signed::set_signatures(&mut object, user, signatures);
     Ok(object)
 }
 

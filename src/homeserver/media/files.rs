@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use matron_storage::Error as StorageError;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use tempfile::TempDir;
@@ -97,6 +98,16 @@ pub type Pieces = BoxStream<'static, io::Result<Bytes>>;
 enum Place {
     Folder(Folder),
     Bucket(Bucket),
+}
+
+/// For the log.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.root().display()),
+            Self::Bucket(_) => f.write_str("the bucket"),
+        }
+    }
 }
 
 /// A file that was listed.
@@ -220,43 +231,61 @@ impl Files {
         Incoming::new(self.incoming.clone())
     }
 
+    /// Says in the log why a file cannot be had or kept: whoever asked is told no more than to come again.
+    fn noted<T>(&self, done: Result<T>, name: &FileName, what: &'static str) -> Result<T> {
+        if let Err(Error::Storage(StorageError::Unavailable(error))) = &done {
+            tracing::warn!(%error, file = %name, place = %self.place, "a file of the media cannot be {what}");
+        }
+        done
+    }
+
     /// Moves a whole file to its name; on disk (or in the bucket) when this answers. What is there already stays.
     pub(super) async fn keep(&self, whole: Whole, name: FileName) -> Result<()> {
-        self.must_be_ours().await?;
-        match &self.place {
-            Place::Folder(folder) => folder.keep(whole, &name).await,
-            Place::Bucket(bucket) => bucket.keep(whole, &name.path()).await,
-        }
+        let keep = async {
+            self.must_be_ours().await?;
+            match &self.place {
+                Place::Folder(folder) => folder.keep(whole, &name).await,
+                Place::Bucket(bucket) => bucket.keep(whole, &name.path()).await,
+            }
+        };
+        self.noted(keep.await, &name, "kept")
     }
 
     /// The bytes of a file from `start` up to but without `end`.
     pub(super) async fn read(&self, name: FileName, start: u64, end: u64) -> Result<Pieces> {
-        match &self.place {
+        let pieces = match &self.place {
             Place::Folder(folder) => folder.read(&name, start, end).await,
             Place::Bucket(bucket) => bucket.read(&name.path(), start, end).await,
-        }
+        };
+        let pieces = self.noted(pieces, &name, "read")?;
+        let broken = move |error: &io::Error| {
+            tracing::warn!(%error, file = %name, "a file of the media cannot be read to its end");
+        };
+        Ok(pieces.inspect_err(broken).boxed())
     }
 
     /// Whether there is such a file.
     pub(super) async fn has(&self, name: FileName) -> Result<bool> {
-        match self.objects.head(&name.path()).await {
+        let there = match self.objects.head(&name.path()).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(unavailable(&error)),
-        }
+        };
+        self.noted(there, &name, "looked for")
     }
 
     /// A whole file to read from by threads that may wait for the disk.
     pub(super) async fn local(&self, name: FileName, bytes: u64) -> Result<std::fs::File> {
         if let Place::Folder(folder) = &self.place {
-            return folder.file(&name).await;
+            return self.noted(folder.file(&name).await, &name, "read");
         }
         let mut pieces = self.read(name, 0, bytes).await?;
         let mut copy = self.incoming();
         while let Some(piece) = pieces.next().await {
             copy.write(piece.map_err(|error| unavailable(&error))?).await?;
         }
-        copy.finish().await?.file.reopen().map_err(|error| unavailable(&error))
+        let copy = copy.finish().await?.file.reopen();
+        self.noted(copy.map_err(|error| unavailable(&error)), &name, "read")
     }
 
     /// Deletes a file, if it is there.

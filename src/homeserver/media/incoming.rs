@@ -1,7 +1,7 @@
 //! A file on its way in: hashed while it is written aside, a piece at a time.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -17,6 +17,7 @@ const PIECE_BYTES: usize = 128 << 10;
 /// A file that is being written. Dropping it deletes what there is.
 #[derive(Debug)]
 pub struct Incoming {
+    folder: PathBuf,
     work: State,
     gathered: Vec<Bytes>,
     gathered_bytes: usize,
@@ -54,6 +55,12 @@ pub(super) fn unavailable(error: &impl std::fmt::Display) -> Error {
     matron_storage::Error::Unavailable(error.to_string()).into()
 }
 
+/// The disk does not take what comes in, which goes to the log: whoever sends it is told no more than to come again.
+fn refused(folder: &Path, error: &io::Error) -> Error {
+    tracing::warn!(%error, folder = %folder.display(), "a file of the media cannot be written aside");
+    unavailable(error)
+}
+
 impl Work {
     fn file(&mut self) -> io::Result<&mut NamedTempFile> {
         if self.file.is_none() {
@@ -74,8 +81,8 @@ impl Work {
 impl Incoming {
     /// An empty file in a folder.
     pub(super) fn new(folder: PathBuf) -> Self {
-        let work = Work { folder, file: None, hash: Sha256::new() };
-        Self { work: State::Resting(work), gathered: Vec::new(), gathered_bytes: 0, bytes: 0 }
+        let work = Work { folder: folder.clone(), file: None, hash: Sha256::new() };
+        Self { folder, work: State::Resting(work), gathered: Vec::new(), gathered_bytes: 0, bytes: 0 }
     }
 
     /// How many bytes came so far.
@@ -107,7 +114,9 @@ impl Incoming {
     async fn rested(&mut self) -> Result<Work> {
         match std::mem::replace(&mut self.work, State::Lost) {
             State::Resting(work) => Ok(work),
-            State::Writing(thread) => thread.await.map_err(Error::internal)?.map_err(|error| unavailable(&error)),
+            State::Writing(thread) => {
+                thread.await.map_err(Error::internal)?.map_err(|error| refused(&self.folder, &error))
+            }
             State::Lost => Err(Error::internal("a file that could not be written was written on")),
         }
     }
@@ -118,7 +127,7 @@ impl Incoming {
     /// The disk does not take it.
     pub async fn finish(mut self) -> Result<Whole> {
         let work = self.rested().await?;
-        let (pieces, bytes) = (self.gathered, self.bytes);
+        let Self { folder, gathered: pieces, bytes, .. } = self;
         let last = move || {
             let mut work = work.take(&pieces)?;
             work.file()?;
@@ -126,6 +135,6 @@ impl Incoming {
             Ok(Whole { file, digest: work.hash.finalize().into(), bytes })
         };
         let whole = tokio::task::spawn_blocking(last).await.map_err(Error::internal)?;
-        whole.map_err(|error: io::Error| unavailable(&error))
+        whole.map_err(|error: io::Error| refused(&folder, &error))
     }
 }

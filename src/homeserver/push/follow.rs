@@ -209,11 +209,8 @@ impl Walker {
         let mut incoming = Incoming::of(&push, snapshot, room, position, event).await?;
         let Some(recipient) = self.audience.users.get_mut(&user) else { return Ok(()) };
         let rules = recipient.rules(&push, snapshot).await?;
-        let told = push.judge_alone(snapshot, &recipient.session, &rules, &incoming).await?;
+        let told = push.judge_invite(snapshot, &recipient.session, &rules, &incoming).await?;
         let Some(actions) = told else { return Ok(()) };
-        if !push.takes_invite(snapshot, user, &incoming).await? {
-            return Ok(());
-        }
         self.hand_over(snapshot, user, &mut incoming, &actions).await
     }
 

@@ -93,8 +93,23 @@ impl Push {
         self.unless_ignored(snapshot, session, incoming, actions).await
     }
 
+    /// As [`Self::judge`], of an invite for the user that it invites: what their settings ignore they are not told, as /sync
+    /// does not show it.
+    pub(super) async fn judge_invite(
+        &self,
+        snapshot: &Snapshot,
+        session: &Session,
+        rules: &Compiled,
+        incoming: &Incoming,
+    ) -> Result<Option<Arc<str>>> {
+        if self.accounts.invites(snapshot, session.user, &incoming.sender).await? != Invites::Allowed {
+            return Ok(None);
+        }
+        self.judge_alone(snapshot, session, rules, incoming).await
+    }
+
     /// By the rules themselves: for who is named in the event, invited by it, or has rules that ask for more than classes.
-    pub(super) async fn judge_alone(
+    async fn judge_alone(
         &self,
         snapshot: &Snapshot,
         session: &Session,
@@ -102,8 +117,7 @@ impl Push {
         incoming: &Incoming,
     ) -> Result<Option<Arc<str>>> {
         let view = self.rooms.view_of(snapshot, session, incoming.room).await?;
-        let one_to_one = incoming.class.map_or(view.head.joined == 2, Class::is_one_to_one);
-        let context = self.unread.context(&view, session, one_to_one).await?;
+        let context = self.unread.context(&view, session, &compiled.ruleset, incoming.class).await?;
         let version = snapshot.get(&ROOMS, &incoming.room).await?.map(|row| row.version).unwrap_or_default();
         let version = RoomVersionId::try_from(version).map_err(Error::internal)?;
         let json = readable(incoming.event.clone(), &rules(&version)?)?;
@@ -126,11 +140,6 @@ impl Push {
     ) -> Result<Option<Arc<str>>> {
         let ignored = self.accounts.ignored(snapshot, session.user).await?;
         Ok((!ignored.contains(&incoming.event.header.sender)).then_some(actions))
-    }
-
-    /// Whether an invite reaches a user: one that their settings ignore is not told, as /sync does not show it.
-    pub(super) async fn takes_invite(&self, snapshot: &Snapshot, user: UserNum, incoming: &Incoming) -> Result<bool> {
-        Ok(self.accounts.invites(snapshot, user, &incoming.sender).await? == Invites::Allowed)
     }
 
     /// Whether a user is in the room since before the event.

@@ -165,7 +165,7 @@ matron_storage::record! {
         pub begun: u64,
         /// The last device that it looked at; none where it came to the end.
         pub last: Option<DeviceNum>,
-        /// How far the store had come at which time, the oldest first.
+        /// When each of the last walks began, and how far the store had come then; the oldest first.
         pub days: Vec<(u64, Position)>,
     }
 }

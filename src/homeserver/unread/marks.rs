@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use matron_matrix::push::{Class, Mask, Outcome, outcome, size_conditions};
+use matron_matrix::push::{Class, Mask, Outcome, asks_for_display_name, outcome, size_conditions};
 use matron_storage::Position;
 use ruma::push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset};
 use ruma::{RoomId, UInt};
+use serde::Deserialize;
 
 use super::{Counter, ReadUpTo, Tally};
 use crate::accounts::Session;
@@ -21,9 +22,15 @@ const MOST_MARKS: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Circumstances {
     power_levels: Option<EventNum>,
-    display_name: String,
-    /// The room's size, as far as the user's rules see it.
-    size: Vec<bool>,
+    display_name: Option<String>,
+    /// What the user's rules see of the room's size: as it is, and as it may have been when a message came.
+    size: [Vec<bool>; 2],
+}
+
+/// What a member event tells of its user.
+#[derive(Deserialize)]
+struct Named {
+    displayname: Option<String>,
 }
 
 impl Counter {
@@ -72,11 +79,10 @@ impl Counter {
                 Some(context) => context,
                 None => {
                     tally.judged_by = Some(self.circumstances(view, session, ruleset).await?);
-                    context.insert(self.context(view, session, false).await?)
+                    context.insert(self.context(view, session, ruleset, None).await?)
                 }
             };
-            let one_to_one = mark.class.and_then(Class::from_number).is_some_and(Class::is_one_to_one);
-            context.member_count = UInt::new_saturating(joined(view, one_to_one));
+            context.member_count = members(view, mark.class.and_then(Class::from_number));
             let outcome = outcome(ruleset, view.show(event, true).await?.get(), context);
             let sum = tally.of(mark.thread);
             sum.add_one(usual.notify, usual.highlight, -1);
@@ -92,35 +98,63 @@ impl Counter {
         session: &Session,
         ruleset: &Ruleset,
     ) -> Result<Circumstances> {
+        let joined = view.head.joined;
         Ok(Circumstances {
             power_levels: view.state_event(view.head.state, "m.room.power_levels", "").await?,
-            display_name: self.display_name(view, session).await?,
-            size: size_conditions(ruleset, joined(view, false)),
+            display_name: self.display_name(view, session, ruleset).await?,
+            size: [joined, above_two(joined)].map(|members| size_conditions(ruleset, members)),
         })
     }
 
-    async fn display_name(&self, view: &View<'_>, session: &Session) -> Result<String> {
+    /// The user's name in the room, where their rules look for it; that of their profile where they have none there.
+    async fn display_name(&self, view: &View<'_>, session: &Session, ruleset: &Ruleset) -> Result<Option<String>> {
+        if !asks_for_display_name(ruleset) {
+            return Ok(None);
+        }
+        if let Some(member) = view.state_event(view.head.state, "m.room.member", session.user_id.as_str()).await? {
+            let member = self.rooms.authority(&view.snapshot, member).await?;
+            let name = member.content_as::<Named>().ok().and_then(|member| member.displayname);
+            if let Some(name) = name.filter(|name| !name.is_empty()) {
+                return Ok(Some(name));
+            }
+        }
         let profile = self.accounts.profile(&view.snapshot, session.user).await?;
-        Ok(profile.displayname.unwrap_or_else(|| session.user_id.localpart().to_owned()))
+        Ok(Some(profile.displayname.unwrap_or_else(|| session.user_id.localpart().to_owned())))
     }
 
-    /// What rules ask of a room and its user beside the event; the room has two members where `one_to_one` says so.
+    /// What a user's rules ask of a room and its user beside an event, whose class may remember the room's size.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn context(&self, view: &View<'_>, session: &Session, one_to_one: bool) -> Result<PushConditionRoomCtx> {
-        let name = self.display_name(view, session).await?;
+    pub async fn context(
+        &self,
+        view: &View<'_>,
+        session: &Session,
+        ruleset: &Ruleset,
+        class: Option<Class>,
+    ) -> Result<PushConditionRoomCtx> {
+        let name = self.display_name(view, session, ruleset).await?.unwrap_or_default();
         let room_id = RoomId::parse(&view.room_id).map_err(Error::internal)?;
         let levels = self.rooms.power_levels(&view.snapshot, view.room).await?;
-        let joined = UInt::new_saturating(joined(view, one_to_one));
-        let context = PushConditionRoomCtx::new(room_id, joined, session.user_id.clone(), name);
+        let context = PushConditionRoomCtx::new(room_id, members(view, class), session.user_id.clone(), name);
         let levels =
             PushConditionPowerLevelsCtx::new(levels.users, levels.users_default, levels.notifications, levels.rules);
         Ok(context.with_power_levels(levels))
     }
 }
 
-/// How many members rules are told of: what is no room of two now may have been one.
-fn joined(view: &View<'_>, one_to_one: bool) -> u64 {
-    if one_to_one { 2 } else { view.head.joined.max(3) }
+/// How many members rules are told of. Whether a message came into a room of two its class remembers, as it is counted by
+/// that; all else is judged by the room as it is.
+fn members(view: &View<'_>, class: Option<Class>) -> UInt {
+    let joined = view.head.joined;
+    UInt::new_saturating(match class.and_then(Class::is_one_to_one) {
+        Some(true) => 2,
+        Some(false) => above_two(joined),
+        None => joined,
+    })
+}
+
+/// What is a room of two now was none.
+fn above_two(joined: u64) -> u64 {
+    joined.max(3)
 }

@@ -70,11 +70,17 @@ impl Class {
         (0..BASES * 4).map(Self)
     }
 
-    /// Whether the room had two members.
+    /// Whether the room had two members, where the default rules ask: of messages alone.
     #[must_use]
-    pub const fn is_one_to_one(self) -> bool {
+    pub const fn is_one_to_one(self) -> Option<bool> {
         let base = self.0 % BASES;
-        base == Base::OneToOneMessage as u8 || base == Base::OneToOneEncrypted as u8
+        if base == Base::OneToOneMessage as u8 || base == Base::OneToOneEncrypted as u8 {
+            Some(true)
+        } else if base == Base::Message as u8 || base == Base::Encrypted as u8 {
+            Some(false)
+        } else {
+            None
+        }
     }
 
     pub(super) const fn bit(self) -> u64 {

@@ -52,6 +52,13 @@ pub fn actions<'r>(ruleset: &'r Ruleset, event: &str, context: &PushConditionRoo
     ruleset.iter().find(|rule| look.matches(*rule)).map_or(&[], AnyPushRuleRef::actions)
 }
 
+/// Whether a user's rules look for the user's name in the room: only then it has to be known.
+#[must_use]
+pub fn asks_for_display_name(ruleset: &Ruleset) -> bool {
+    let rules = ruleset.override_.iter().chain(&ruleset.underride).filter(|rule| rule.enabled);
+    rules.flat_map(|rule| &rule.conditions).any(is_display_name)
+}
+
 /// An event as rules look at it.
 struct Look<'a> {
     event: &'a FlattenedJson,

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::words;
 use super::{
-    Class, EventFacts, Keywords, Outcome, actions, actions_of, class_of, count, is_for_all_rooms, mask, mentioned,
-    outcome, specials,
+    Class, EventFacts, Keywords, Outcome, actions, actions_of, asks_for_display_name, class_of, count,
+    is_for_all_rooms, mask, mentioned, outcome, specials,
 };
 
 const ROOM: &str = "!here:example.org";
@@ -246,7 +246,8 @@ proptest! {
         }
     }
 
-    // Runs of wildcards are left out: ruma 0.17 takes every second of them for itself.
+    // Runs of wildcards are left out: ruma 0.17 takes every second of them for itself. So are line ends, at which its
+    // wildcards stop.
     #[test]
     fn words_are_found_as_ruma_finds_them(body in "[aAbé_\\- ]{0,12}", pattern in "([*?]?[aAbé_\\- ]){0,4}[*?]?") {
         let mut ruleset = Ruleset::new();
@@ -336,6 +337,37 @@ fn plain_members_get_what_the_default_rules_say() {
 }
 
 #[test]
+fn only_messages_remember_whether_there_were_two() {
+    let remembers = |kind: &'static str, content: Value, members| {
+        let sample = Sample { kind, state_key: None, content, members, may_notify: true };
+        sample.class().and_then(Class::is_one_to_one)
+    };
+    for kind in ["m.room.message", "m.room.encrypted"] {
+        assert_eq!(remembers(kind, json!({"msgtype": "m.notice"}), 2), Some(true));
+        assert_eq!(remembers(kind, json!({"m.mentions": {"room": true}}), 2), Some(true));
+        assert_eq!(remembers(kind, json!({}), 3), Some(false));
+    }
+    for kind in ["m.sticker", "m.call.invite", "m.room.topic", "m.room.member", "org.example.custom"] {
+        assert_eq!(remembers(kind, json!({}), 2), None);
+        assert_eq!(remembers(kind, json!({}), 3), None);
+    }
+}
+
+#[test]
+fn names_are_looked_for_where_a_rule_asks() {
+    let mut ruleset = Ruleset::server_default(me());
+    assert!(!asks_for_display_name(&ruleset));
+    let named = serde_json::from_value(json!([{"kind": "contains_display_name"}])).unwrap();
+    let actions = vec![Action::Notify];
+    let rule =
+        ConditionalPushRule { actions, default: false, enabled: true, rule_id: "n".to_owned(), conditions: named };
+    ruleset.underride.shift_insert(0, rule);
+    assert!(asks_for_display_name(&ruleset));
+    ruleset.set_enabled(ruma::push::RuleKind::Underride, "n", false).unwrap();
+    assert!(!asks_for_display_name(&ruleset));
+}
+
+#[test]
 fn ones_own_events_never_notify() {
     let event = json!({"type": "m.room.message", "sender": me(), "content": {"body": "me myself"}});
     assert_eq!(outcome(&Ruleset::server_default(me()), &event.to_string(), &context(2, true)), Outcome::default());
@@ -363,6 +395,19 @@ fn long_texts_of_near_misses_do_no_harm() {
     assert!(words::contains(&format!("{body}a"), "a"));
     assert!(!words::contains(&body, &format!("{}b", "?".repeat(250))));
     assert!(words::contains("anything", "*"));
+}
+
+#[test]
+fn wildcards_stand_for_line_ends_too() {
+    for body in ["cake is a lie", "cake\nis a lie", "the cake\r\n\nis\na lie\n"] {
+        assert!(words::contains(body, "cake*lie"), "{body:?}");
+    }
+    assert!(words::contains("cake\nlie", "cake?lie"));
+    assert!(!words::contains("cake\n\nlie", "cake?lie"));
+    assert!(words::contains("hello\n", "h*o?"));
+    let mut keywords = Keywords::default();
+    keywords.add("cake*lie", 1);
+    assert!(keywords.hits("Cake\nis a LIE").contains(&1));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Words in a text: glob patterns that must begin and end at a word's edge.
 //!
 //! ruma matches these too, but by recursion as deep as a text has near misses, and by an `expect` on the pattern's size:
-//! a message must not be able to end the program, so `content.body` is looked into here. Tests hold both to agree.
+//! a message must not be able to end the program, so `content.body` is looked into here. Tests hold both to agree, but for
+//! lines: a wildcard stands for their ends as for any character, as the spec has it, and ruma's does not.
 
 use std::fmt::Write as _;
 
@@ -82,7 +83,7 @@ fn expression(pattern: &str) -> String {
             let least = wildcards.matches('?').count();
             let most = if wildcards.contains('*') { "," } else { "" };
             // Writing to a string cannot fail.
-            let _ = write!(expression, ".{{{least}{most}}}");
+            let _ = write!(expression, "(?s:.{{{least}{most}}})");
         }
         rest = after;
     }

@@ -6,9 +6,9 @@ use matron_storage::Position;
 use ruma::api::client::keys::upload_signatures::v3::SignedKeys;
 use serde_json::{Value, json};
 
-use super::{Key, World, cross_signing_key, cross_signing_keys, errcode};
+use super::{Key, World, cross_signing_key, cross_signing_keys, device_keys, errcode};
 use crate::accounts::Session;
-use crate::devices::{Published, signed_users};
+use crate::devices::{Published, changed_users, signed_users};
 
 struct Identity {
     master: Key,
@@ -172,4 +172,45 @@ async fn signatures_are_checked_and_shown_to_whom_they_concern() {
     // On a new master key the old signature is not shown.
     let _ = Identity::new(&bob).publish(&world, &bob, true).await;
     assert_eq!(world.query(&alice, "@bob:x").await["master_keys"]["@bob:x"]["signatures"], json!({}));
+}
+
+#[tokio::test]
+async fn an_upload_brings_the_self_signing_keys_signature_along() {
+    let world = World::new().await;
+    let alice = world.log_in("alice", "A").await;
+    let ids = Identity::new(&alice);
+    let key = Key::new(Some("A"));
+    let own = key.sign(&alice, &device_keys(&alice, &key));
+    let both = ids.self_signing.sign(&alice, &own);
+    let by_self_signing = format!("ed25519:{}", ids.self_signing.public);
+    let shown = async || world.query(&alice, "@alice:x").await["device_keys"]["@alice:x"]["A"]["signatures"].clone();
+    let upload = async |keys: &Value| {
+        let before = world.snapshot().position();
+        world.upload(&alice, Some(keys), &json!({})).await.unwrap();
+        let now = world.snapshot();
+        !changed_users(&now, before, now.position()).await.unwrap().is_empty()
+    };
+
+    assert!(upload(&both).await);
+    assert_eq!(shown().await, own["signatures"], "nobody knows the key that signed");
+    let _ = ids.publish(&world, &alice, false).await;
+    let mut forged = both.clone();
+    forged["signatures"]["@alice:x"][by_self_signing.as_str()] = own["signatures"]["@alice:x"]["ed25519:A"].clone();
+    for wrong in [&forged, &Key::new(None).sign(&alice, &own)] {
+        assert!(!upload(wrong).await);
+        assert_eq!(shown().await, own["signatures"]);
+    }
+
+    assert!(upload(&both).await, "a new signature is news");
+    assert_eq!(shown().await, both["signatures"]);
+    assert!(!upload(&both).await);
+    assert!(!upload(&own).await);
+    assert_eq!(shown().await, both["signatures"], "an upload took it off");
+
+    // What the self-signing key before this one has signed is worth nothing.
+    let _ = Identity::new(&alice).publish(&world, &alice, true).await;
+    let renewed = Key::new(Some("A"));
+    let renewed_own = renewed.sign(&alice, &device_keys(&alice, &renewed));
+    assert!(upload(&ids.self_signing.sign(&alice, &renewed_own)).await);
+    assert_eq!(shown().await, renewed_own["signatures"]);
 }

@@ -149,9 +149,15 @@ fn it_is_looked_only_when_much_came() {
     assert!(!growth.add(one, 1));
 }
 
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// Walks over all devices to its end.
+async fn walk(world: &World, now: u64) {
+    while world.devices.sweep_to_device(now).await.unwrap() {}
+}
+
 #[tokio::test]
 async fn what_nobody_takes_for_long_goes() {
-    const DAY: u64 = 24 * 60 * 60 * 1000;
     let world = World::new().await;
     let (alice, bob) = (world.log_in("alice", "A").await, world.log_in("bob", "B").await);
     for number in 0..120 {
@@ -162,15 +168,34 @@ async fn what_nobody_takes_for_long_goes() {
     send(&world, &alice, &bob, 120).await;
     // Once a day is enough.
     assert!(!world.devices.sweep_to_device(DAY + 1).await.unwrap());
-    assert!(!world.devices.sweep_to_device(2 * DAY).await.unwrap());
-    assert!(!world.devices.sweep_to_device(90 * DAY).await.unwrap());
+    for day in 2..=90 {
+        assert!(!world.devices.sweep_to_device(day * DAY).await.unwrap());
+    }
     assert_eq!(numbers(&world, &alice).await, [0]);
 
     assert!(world.devices.sweep_to_device(91 * DAY).await.unwrap(), "there are more than it does at once");
-    while world.devices.sweep_to_device(91 * DAY).await.unwrap() {}
+    walk(&world, 91 * DAY).await;
     assert_eq!(numbers(&world, &bob).await, [120]);
     assert!(numbers(&world, &alice).await.is_empty());
-    while world.devices.sweep_to_device(92 * DAY).await.unwrap() {}
+    walk(&world, 92 * DAY).await;
     assert!(numbers(&world, &bob).await.is_empty());
     assert_eq!(world.devices.to_device_dropped.get(), 122);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_makes_nothing_old() {
+    let world = World::new().await;
+    let (alice, bob) = (world.log_in("alice", "A").await, world.log_in("bob", "B").await);
+    send(&world, &alice, &bob, 0).await;
+    for day in [10, 11, 200, 4_000, 12, 13] {
+        walk(&world, day * DAY).await;
+        assert_eq!(numbers(&world, &bob).await, [0], "{day}");
+    }
+    // Set right, it is a clock like any other.
+    for day in 14..=97 {
+        walk(&world, day * DAY).await;
+    }
+    assert_eq!(numbers(&world, &bob).await, [0]);
+    walk(&world, 98 * DAY).await;
+    assert!(numbers(&world, &bob).await.is_empty());
 }

@@ -94,6 +94,11 @@ impl Folder {
         Ok(Self { root: Arc::new(root) })
     }
 
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn path(&self, name: &FileName) -> PathBuf {
         self.root.join(name.to_string())
     }

@@ -10,40 +10,42 @@ use crate::schema::media::Fit;
 const BOXES: [(u32, u32); 6] = [(32, 32), (96, 96), (320, 240), (640, 480), (800, 600), (1600, 1200)];
 /// The longer sides for `crop`.
 const SIDES: [u32; 8] = [32, 96, 192, 320, 480, 640, 800, 1600];
+/// The longest side that can be asked for. In a box of it every picture is left as large as it is.
+const LONGEST: u32 = 65_535;
 
-/// Width, height and fit. What is larger than the largest gets the largest.
+/// Width, height and fit. What is larger than all sizes gets the picture as it is.
 ///
 /// # Errors
 /// `M_INVALID_PARAM` for a size that is none.
 pub fn of(wanted: &Wanted) -> Result<(u32, u32, Fit), MatrixError> {
-    let side = |side: u64| u32::try_from(side).ok().filter(|side| (1..=u32::from(u16::MAX)).contains(side));
+    let side = |side: u64| u32::try_from(side).ok().filter(|side| (1..=LONGEST).contains(side));
     let (Some(width), Some(height)) = (side(wanted.width), side(wanted.height)) else {
-        return Err(MatrixError::invalid_param("width and height are from 1 to 65535"));
+        return Err(MatrixError::invalid_param(format!("width and height are from 1 to {LONGEST}")));
     };
-    match wanted.method {
+    let scaled = if wanted.animated { Fit::ScaleAnimated } else { Fit::Scale };
+    let cropped = if wanted.animated { Fit::CropAnimated } else { Fit::Crop };
+    let size = match wanted.method {
         Method::Scale => {
-            let [.., largest] = BOXES;
             let fitting = BOXES.into_iter().find(|(w, h)| *w >= width && *h >= height);
-            let (width, height) = fitting.unwrap_or(largest);
-            Ok((width, height, if wanted.animated { Fit::ScaleAnimated } else { Fit::Scale }))
+            fitting.map(|(width, height)| (width, height, scaled))
         }
         Method::Crop => {
-            let [.., largest] = SIDES;
             let longer = width.max(height);
-            let side = SIDES.into_iter().find(|side| *side >= longer).unwrap_or(largest);
-            let other = (width.min(height) * side).div_ceil(longer);
-            let (width, height) = if width >= height { (side, other) } else { (other, side) };
-            Ok((width, height, if wanted.animated { Fit::CropAnimated } else { Fit::Crop }))
+            SIDES.into_iter().find(|side| *side >= longer).map(|side| {
+                let other = (width.min(height) * side).div_ceil(longer);
+                if width >= height { (side, other, cropped) } else { (other, side, cropped) }
+            })
         }
-        _ => Err(MatrixError::invalid_param("the method is `crop` or `scale`")),
-    }
+        _ => return Err(MatrixError::invalid_param("the method is `crop` or `scale`")),
+    };
+    Ok(size.unwrap_or((LONGEST, LONGEST, scaled)))
 }
 
 #[cfg(test)]
 mod tests {
     use ruma::media::Method;
 
-    use super::{Wanted, of};
+    use super::{LONGEST, Wanted, of};
     use crate::schema::media::Fit;
 
     fn sized(method: Method, width: u64, height: u64) -> Option<(u32, u32)> {
@@ -68,11 +70,23 @@ mod tests {
     fn others_get_the_next_larger_one() {
         assert_eq!(sized(Method::Scale, 33, 1), Some((96, 96)));
         assert_eq!(sized(Method::Scale, 320, 241), Some((640, 480)));
-        assert_eq!(sized(Method::Scale, 60_000, 60_000), Some((1600, 1200)));
+        assert_eq!(sized(Method::Scale, 1600, 1200), Some((1600, 1200)));
         assert_eq!(sized(Method::Crop, 64, 64), Some((96, 96)));
         assert_eq!(sized(Method::Crop, 100, 50), Some((192, 96)));
         assert_eq!(sized(Method::Crop, 50, 100), Some((96, 192)));
-        assert_eq!(sized(Method::Crop, 65_535, 1), Some((1600, 1)));
+        assert_eq!(sized(Method::Crop, 1600, 1), Some((1600, 1)));
+    }
+
+    #[test]
+    fn what_is_larger_than_all_gets_the_picture_as_it_is() {
+        for (width, height) in [(1601, 1), (1, 1201), (60_000, 60_000)] {
+            assert_eq!(sized(Method::Scale, width, height), Some((LONGEST, LONGEST)));
+        }
+        for method in [Method::Crop, Method::Scale] {
+            let wanted = |animated| Wanted { method: method.clone(), width: 65_535, height: 1, animated };
+            assert_eq!(of(&wanted(false)).unwrap(), (LONGEST, LONGEST, Fit::Scale));
+            assert_eq!(of(&wanted(true)).unwrap(), (LONGEST, LONGEST, Fit::ScaleAnimated));
+        }
     }
 
     #[test]
