@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// Refuses whoever may not act towards others: they go on reading, may leave rooms, take back what they said, and look
-    /// after their account and keys. Client-server API, "Account suspension".
+    /// after their account and keys, but take no e-mail address from it. Client-server API, "Account suspension".
     ///
     /// # Errors
     /// `M_USER_SUSPENDED`.
