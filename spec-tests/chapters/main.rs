@@ -34,6 +34,7 @@ mod search;
 mod spaces;
 mod syncing;
 mod third_party;
+mod third_party_networks;
 mod unread_counts;
 mod upgrading;
 mod user_directory;

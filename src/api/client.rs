@@ -34,6 +34,7 @@ mod summary;
 mod sync;
 mod tags;
 mod third_party;
+mod third_party_networks;
 mod threads;
 mod to_device;
 mod typing;
@@ -83,6 +84,7 @@ pub fn routes(routes: &mut Routes) {
     sync::routes(routes);
     tags::routes(routes);
     third_party::routes(routes);
+    third_party_networks::routes(routes);
     threads::routes(routes);
     to_device::routes(routes);
     typing::routes(routes);
