@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod administration;
 mod backing_up;
 mod bad_input;
 mod content_repository;

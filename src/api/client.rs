@@ -2,6 +2,7 @@
 
 mod account;
 mod account_data;
+mod admin;
 mod backup;
 mod capabilities;
 mod create;
@@ -53,6 +54,7 @@ use crate::router::Routes;
 pub fn routes(routes: &mut Routes) {
     account::routes(routes);
     account_data::routes(routes);
+    admin::routes(routes);
     backup::routes(routes);
     capabilities::routes(routes);
     create::routes(routes);

@@ -33,12 +33,16 @@ async fn capabilities(homeserver: Arc<Homeserver>, request: Ruma<Request>) -> Re
 
 /// What who asks may do. Guests set their display name alone (`guests.rs`), the suspended nothing of their profile.
 fn capabilities_of(session: &Session, config: &Config) -> Map<String, Value> {
-    let &Session { guest, suspended, .. } = session;
+    let &Session { guest, suspended, admin, .. } = session;
     let enabled = |enabled: bool| json!({ "enabled": enabled });
     let versions: Map<String, Value> =
         ROOM_VERSIONS.map(|version| (version.to_owned(), "stable".into())).into_iter().collect();
     let profile_fields =
         if guest && !suspended { json!({ "enabled": true, "allowed": ["displayname"] }) } else { enabled(!suspended) };
+    let moderation = json!({ "lock": true, "suspend": true });
+    // By the spec's name, and the one before it was in the spec.
+    let moderation = ["m.account_moderation", "uk.timedout.msc4323"].map(|name| (name, moderation.clone()));
+    let moderation = moderation.into_iter().filter(|_| admin && !suspended);
     let capabilities = [
         ("m.change_password", enabled(!guest)),
         ("m.room_versions", json!({ "default": config.default_room_version, "available": versions })),
@@ -48,5 +52,5 @@ fn capabilities_of(session: &Session, config: &Config) -> Map<String, Value> {
         ("m.3pid_changes", enabled(!guest && config.mail.is_some())),
         ("m.get_login_token", enabled(!guest)),
     ];
-    capabilities.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    capabilities.into_iter().chain(moderation).map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -44,3 +44,21 @@ async fn capabilities_are_those_of_who_asks() {
     assert_eq!(enabled(&capabilities), [false; 4]);
     assert_eq!(capabilities["m.profile_fields"], json!({ "enabled": false }));
 }
+
+#[tokio::test]
+async fn administrators_are_told_that_they_moderate() {
+    let house = House::with(|_| {}).await;
+    let ann = house.register("ann").await;
+    let moderation = async || {
+        let capabilities = house.capabilities(&ann).await;
+        let both = ["m.account_moderation", "uk.timedout.msc4323"].map(|name| capabilities.get(name).cloned());
+        assert_eq!(both[0], both[1]);
+        both[0].clone()
+    };
+    assert_eq!(moderation().await, None);
+    let user = house.server.accounts.authenticate(&ann).await.unwrap().user;
+    house.server.accounts.set_admin(user, true).await.unwrap();
+    assert_eq!(moderation().await, Some(json!({ "lock": true, "suspend": true })));
+    house.server.accounts.set_suspended(user, true).await.unwrap();
+    assert_eq!(moderation().await, None);
+}
