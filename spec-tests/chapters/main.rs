@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod administration;
 mod backing_up;
 mod bad_input;
 mod content_repository;
@@ -34,6 +35,7 @@ mod search;
 mod spaces;
 mod syncing;
 mod third_party;
+mod third_party_networks;
 mod unread_counts;
 mod upgrading;
 mod user_directory;

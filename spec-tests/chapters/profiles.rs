@@ -1,5 +1,6 @@
 //! "Profiles": fields of all sorts, and the rooms that learn of a new name.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use spec_tests::{Server, User};
 
@@ -32,6 +33,26 @@ fn fields_are_set_read_and_deleted_by_their_own_paths() {
         ann.put(&path("Upper"), json!({ "Upper": 1 })).await.refused(400, "M_INVALID_PARAM");
         let capabilities = ann.get("/v3/capabilities").await.ok();
         assert_eq!(capabilities["capabilities"]["m.profile_fields"], json!({ "enabled": true }));
+    });
+}
+
+#[test]
+fn a_field_is_set_by_its_own_name_in_the_body() {
+    run(async {
+        let ann = server().await.user("ann").await;
+        let path = |name: &str| format!("/v3/profile/{}/{name}", ann.id);
+        for name in ["displayname", "avatar_url", "m.tz", "org.example.badge"] {
+            ann.put(&path(name), json!({})).await.refused(400, "M_MISSING_PARAM");
+            ann.put(&path(name), json!({ "org.example.other": "x" })).await.refused(400, "M_MISSING_PARAM");
+            ann.put(&path(name), json!([name])).await.refused(400, "M_BAD_JSON");
+            ann.call(Method::PUT, &path(name), Some(b"{")).await.refused(400, "M_NOT_JSON");
+        }
+        ann.put(&path("displayname"), json!({ "displayname": 7 })).await.refused(400, "M_BAD_JSON");
+        ann.put(&path("displayname"), json!({ "displayname": null })).await.refused(400, "M_BAD_JSON");
+        let two = json!({ "a.first": [1], "displayname": "Sister Ann", "org.example.other": "x" });
+        let _ = ann.put(&path("displayname"), two).await.ok();
+        assert_eq!(ann.get(&format!("/v3/profile/{}", ann.id)).await.ok(), json!({ "displayname": "Sister Ann" }));
+        ann.put("/v3/profile/ann/displayname", json!({ "displayname": "x" })).await.refused(400, "M_INVALID_PARAM");
     });
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use spec_tests::{Answer, Letter, MailServer, Server, User, unique};
 use tempfile::TempDir;
 
+use crate::notices::administrator;
 use crate::{run, server};
 
 const PUBLIC_URL: &str = "https://chat.trust.example";
@@ -124,6 +125,24 @@ fn an_address_is_added_when_it_was_proved() {
         let answer = ann.post("/v3/account/3pid/delete", gone).await.ok();
         assert_eq!(answer, json!({ "id_server_unbind_result": "no-support" }));
         assert!(addresses(&ann).await.is_empty());
+    });
+}
+
+#[test]
+fn the_suspended_add_addresses_and_take_none_away() {
+    run(async {
+        let post = Post::new(&[]).await;
+        let (admin, ann) = (administrator(&post.server).await, post.server.user("ann").await);
+        post.add(&ann, "ann@trust.example").await;
+        let suspend = format!("/v1/admin/suspend/{}", ann.id);
+        let _ = admin.put(&suspend, json!({ "suspended": true })).await.ok();
+        let gone = json!({ "medium": "email", "address": "ann@trust.example" });
+        ann.post("/v3/account/3pid/delete", gone.clone()).await.refused(403, "M_USER_SUSPENDED");
+        post.add(&ann, "bell@trust.example").await;
+        assert_eq!(addresses(&ann).await, ["ann@trust.example", "bell@trust.example"]);
+        let _ = admin.put(&suspend, json!({ "suspended": false })).await.ok();
+        let _ = ann.post("/v3/account/3pid/delete", gone).await.ok();
+        assert_eq!(addresses(&ann).await, ["bell@trust.example"]);
     });
 }
 

@@ -56,7 +56,7 @@ const OPEN: [(&str, &str); 35] = [
 ];
 
 /// Endpoints of one's own account: `{me}` is the caller.
-const OWN: [(&str, &str); 16] = [
+const OWN: [(&str, &str); 17] = [
     ("POST", "/v3/user/{me}/filter"),
     ("GET", "/v3/user/{me}/filter/1"),
     ("GET", "/v3/user/{me}/account_data/m.test"),
@@ -73,15 +73,20 @@ const OWN: [(&str, &str); 16] = [
     ("GET", "/v3/presence/{me}/status"),
     ("PUT", "/v3/presence/{me}/status"),
     ("POST", "/v3/user/{me}/openid/request_token"),
+    ("GET", "/v3/admin/whois/{me}"),
 ];
 
 /// Endpoints for administrators: `{them}` is somebody else.
-const ADMINISTRATION: [(&str, &str); 5] = [
+const ADMINISTRATION: [(&str, &str); 9] = [
     ("POST", "/_synapse/admin/v1/send_server_notice"),
     ("PUT", "/_synapse/admin/v1/send_server_notice/1"),
     ("GET", "/_synapse/admin/v1/users/{them}/override_ratelimit"),
     ("POST", "/_synapse/admin/v1/users/{them}/override_ratelimit"),
     ("DELETE", "/_synapse/admin/v1/users/{them}/override_ratelimit"),
+    ("GET", "/v1/admin/lock/{them}"),
+    ("PUT", "/v1/admin/lock/{them}"),
+    ("GET", "/v1/admin/suspend/{them}"),
+    ("PUT", "/v1/admin/suspend/{them}"),
 ];
 
 /// Endpoints that name a room or a user, and that everybody with an account may call: who is out forgets, a backup's rooms

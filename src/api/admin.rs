@@ -9,7 +9,6 @@ use std::sync::Arc;
 use http::request::Parts;
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::Session;
-use matron_matrix::Error as MatrixError;
 use ruma::api::auth_scheme::AccessToken;
 
 use crate::authenticate::Authenticate;
@@ -27,8 +26,6 @@ pub fn routes(routes: &mut Routes) {
 /// The administrator who calls: nobody else's request is looked at any further. The domain asks again.
 async fn administrator(homeserver: &Arc<Homeserver>, parts: &Parts, client: &Client) -> Result<Session> {
     let session: Session = AccessToken::authenticate(homeserver, parts, client).await?;
-    if !session.admin {
-        return Err(MatrixError::forbidden("this is for administrators").into());
-    }
+    session.may_administer()?;
     Ok(session)
 }

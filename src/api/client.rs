@@ -2,6 +2,7 @@
 
 mod account;
 mod account_data;
+mod admin;
 mod backup;
 mod capabilities;
 mod create;
@@ -34,6 +35,7 @@ mod summary;
 mod sync;
 mod tags;
 mod third_party;
+mod third_party_networks;
 mod threads;
 mod to_device;
 mod typing;
@@ -52,6 +54,7 @@ use crate::router::Routes;
 pub fn routes(routes: &mut Routes) {
     account::routes(routes);
     account_data::routes(routes);
+    admin::routes(routes);
     backup::routes(routes);
     capabilities::routes(routes);
     create::routes(routes);
@@ -83,6 +86,7 @@ pub fn routes(routes: &mut Routes) {
     sync::routes(routes);
     tags::routes(routes);
     third_party::routes(routes);
+    third_party_networks::routes(routes);
     threads::routes(routes);
     to_device::routes(routes);
     typing::routes(routes);

@@ -17,6 +17,7 @@ use crate::schema::{DeviceNum, UserNum};
 use crate::streams::Streams;
 
 mod account_data;
+mod administration;
 mod derived;
 mod filters;
 mod ignored;
@@ -98,8 +99,19 @@ impl Session {
         })
     }
 
+    /// Refuses whoever is no administrator.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`.
+    pub fn may_administer(&self) -> Result<()> {
+        if !self.admin {
+            return Err(MatrixError::forbidden("this is for administrators").into());
+        }
+        Ok(())
+    }
+
     /// Refuses whoever may not act towards others: they go on reading, may leave rooms, take back what they said, and look
-    /// after their account and keys. Client-server API, "Account suspension".
+    /// after their account and keys, but take no e-mail address from it. Client-server API, "Account suspension".
     ///
     /// # Errors
     /// `M_USER_SUSPENDED`.

@@ -16,7 +16,7 @@ const VERSIONS: [&str; 13] =
     ["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12", "v1.13"];
 
 /// What is served of proposals, by the names under which clients look for it: each flag stands for paths that are routed.
-const UNSTABLE: [&str; 9] = [
+const UNSTABLE: [&str; 10] = [
     "org.matrix.msc3030",
     "org.matrix.msc3266",
     "org.matrix.msc3814",
@@ -26,6 +26,7 @@ const UNSTABLE: [&str; 9] = [
     "uk.half-shot.msc2666.query_mutual_rooms",
     "uk.tcpip.msc4133",
     "uk.tcpip.msc4133.stable",
+    "uk.timedout.msc4323",
 ];
 
 pub fn routes(routes: &mut Routes) {

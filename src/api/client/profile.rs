@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use matron_homeserver::Homeserver;
+use matron_matrix::Error as MatrixError;
+use ruma::OwnedUserId;
 use ruma::api::client::profile::{delete_profile_field, get_profile, get_profile_field, set_profile_field};
+use ruma::profile::ProfileFieldValue;
+use serde_json::{Map, Value};
 
 use crate::error::Result;
-use crate::request::Ruma;
+use crate::request::{Loose, Ruma, bad_json};
 use crate::router::Routes;
 
 pub fn routes(routes: &mut Routes) {
@@ -33,11 +37,16 @@ async fn get(
     Ok(get_profile_field::v3::Response::new(value))
 }
 
+/// ruma takes what stands beside the field, or instead of it, for no JSON.
 async fn put(
     homeserver: Arc<Homeserver>,
-    request: Ruma<set_profile_field::v3::Request>,
+    request: Ruma<Loose<set_profile_field::v3::Request, Map<String, Value>>>,
 ) -> Result<set_profile_field::v3::Response> {
-    let set_profile_field::v3::Request { user_id, value } = request.body;
+    let user_id = request.body.id::<OwnedUserId>(0)?;
+    let name = request.body.path.get(1).map_or("", String::as_str);
+    let value = request.body.body.get(name);
+    let value = value.ok_or_else(|| MatrixError::missing_param("the body does not have the field of the path"))?;
+    let value = ProfileFieldValue::new(name, value.clone()).map_err(|error| bad_json(&error))?;
     if homeserver.accounts.set_profile_field(&request.identity, &user_id, &value).await? {
         homeserver.rooms.profile_changed(request.identity.user).await;
     }

@@ -9,6 +9,7 @@ use matron_storage::Options;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+mod capabilities;
 mod ephemeral;
 mod history;
 mod limits;

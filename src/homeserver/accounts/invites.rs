@@ -3,6 +3,7 @@
 use matron_storage::Snapshot;
 use ruma::UserId;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use wildmatch::WildMatch;
 
 use super::Accounts;
@@ -30,36 +31,33 @@ struct Permission {
     default_action: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Lists {
-    enabled: Option<bool>,
-    allowed_users: Vec<String>,
-    ignored_users: Vec<String>,
-    blocked_users: Vec<String>,
-    allowed_servers: Vec<String>,
-    ignored_servers: Vec<String>,
-    blocked_servers: Vec<String>,
-}
+/// The lists as somebody's client wrote them. What is no list is an empty one, and what is no text in a list is left out: one
+/// mistake does not let in whom all the rest keeps out.
+struct Lists(Map<String, Value>);
 
 impl Lists {
-    /// What the lists say of an inviter: users before servers, allowed before ignored before blocked.
+    /// What the lists say of an inviter: users before servers, allowed before ignored before blocked. Ports are no part of
+    /// the servers' names here.
     fn judge(&self, inviter: &UserId) -> Option<Invites> {
-        if self.enabled == Some(false) {
+        if self.0.get("enabled") == Some(&Value::Bool(false)) {
             return None;
         }
-        let named =
-            |patterns: &[String], name: &str| patterns.iter().any(|pattern| WildMatch::new(pattern).matches(name));
-        let (user, server) = (inviter.as_str(), inviter.server_name().as_str());
+        let (user, server) = (inviter.as_str(), inviter.server_name().host());
         let lists = [
-            (&self.allowed_users, user, Invites::Allowed),
-            (&self.ignored_users, user, Invites::Ignored),
-            (&self.blocked_users, user, Invites::Blocked),
-            (&self.allowed_servers, server, Invites::Allowed),
-            (&self.ignored_servers, server, Invites::Ignored),
-            (&self.blocked_servers, server, Invites::Blocked),
+            ("allowed_users", user, Invites::Allowed),
+            ("ignored_users", user, Invites::Ignored),
+            ("blocked_users", user, Invites::Blocked),
+            ("allowed_servers", server, Invites::Allowed),
+            ("ignored_servers", server, Invites::Ignored),
+            ("blocked_servers", server, Invites::Blocked),
         ];
-        lists.into_iter().find(|(patterns, name, _)| named(patterns, name)).map(|(.., judged)| judged)
+        lists.into_iter().find(|(list, name, _)| self.has(list, name)).map(|(.., judged)| judged)
+    }
+
+    /// Whether a pattern of a list is one of this name.
+    fn has(&self, list: &str, name: &str) -> bool {
+        let entries = self.0.get(list).and_then(Value::as_array).into_iter().flatten();
+        entries.filter_map(Value::as_str).any(|pattern| WildMatch::new(pattern).matches(name))
     }
 }
 
@@ -81,20 +79,24 @@ impl Accounts {
             }
         }
         let content = self.account_data(snapshot, invited, None, LISTS).await?;
-        let lists: Option<Lists> = content.and_then(|content| serde_json::from_str(&content).ok());
+        let lists = content.and_then(|content| serde_json::from_str(&content).ok()).map(Lists);
         Ok(lists.and_then(|lists| lists.judge(inviter)).unwrap_or(Invites::Allowed))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ruma::user_id;
+    use ruma::{UserId, user_id};
     use serde_json::{Value, json};
 
     use super::{Invites, Lists, blocks_all};
 
     fn judge(lists: Value) -> Option<Invites> {
-        serde_json::from_value::<Lists>(lists).unwrap().judge(user_id!("@ann:ward.example.org"))
+        judge_of(user_id!("@ann:ward.example.org"), lists)
+    }
+
+    fn judge_of(inviter: &UserId, lists: Value) -> Option<Invites> {
+        Lists(serde_json::from_value(lists).unwrap()).judge(inviter)
     }
 
     #[test]
@@ -107,6 +109,26 @@ mod tests {
         let allowed = json!({ "blocked_users": ["@ann:*"], "allowed_users": ["@ann:ward.example.org"] });
         assert_eq!(judge(allowed), Some(Invites::Allowed));
         assert_eq!(judge(json!({ "blocked_servers": ["example.org", "@ann*"], "blocked_users": ["@bob:*"] })), None);
+    }
+
+    #[test]
+    fn a_mistake_takes_back_nothing_else() {
+        let none = json!({ "allowed_users": null, "ignored_users": null, "blocked_servers": ["*.example.org"] });
+        assert_eq!(judge(none), Some(Invites::Blocked));
+        let other = json!({ "enabled": "no", "allowed_servers": "*", "ignored_users": { "@ann:*": {} },
+            "blocked_servers": [null, 7, "*"] });
+        assert_eq!(judge(other), Some(Invites::Blocked));
+        assert_eq!(judge(json!({ "enabled": null, "blocked_users": ["@ann:*"] })), Some(Invites::Blocked));
+    }
+
+    #[test]
+    fn servers_are_named_without_their_ports() {
+        let (named, six) = (user_id!("@ann:ward.example.org:8448"), user_id!("@ann:[2001:db8::1]:8448"));
+        let servers = json!({ "blocked_servers": ["ward.example.org", "[2001:db8::1]"] });
+        assert_eq!(judge_of(named, servers.clone()), Some(Invites::Blocked));
+        assert_eq!(judge_of(six, servers), Some(Invites::Blocked));
+        assert_eq!(judge_of(named, json!({ "blocked_servers": ["*:8448"] })), None);
+        assert_eq!(judge_of(named, json!({ "blocked_users": ["@ann:ward.example.org"] })), None);
     }
 
     #[test]

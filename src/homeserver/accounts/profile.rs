@@ -19,7 +19,7 @@ use crate::schema::accounts::{ACCOUNTS, PROFILES, RENAMED};
 #[cfg(test)]
 mod tests;
 
-/// The largest profile, names and values together.
+/// A profile stays below this, as the JSON that is told of it.
 const MAX_PROFILE_BYTES: u64 = 65_536;
 /// The longest name of a field.
 const MAX_NAME_BYTES: usize = 255;
@@ -29,6 +29,8 @@ const MAX_DISPLAY_NAME_BYTES: usize = 1024;
 const MAX_AVATAR_URL_BYTES: usize = 1024;
 /// Where the size of a profile stands among its fields.
 const SIZE: &str = "";
+/// What a size begins with. Without it, it is by an older version, which left out all that stands around names and values.
+const MEASURE: &str = "json ";
 
 /// What member events tell of a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -154,15 +156,17 @@ impl Accounts {
             if old == new {
                 return Ok(false);
             }
-            let size = old_size.as_deref().and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
-            let size = size.saturating_sub(weight(name, old.as_ref())) + weight(name, new.as_ref());
-            if new.is_some() && size > MAX_PROFILE_BYTES {
-                return Err(profile_too_large(format!("a profile has {MAX_PROFILE_BYTES} bytes at most")).into());
+            let share = |json: &Option<String>| json.as_ref().map_or(0, |json| weight(name.as_str(), json));
+            let before = self.size(&snapshot, user, old_size.as_deref()).await?;
+            let size = before.saturating_sub(share(&old)) + share(&new);
+            // Two braces, and no comma behind the last. What an older version let in may become less.
+            if size > before && size + 1 >= MAX_PROFILE_BYTES {
+                return Err(profile_too_large(format!("a profile has less than {MAX_PROFILE_BYTES} bytes")).into());
             }
             let mut batch = Batch::new();
             batch.expect(&PROFILES, &size_row, old_size.as_ref());
             batch.expect(&PROFILES, &row, old.as_ref());
-            batch.put(&PROFILES, &size_row, &size.to_string());
+            batch.put(&PROFILES, &size_row, &format!("{MEASURE}{size}"));
             match &new {
                 Some(json) => batch.put(&PROFILES, &row, json),
                 None => batch.delete(&PROFILES, &row),
@@ -186,6 +190,16 @@ impl Accounts {
         Err(StorageError::Conflict.into())
     }
 
+    /// What all fields of a profile weigh, by the row that says so; where it does not, they are counted.
+    async fn size(&self, snapshot: &Snapshot, user: UserNum, row: Option<&str>) -> Result<u64> {
+        if let Some(size) = row.and_then(|row| row.strip_prefix(MEASURE)?.parse::<u64>().ok()) {
+            return Ok(size);
+        }
+        let fields = snapshot.scan(&PROFILES, PROFILES.under(&(user,))).collect().await?;
+        let fields = fields.iter().filter(|((_, name), _)| name != SIZE);
+        Ok(fields.map(|((_, name), json)| weight(name, json)).sum())
+    }
+
     /// The number of a user whose profile can be looked at here.
     async fn with_profile(&self, snapshot: &Snapshot, user_id: &UserId) -> Result<UserNum> {
         let missing = || MatrixError::not_found("there is no such user");
@@ -200,14 +214,14 @@ impl Accounts {
 pub(crate) fn put_first_name(batch: &mut Batch, user: UserNum, user_id: &UserId, name: &str) {
     put_words(batch, user, &BTreeSet::new(), &name_words(user_id, Some(name)));
     let json = Value::from(name).to_string();
-    let size = weight(&ProfileFieldName::DisplayName, Some(&json));
+    let size = weight(ProfileFieldName::DisplayName.as_str(), &json);
     batch.put(&PROFILES, &row(user, &ProfileFieldName::DisplayName), &json);
-    batch.put(&PROFILES, &(user, SIZE.to_owned()), &size.to_string());
+    batch.put(&PROFILES, &(user, SIZE.to_owned()), &format!("{MEASURE}{size}"));
 }
 
-/// What a field adds to a profile's size.
-fn weight(name: &ProfileFieldName, json: Option<&String>) -> u64 {
-    json.map_or(0, |json| (json.len() + name.as_str().len()) as u64)
+/// What a field adds to a profile's size: with two quotes, a colon and a comma. No name has anything to escape.
+const fn weight(name: &str, json: &str) -> u64 {
+    (name.len() + json.len() + 4) as u64
 }
 
 fn row(user: UserNum, name: &ProfileFieldName) -> (UserNum, String) {

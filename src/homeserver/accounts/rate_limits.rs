@@ -56,9 +56,7 @@ impl Accounts {
     }
 
     async fn limited_user(&self, by: &Session, user_id: &UserId) -> Result<UserNum> {
-        if !by.admin {
-            return Err(MatrixError::forbidden("only administrators see and change limits").into());
-        }
+        by.may_administer()?;
         if user_id.server_name() != self.config.server_name {
             return Err(MatrixError::unknown("only users of this server have limits here").into());
         }

@@ -1,7 +1,7 @@
-//! Account rows: finding, listing and changing them.
+//! Account rows: finding and listing them.
 
 use matron_matrix::Error as MatrixError;
-use matron_storage::{Batch, Error as StorageError, Snapshot};
+use matron_storage::{Batch, Snapshot};
 use ruma::{OwnedUserId, UserId};
 
 use super::Accounts;
@@ -9,7 +9,7 @@ use super::attempts::Attempt;
 use super::names::{localpart_of, new_user_id};
 use super::password::Verdict;
 use super::sessions::access_changes;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::UserNum;
 use crate::schema::accounts::{ACCOUNTS, Account};
 
@@ -91,47 +91,6 @@ impl Accounts {
             None => Ok(user_id),
             Some(_) => Err(MatrixError::user_in_use("somebody has that name").into()),
         }
-    }
-
-    /// Gives or takes the right to call the admin API.
-    ///
-    /// # Errors
-    /// `M_NOT_FOUND` where the account is not there or closed.
-    pub async fn set_admin(&self, user: UserNum, admin: bool) -> Result<()> {
-        self.change(user, |account| account.admin = admin).await
-    }
-
-    /// Locks or unlocks an account (client-server API, "Account locking"). Its tokens stay.
-    ///
-    /// # Errors
-    /// `M_NOT_FOUND` where the account is not there or closed.
-    pub async fn set_locked(&self, user: UserNum, locked: bool) -> Result<()> {
-        self.change(user, |account| account.locked = locked).await
-    }
-
-    /// Suspends an account or lets it act again (client-server API, "Account suspension").
-    ///
-    /// # Errors
-    /// `M_NOT_FOUND` where the account is not there or closed.
-    pub async fn set_suspended(&self, user: UserNum, suspended: bool) -> Result<()> {
-        self.change(user, |account| account.suspended = suspended).await
-    }
-
-    /// Changes an account's row.
-    async fn change(&self, user: UserNum, change: impl Fn(&mut Account)) -> Result<()> {
-        for _ in 0..TRIES {
-            let old = self.get(&self.store.snapshot(), user).await?.filter(|account| !account.deactivated);
-            let old = old.ok_or_else(|| MatrixError::not_found("there is no such account"))?;
-            let mut new = old.clone();
-            change(&mut new);
-            let mut batch = Batch::new();
-            replace(&mut batch, user, &old, &new);
-            match self.store.commit(batch).await {
-                Err(StorageError::Conflict) => {}
-                done => return done.map(|_| ()).map_err(Into::into),
-            }
-        }
-        Err(Error::internal("an account changes all the time"))
     }
 
     /// Hashes a password for an account's row.

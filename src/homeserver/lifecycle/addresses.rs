@@ -51,8 +51,9 @@ impl Lifecycle {
     /// Takes an address from the caller's account, with the pushers that write to it. One that is not there is gone already.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// `M_USER_SUSPENDED`: the suspended add addresses, but take none away.
     pub async fn delete_email(&self, session: &Session, address: &str) -> Result<()> {
+        session.may_act()?;
         let Some(address) = mail::address(address) else { return Ok(()) };
         for _ in 0..TRIES {
             let snapshot = self.store.snapshot();

@@ -178,7 +178,8 @@ pub const ACCOUNTS: Keyspace<UserNum, Account> = Keyspace::new(0x0301, "accounts
 /// Users with a limit of their own on requests: few.
 pub const RATE_LIMIT_OVERRIDES: Keyspace<UserNum, RateLimitOverride> =
     Keyspace::new(0x0330, "rate limit overrides", Family::Point);
-/// Profile fields, as JSON. Under the empty name: how many bytes all of them have together.
+/// Profile fields, as JSON. Under the empty name: how many bytes all of them have together, and by which measure
+/// (`accounts/profile.rs`).
 pub const PROFILES: Keyspace<(UserNum, String), String> = Keyspace::new(0x0302, "profiles", Family::Point);
 /// Users whose new name or avatar is not said in all of their rooms yet, and the position of the change.
 pub const RENAMED: Keyspace<UserNum, Position> = Keyspace::new(0x0319, "renamed users", Family::Current);

@@ -31,6 +31,7 @@ async fn the_suspended_read_and_leave_but_do_not_act() {
         (at("kick"), them.clone()),
         (at("ban"), them.clone()),
         (at("unban"), them),
+        ("/account/3pid/delete".to_owned(), json!({ "medium": "email", "address": "bob@example.org" })),
     ] {
         house.post(&path, &bob, body).await.refused(403, "M_USER_SUSPENDED");
     }

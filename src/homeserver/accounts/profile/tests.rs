@@ -1,10 +1,12 @@
 //! Profiles: told to all, set by their owner, bounded.
 
+use matron_storage::Batch;
 use ruma::profile::{ProfileFieldName, ProfileFieldValue};
 use ruma::user_id;
 use serde_json::json;
 
 use super::super::fixture::{Fixture, refusal};
+use super::{PROFILES, SIZE};
 
 fn field(name: &str, value: serde_json::Value) -> ProfileFieldValue {
     ProfileFieldValue::new(name, value).unwrap()
@@ -70,4 +72,46 @@ async fn a_profile_is_bounded_as_a_whole() {
     assert_eq!(refusal(server.set_profile_field(&alice, &alice.user_id, &third).await), "M_PROFILE_TOO_LARGE");
     server.delete_profile_field(&alice, &alice.user_id, &"a.a".into()).await.unwrap();
     server.set_profile_field(&alice, &alice.user_id, &third).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_profile_is_measured_as_it_is_told() {
+    let server = Fixture::new().await;
+    let alice = server.user("alice").await;
+    let set = async |name, value| server.set_profile_field(&alice, &alice.user_id, &field(name, value)).await;
+    let told = async || serde_json::to_string(&server.whole_profile(&alice.user_id).await.unwrap()).unwrap().len();
+    set("a", json!("x".repeat(65_527))).await.unwrap();
+    assert_eq!(told().await, 65_535);
+    assert_eq!(refusal(set("a", json!("x".repeat(65_528))).await), "M_PROFILE_TOO_LARGE");
+    assert_eq!(refusal(set("b", json!(1)).await), "M_PROFILE_TOO_LARGE");
+    set("a", json!("x".repeat(65_520))).await.unwrap();
+    set("b", json!(1)).await.unwrap();
+    assert_eq!(refusal(set("c", json!(1)).await), "M_PROFILE_TOO_LARGE");
+    server.delete_profile_field(&alice, &alice.user_id, &"b".into()).await.unwrap();
+    set("c", json!(1)).await.unwrap();
+    assert_eq!(told().await, 65_534);
+}
+
+#[tokio::test]
+async fn a_profile_of_an_older_store_is_measured_anew() {
+    let server = Fixture::new().await;
+    let alice = server.user("alice").await;
+    // Many short fields, of which an older version counted 42000 bytes.
+    let mut batch = Batch::new();
+    for nth in 0..6000 {
+        batch.put(&PROFILES, &(alice.user, format!("a{nth:05}")), &"1".to_owned());
+    }
+    batch.put(&PROFILES, &(alice.user, "b".to_owned()), &"\"long\"".to_owned());
+    batch.put(&PROFILES, &(alice.user, SIZE.to_owned()), &"42007".to_owned());
+    server.0.store.commit(batch).await.unwrap();
+    let set = async |name, value| server.set_profile_field(&alice, &alice.user_id, &field(name, value)).await;
+    assert_eq!(refusal(set("c", json!(1)).await), "M_PROFILE_TOO_LARGE");
+    assert_eq!(refusal(set("b", json!("longer")).await), "M_PROFILE_TOO_LARGE");
+    set("b", json!("less")).await.unwrap();
+    set("b", json!(1)).await.unwrap();
+    assert_eq!(refusal(set("b", json!("long")).await), "M_PROFILE_TOO_LARGE");
+    for nth in 0..50 {
+        server.delete_profile_field(&alice, &alice.user_id, &format!("a{nth:05}").as_str().into()).await.unwrap();
+    }
+    set("c", json!(1)).await.unwrap();
 }
