@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::schema::DeviceNum;
 use crate::schema::devices::{
     CLAIM_HEADS, ClaimHead, DEVICES, DeviceKeys as StoredKeys, FallbackKey, KeyQueue, ONE_TIME_KEYS, OneTimeKey,
-    USER_KEYS,
+    USER_KEYS, UserKeys,
 };
 use crate::streams::Subject;
 
@@ -117,10 +117,8 @@ impl Devices {
             Written::Nothing => snapshot.get(&USER_KEYS, &session.user).await?,
         };
         let mut keys = row.clone().unwrap_or_default();
-        for json in [&keys.master, &keys.self_signing, &keys.user_signing].into_iter().flatten() {
-            if public_part(&object(json)?).as_deref() == Some(session.device_id.as_str()) {
-                return Err(MatrixError::forbidden("the device's id is the public key of a cross-signing key").into());
-            }
+        if is_cross_signing_key(&keys, session.device_id.as_str())? {
+            return Err(MatrixError::forbidden("the device's id is the public key of a cross-signing key").into());
         }
         let key_id = format!("ed25519:{}", session.device_id);
         let is_signed = |keys: &CanonicalJsonObject| {
@@ -171,6 +169,16 @@ fn parse_device_keys(session: &Session, keys: &Raw<DeviceKeys>) -> Result<Canoni
     let own = signed::signatures_of(&object, user).into_iter().filter(|(id, _)| *id == key_id).collect();
     signed::set_signatures(&mut object, user, own);
     Ok(object)
+}
+
+/// Whether a device's id is the public key of one of its user's cross-signing keys: both name keys as `ed25519:…`.
+pub(super) fn is_cross_signing_key(keys: &UserKeys, device_id: &str) -> Result<bool> {
+    for json in [&keys.master, &keys.self_signing, &keys.user_signing].into_iter().flatten() {
+        if public_part(&object(json)?).as_deref() == Some(device_id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Checks a one-time or fallback key's form and bounds.

@@ -127,6 +127,7 @@ impl Lifecycle {
             wake(batch, snapshot, user, device.num).await?;
             device.num
         } else {
+            self.devices.check_new_id(batch, snapshot, user, device_id).await?;
             let num = self.ids.new_device().await?;
             let display_name = initial_name(new.display_name.as_deref());
             batch.put(&DEVICES, &key, &Device { num, display_name, created: self.clock.millis() });
