@@ -68,13 +68,11 @@ impl Lifecycle {
             }
         }
         let bound_to = (operation, session.map(|session| session.user));
-        let stage = self.interactive.enter(auth.and_then(AuthData::session), bound_to, &flows)?;
+        let stage = self.interactive.enter(auth.and_then(AuthData::session), bound_to, flows)?;
         let password = match auth {
             None => return Err(stage.ask(None)),
             Some(AuthData::Password(password)) => password,
-            Some(_) => {
-                return Err(stage.ask(Some(MatrixError::unrecognized("this needs a stage of its flows"))));
-            }
+            Some(_) => return Err(stage.refuse()),
         };
         let Some(name) = self.name_in(&password.identifier).await? else {
             return Err(stage.ask(Some(MatrixError::forbidden("no user is known by this identifier"))));

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use matron_matrix::{Error as MatrixError, digest};
 use quick_cache::sync::Cache;
 use ruma::api::client::uiaa::{AuthFlow, AuthType, UiaaInfo};
-use ruma::api::error::StandardErrorBody;
+use ruma::api::error::{ErrorKind, StandardErrorBody};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -33,10 +33,32 @@ pub struct Operation<'a> {
 #[derive(Debug, Clone)]
 struct State {
     operation: Digest,
+    flows: Vec<AuthFlow>,
     expires: u64,
+    /// The beginning of a flow, in its order.
     completed: Vec<AuthType>,
-    /// The letter that proved an address: its id, and the secret of the client that asked for it.
-    letter: Option<(String, String)>,
+}
+
+impl State {
+    /// Whether a stage comes next in one of the flows.
+    fn awaits(&self, stage: &AuthType) -> bool {
+        self.flows.iter().any(|flow| {
+            let rest = flow.stages.strip_prefix(self.completed.as_slice());
+            rest.and_then(<[_]>::first) == Some(stage)
+        })
+    }
+
+    /// Notes a stage that was passed. False where it counts for nothing: out of its order, or in none of the flows.
+    fn pass(&mut self, stage: AuthType) -> bool {
+        if self.completed.contains(&stage) {
+            return true;
+        }
+        let counts = self.awaits(&stage);
+        if counts {
+            self.completed.push(stage);
+        }
+        counts
+    }
 }
 
 /// The sessions, in memory alone: after a restart clients are asked again.
@@ -50,7 +72,6 @@ pub(super) struct Interactive {
 #[derive(Debug)]
 pub(super) struct Stage<'a> {
     interactive: &'a Interactive,
-    flows: &'a [AuthFlow],
     id: String,
     state: State,
 }
@@ -75,12 +96,12 @@ impl Interactive {
     ///
     /// # Errors
     /// `M_FORBIDDEN` where the session was begun for something else.
-    pub(super) fn enter<'a>(
-        &'a self,
+    pub(super) fn enter(
+        &self,
         id: Option<&str>,
         (operation, user): (Operation<'_>, Option<UserNum>),
-        flows: &'a [AuthFlow],
-    ) -> Result<Stage<'a>> {
+        flows: Vec<AuthFlow>,
+    ) -> Result<Stage<'_>> {
         let now = self.clock.millis();
         let operation = mark(operation, user);
         if let Some(id) = id
@@ -89,20 +110,20 @@ impl Interactive {
             if state.operation != operation {
                 return Err(MatrixError::forbidden("the session was begun for another operation").into());
             }
-            return Ok(Stage { interactive: self, flows, id: id.to_owned(), state });
+            return Ok(Stage { interactive: self, id: id.to_owned(), state });
         }
         let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>());
-        let state = State { operation, expires: now.saturating_add(LIFETIME), completed: Vec::new(), letter: None };
-        Ok(Stage { interactive: self, flows, id, state })
+        let state = State { operation, flows, expires: now.saturating_add(LIFETIME), completed: Vec::new() };
+        Ok(Stage { interactive: self, id, state })
     }
 }
 
 impl Stage<'_> {
     /// Asks the client for more, and says what was wrong if anything was.
     pub(super) fn ask(self, wrong: Option<MatrixError>) -> Error {
-        let Self { interactive, flows, id, state } = self;
+        let Self { interactive, id, state } = self;
         let info = UiaaInfo {
-            flows: flows.to_vec(),
+            flows: state.flows.clone(),
             completed: state.completed.clone(),
             // Clients are known that stumble where it is left out.
             params: serde_json::value::to_raw_value(&serde_json::Map::new()).ok(),
@@ -113,34 +134,42 @@ impl Stage<'_> {
         Error::Interactive(Box::new(info))
     }
 
-    /// Notes the letter by which the client proves an address.
-    pub(super) fn remember_letter(&mut self, letter: (String, String)) {
-        self.state.letter = Some(letter);
+    /// Asks again where the client comes with a stage that is not the next one of a flow.
+    pub(super) fn refuse(self) -> Error {
+        self.ask(Some(MatrixError::unrecognized("this needs the next stage of one of its flows")))
     }
 
-    /// Notes a stage that the client has passed. The letter that proved an address in this session, if one did.
+    /// Goes on with the address that the client proves, and asks again where it does not. Whatever else is wrong with the
+    /// proof, that too many were tried say, is no matter of the stage, and is told as anywhere.
+    pub(super) fn shown<T>(self, proof: Result<T>) -> Result<(Self, T)> {
+        match proof {
+            Ok(proof) => Ok((self, proof)),
+            Err(Error::Matrix(error)) if matches!(error.kind, ErrorKind::ThreepidAuthFailed) => {
+                Err(self.ask(Some(error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes a stage that the client has passed, and ends the session if that was the last one of a flow.
     ///
     /// # Errors
-    /// [`Error::Interactive`] where more stages are asked for.
-    pub(super) fn pass(mut self, stage: AuthType) -> Result<Option<(String, String)>> {
-        if !self.state.completed.contains(&stage) {
-            self.state.completed.push(stage);
-        }
-        self.finish()
+    /// [`Error::Interactive`] where more stages are asked for, or another one before this.
+    pub(super) fn pass(mut self, stage: AuthType) -> Result<()> {
+        if self.state.pass(stage) { self.finish() } else { Err(self.refuse()) }
     }
 
     /// Ends the session if one of the flows is complete: it is good for one operation.
     ///
     /// # Errors
     /// [`Error::Interactive`] where more stages are asked for.
-    pub(super) fn finish(self) -> Result<Option<(String, String)>> {
-        let completed = &self.state.completed;
-        let done = self.flows.iter().any(|flow| flow.stages.iter().all(|stage| completed.contains(stage)));
-        if !done {
+    pub(super) fn finish(self) -> Result<()> {
+        let State { flows, completed, .. } = &self.state;
+        if !flows.iter().any(|flow| completed.starts_with(&flow.stages)) {
             return Err(self.ask(None));
         }
         self.interactive.sessions.remove(&self.id);
-        Ok(self.state.letter)
+        Ok(())
     }
 }
 
