@@ -141,6 +141,13 @@ async fn malformed_log_ins_get_their_errcode() {
     let by_mail = json!({ "type": "m.login.password", "password": PASSWORD,
         "identifier": { "type": "m.id.thirdparty", "medium": "email", "address": "ann@example.org" } });
     house.post("/login", "", by_mail).await.refused(403, "M_FORBIDDEN");
+    for medium in ["email", "msisdn", "pigeon"] {
+        let legacy =
+            json!({ "type": "m.login.password", "password": PASSWORD, "medium": medium, "address": "ann@example.org" });
+        house.post("/login", "", legacy).await.refused(403, "M_FORBIDDEN");
+    }
+    let half = json!({ "type": "m.login.password", "password": PASSWORD, "medium": "email" });
+    house.post("/login", "", half).await.refused(400, "M_MISSING_PARAM");
     house.post("/login", "", auth("ann", "wrong password")).await.refused(403, "M_FORBIDDEN");
     assert_eq!(house.post("/login", "", auth("ann", PASSWORD)).await.status, 200);
     let legacy = json!({ "type": "m.login.password", "user": "ann", "password": PASSWORD, "device_id": "OLD" });
