@@ -174,9 +174,16 @@ async fn from_registration_to_log_out() {
     assert_eq!(house.get("/devices", &token).await.body["devices"][0]["device_id"], "ONE");
     house.get("/devices", "").await.refused(401, "M_MISSING_TOKEN");
     house.get("/devices", "x").await.refused(401, "M_UNKNOWN_TOKEN");
+    let listed = json!({ "devices": [{ "device_id": "ONE", "last_seen_ts": 1_700_000_000_000_u64 }] });
+    assert_eq!(house.get("/devices", &token).await.body, listed);
+    assert_eq!(house.get("/devices/ONE", &token).await.body, listed["devices"][0]);
     assert_eq!(house.post("/logout", &token, json!({})).await.body, json!({}));
     house.get("/account/whoami", &token).await.refused(401, "M_UNKNOWN_TOKEN");
     house.post("/refresh", "", json!({ "refresh_token": "x" })).await.refused(401, "M_UNKNOWN_TOKEN");
+
+    let body = json!({ "username": "bob", "password": PASSWORD, "inhibit_login": true, "refresh_token": true,
+        "auth": { "type": "m.login.dummy" } });
+    assert_eq!(house.post("/register", "", body).await.done(), json!({ "user_id": "@bob:localhost" }));
 }
 
 #[tokio::test]
