@@ -26,6 +26,7 @@ mod addresses;
 mod authorize;
 mod deactivate;
 mod devices;
+mod guests;
 mod interactive;
 mod login;
 mod open;

@@ -57,6 +57,7 @@ async fn register_user(homeserver: &Homeserver, client: &Client, body: register:
         username: body.username,
         password: body.password,
         device: (!body.inhibit_login).then_some(device),
+        guest_access_token: body.guest_access_token,
         address: client.address,
     };
     Ok(homeserver.lifecycle.register(&wanted, body.auth.as_ref()).await?)

@@ -27,6 +27,8 @@ pub struct Registration {
     pub password: Option<String>,
     /// The device to log in; none to make the account alone.
     pub device: Option<NewDevice>,
+    /// The token of a guest who is to have an ordinary account, under the name that they have.
+    pub guest_access_token: Option<String>,
     /// Where the client is.
     pub address: Option<IpAddr>,
 }
@@ -44,11 +46,13 @@ impl Lifecycle {
     /// Makes an account (client-server API, `POST /register`).
     ///
     /// # Errors
-    /// `M_FORBIDDEN` where registration is closed; `M_INVALID_USERNAME`, `M_USER_IN_USE`, `M_WEAK_PASSWORD`,
-    /// `M_MISSING_PARAM` without a password; [`crate::Error::Interactive`] until the client went through a flow.
+    /// `M_FORBIDDEN` where registration is closed, or the token is none of a guest of that name; `M_INVALID_USERNAME`,
+    /// `M_USER_IN_USE`, `M_WEAK_PASSWORD`, `M_MISSING_PARAM` without a password; [`crate::Error::Interactive`] until the client
+    /// went through a flow.
     pub async fn register(&self, wanted: &Registration, auth: Option<&AuthData>) -> Result<Registered> {
         let flows = self.flows()?;
-        if let Some(username) = &wanted.username {
+        let guest = self.guest_of(wanted).await?;
+        if let (None, Some(username)) = (&guest, &wanted.username) {
             self.accounts.available(username).await?;
         }
         if let Some(password) = &wanted.password {
@@ -61,9 +65,12 @@ impl Lifecycle {
             return Err(MatrixError::missing_param("an account needs a password").into());
         };
         let proof = self.pass_to_register(stage, auth, wanted.address).await?;
+        let with = (wanted.device.as_ref(), proof.as_ref());
+        if let Some(guest) = guest {
+            return self.upgrade(&guest, password, with).await;
+        }
         let username = wanted.username.clone().unwrap_or_else(random_localpart);
-        let (password, device) = (Some(password.as_str()), wanted.device.as_ref());
-        self.create(&username, password, (device, proof.as_ref()), false, None).await
+        self.create(&username, Some(password.as_str()), with, false, None).await
     }
 
     /// Takes a client through a stage. What proved an address: that is the last stage wherever it is one, so that nothing of
@@ -94,20 +101,6 @@ impl Lifecycle {
             _ => return Err(stage.refuse()),
         }
         Ok(None)
-    }
-
-    /// Makes a guest's account, with a name and a device of the server's choosing.
-    ///
-    /// # Errors
-    /// `M_FORBIDDEN` where guests are not let in.
-    pub async fn register_guest(&self, display_name: Option<String>, address: Option<IpAddr>) -> Result<LoggedIn> {
-        if !self.config.guests {
-            return Err(MatrixError::forbidden("guests are not let in here").into());
-        }
-        let (user_id, user) = self.name(&random_localpart()).await?;
-        let account = self.row(AccountKind::Guest, None, false);
-        let device = NewDevice { display_name, address, ..NewDevice::default() };
-        self.open(Right::New(&account, None, None), Some((user, user_id)), &device).await
     }
 
     /// Makes an account without asking who wants it: for administrators.
@@ -168,7 +161,7 @@ impl Lifecycle {
     }
 
     /// The id and the number of a new user. Another may still be faster to have an account of that name.
-    async fn name(&self, username: &str) -> Result<(OwnedUserId, UserNum)> {
+    pub(super) async fn name(&self, username: &str) -> Result<(OwnedUserId, UserNum)> {
         let user_id = self.accounts.available(username).await?;
         // Who loses the race for a new number may read before the winner's is readable: so they go one by one.
         let _one_at_a_time = self.naming.lock().await;
@@ -176,7 +169,8 @@ impl Lifecycle {
         Ok((user_id, user))
     }
 
-    fn row(&self, kind: AccountKind, password: Option<String>, admin: bool) -> Account {
+    /// The row of a new account.
+    pub(super) fn row(&self, kind: AccountKind, password: Option<String>, admin: bool) -> Account {
         Account {
             kind,
             password,
