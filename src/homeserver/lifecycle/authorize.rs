@@ -7,7 +7,7 @@ use ruma::OwnedUserId;
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UserIdentifier};
 
 use super::Lifecycle;
-use super::interactive::Operation;
+use super::interactive::{Operation, Stage};
 use crate::accounts::{Session, Verdict, usable};
 use crate::error::Result;
 use crate::schema::UserNum;
@@ -74,6 +74,7 @@ impl Lifecycle {
         let given = match auth {
             None => return Err(stage.ask(None)),
             Some(AuthData::Password(given)) => given,
+            Some(AuthData::FallbackAcknowledgement(_)) => return self.proven_before(stage).await,
             Some(_) => return Err(stage.refuse()),
         };
         let name = self.name_in(&given.identifier).await?.ok_or_else(wrong_password)?;
@@ -95,8 +96,16 @@ impl Lifecycle {
         Err(stage.ask(Some(wrong_password())))
     }
 
+    /// Who gave their password in a browser, if it is that still.
+    async fn proven_before(&self, stage: Stage<'_>) -> Result<Proven> {
+        let proven = stage.finish()?.ok_or_else(wrong_password)?;
+        let current = self.accounts.get(&self.store.snapshot(), proven.user).await?;
+        let account = Self::unchanged(current, &proven.account)?;
+        Ok(Proven { account, ..proven })
+    }
+
     /// Whoever `name` means, where there is somebody and this is the password.
-    async fn prove(
+    pub(super) async fn prove(
         &self,
         name: &str,
         password: &str,

@@ -97,7 +97,7 @@ impl Lifecycle {
                 }
                 stage.pass(AuthType::RegistrationToken)?;
             }
-            (AuthData::FallbackAcknowledgement(_), _) => stage.finish()?,
+            (AuthData::FallbackAcknowledgement(_), _) => stage.finish().map(drop)?,
             _ => return Err(stage.refuse()),
         }
         Ok(None)

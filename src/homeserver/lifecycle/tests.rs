@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 
 mod abandoning;
 mod closing;
+mod fallback;
 mod guests;
 mod registering;
 mod revoking;
