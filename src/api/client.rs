@@ -9,6 +9,7 @@ mod dehydrated;
 mod device_management;
 mod directory;
 mod discovery;
+mod fallback;
 mod filter;
 mod history;
 mod keys;
@@ -59,6 +60,7 @@ pub fn routes(routes: &mut Routes) {
     device_management::routes(routes);
     directory::routes(routes);
     discovery::routes(routes);
+    fallback::routes(routes);
     filter::routes(routes);
     history::routes(routes);
     keys::routes(routes);

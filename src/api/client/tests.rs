@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 mod ephemeral;
+mod fallback;
 mod history;
 mod limits;
 mod member_events;
