@@ -1,20 +1,31 @@
-//! "Guest access": a room that lets no guests in any more lets those go who are there.
+//! "Guest access": a room that lets no guests in any more lets those go who are there, and a guest may become an ordinary user.
 
 use serde_json::json;
-use spec_tests::{Server, User};
+use spec_tests::{PASSWORD, Server, User};
+use tempfile::TempDir;
 
 use crate::run;
+
+/// A server that lets guests in.
+async fn house(folder: &TempDir) -> Server {
+    Server::start_in(folder.path(), &[("MATRON_GUESTS__ENABLED", "true")]).await
+}
+
+async fn guest_of(server: &Server) -> User {
+    let mut guest = User::stranger(&server.url);
+    let session = guest.post("/v3/register?kind=guest", json!({})).await.ok();
+    guest.id = session["user_id"].as_str().unwrap().to_owned();
+    guest.token = session["access_token"].as_str().unwrap().to_owned();
+    guest
+}
 
 #[test]
 fn guests_leave_with_the_permission() {
     run(async {
-        let folder = tempfile::TempDir::new().unwrap();
-        let server = Server::start_in(folder.path(), &[("MATRON_GUESTS__ENABLED", "true")]).await;
+        let folder = TempDir::new().unwrap();
+        let server = house(&folder).await;
         let (ann, bob) = (server.user("ann").await, server.user("bob").await);
-        let mut guest = User::stranger(&server.url);
-        let session = guest.post("/v3/register?kind=guest", json!({})).await.ok();
-        guest.id = session["user_id"].as_str().unwrap().to_owned();
-        guest.token = session["access_token"].as_str().unwrap().to_owned();
+        let guest = guest_of(&server).await;
         let room = ann.create_room(json!({ "preset": "public_chat" })).await;
         let join = format!("/v3/rooms/{room}/join");
         guest.post(&join, json!({})).await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
@@ -32,5 +43,34 @@ fn guests_leave_with_the_permission() {
             ann.get(&path).await.ok()["membership"].clone()
         };
         assert_eq!((membership(&guest).await, membership(&bob).await), (json!("leave"), json!("join")));
+    });
+}
+
+#[test]
+fn a_guest_becomes_an_ordinary_user_and_stays_in_their_rooms() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let server = house(&folder).await;
+        let (ann, guest) = (server.user("ann").await, guest_of(&server).await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        let access = format!("/v3/rooms/{room}/state/m.room.guest_access/");
+        let _ = ann.put(&access, json!({ "guest_access": "can_join" })).await.ok();
+        let _ = guest.post(&format!("/v3/rooms/{room}/join"), json!({})).await.ok();
+
+        let name = guest.id[1..].split(':').next().unwrap();
+        let mut wanted = json!({ "username": name, "password": PASSWORD, "auth": { "type": "m.login.dummy" } });
+        let stranger = User::stranger(&server.url);
+        stranger.post("/v3/register", wanted.clone()).await.refused(400, "M_USER_IN_USE");
+        wanted["guest_access_token"] = json!(ann.token);
+        stranger.post("/v3/register", wanted.clone()).await.refused(403, "M_FORBIDDEN");
+        wanted["guest_access_token"] = json!(guest.token);
+        assert_eq!(stranger.post("/v3/register", wanted).await.ok()["user_id"], guest.id.as_str());
+
+        guest.get("/v3/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
+        let user = User::log_in(&server.url, &guest.id, PASSWORD).await;
+        assert_eq!(user.get("/v3/account/whoami").await.ok().get("is_guest"), None);
+        let _ = user.create_room(json!({})).await;
+        let _ = ann.put(&access, json!({ "guest_access": "forbidden" })).await.ok();
+        let _ = user.say(&room, "I am here to stay").await;
     });
 }

@@ -321,6 +321,10 @@ fn an_address_logs_its_user_in() {
         log_in("ann@trust.example", "email", "wrong").await.refused(403, "M_FORBIDDEN");
         log_in("bob@trust.example", "email", right).await.refused(403, "M_FORBIDDEN");
         log_in("441234", "msisdn", right).await.refused(403, "M_FORBIDDEN");
+        // As clients said it before identifiers.
+        let (medium, address) = ("email", "Ann@trust.example");
+        let body = json!({ "type": "m.login.password", "medium": medium, "address": address, "password": right });
+        assert_eq!(post.stranger().post("/v3/login", body).await.ok()["user_id"], ann.id);
     });
 }
 

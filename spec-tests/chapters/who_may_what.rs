@@ -17,10 +17,13 @@ use tokio::net::TcpListener;
 use crate::{run, server};
 
 /// Endpoints that ask for no token, or not of everybody, by their patterns.
-const OPEN: [(&str, &str); 35] = [
+const OPEN: [(&str, &str); 38] = [
     ("GET", "/_matrix/client/versions"),
     ("GET", "/.well-known/matrix/client"),
     ("GET", "/.well-known/matrix/support"),
+    ("GET", "/v3/auth/{auth_type}/fallback/web"),
+    ("POST", "/v3/auth/{auth_type}/fallback/web"),
+    ("GET", "/_matrix/static/client/login/"),
     ("GET", "/v3/login"),
     ("POST", "/v3/login"),
     ("POST", "/v3/refresh"),

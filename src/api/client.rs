@@ -10,6 +10,7 @@ mod dehydrated;
 mod device_management;
 mod directory;
 mod discovery;
+mod fallback;
 mod filter;
 mod history;
 mod keys;
@@ -62,6 +63,7 @@ pub fn routes(routes: &mut Routes) {
     device_management::routes(routes);
     directory::routes(routes);
     discovery::routes(routes);
+    fallback::routes(routes);
     filter::routes(routes);
     history::routes(routes);
     keys::routes(routes);

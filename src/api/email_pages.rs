@@ -3,31 +3,19 @@
 
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use http::{Method, StatusCode};
 use matron_homeserver::Homeserver;
 use matron_homeserver::remote::mail::escaped;
 use matron_homeserver::schema::accounts::Purpose;
 
 use crate::body::read_form;
 use crate::error::Result;
+use crate::pages::page;
 use crate::router::{Raw, Routes};
 
 const VALIDATE: &str = "/_matron/email/validate";
 const UNSUBSCRIBE: &str = "/_matron/email/unsubscribe";
-
-/// Pages load nothing, are framed by nobody, kept by nobody, and tell nobody their address.
-fn headers() -> [(HeaderName, &'static str); 5] {
-    let policy =
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-    [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, policy),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ]
-}
 
 pub fn routes(routes: &mut Routes) {
     routes.add_open(Method::GET, VALIDATE, ask_to_validate);
@@ -40,21 +28,6 @@ pub fn routes(routes: &mut Routes) {
 fn parameter<'a>(text: &'a str, name: &str) -> &'a str {
     let mut pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     pairs.find(|(key, _)| *key == name).map_or("", |(_, value)| value)
-}
-
-fn page(status: StatusCode, server: &str, says: &str, form: &str) -> Response {
-    let server = escaped(server);
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{server}</title>\n\
-         <style>body{{font:1.1em/1.5 sans-serif;max-width:34em;margin:4em auto;padding:0 1em}}\
-         button{{font:inherit;padding:.5em 1.5em}}</style>\n<h1>{server}</h1>\n<p>{says}</p>\n{form}</html>\n"
-    );
-    let mut response = (status, html).into_response();
-    for (name, value) in headers() {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 fn button(path: &str, fields: &[(&str, &str)], name: &str) -> String {

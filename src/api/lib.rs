@@ -12,6 +12,7 @@ mod federation;
 mod guests;
 mod limit;
 mod origin;
+mod pages;
 mod request;
 mod router;
 

@@ -26,6 +26,8 @@ mod addresses;
 mod authorize;
 mod deactivate;
 mod devices;
+mod fallback;
+mod guests;
 mod interactive;
 mod login;
 mod open;
@@ -35,6 +37,7 @@ mod shared_secret;
 mod validate;
 
 pub use authorize::Proven;
+pub use fallback::Question;
 pub use interactive::Operation;
 pub use login::LogIn;
 pub use register::{Registered, Registration};

@@ -1,7 +1,7 @@
 //! The 32 bytes that an event id encodes, and digests of other strings.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 /// The bytes by which an event is found: its reference hash where the id is one (room versions 4 and later), the SHA-256
@@ -22,6 +22,12 @@ pub fn to_event_id(digest: &[u8; 32]) -> String {
     id.push('$');
     URL_SAFE_NO_PAD.encode_string(digest, &mut id);
     id
+}
+
+/// The base64 of a digest, as browsers compare what a page runs with what it may run.
+#[must_use]
+pub fn to_base64(digest: &[u8; 32]) -> String {
+    STANDARD.encode(digest)
 }
 
 /// SHA-256.

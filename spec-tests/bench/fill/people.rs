@@ -28,7 +28,7 @@ pub async fn register(server: &Arc<Homeserver>, count: usize) -> Vec<Person> {
                 username: Some(format!("person{nth}")),
                 password: Some("a password of the bench".to_owned()),
                 device: Some(device),
-                address: None,
+                ..Registration::default()
             };
             let made = server.lifecycle.register(&wanted, Some(&AuthData::Dummy(Dummy::new()))).await.unwrap();
             let device = made.device.unwrap();

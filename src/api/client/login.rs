@@ -74,10 +74,11 @@ async fn log_in(homeserver: Arc<Homeserver>, request: Ruma<TypedLogin>) -> Resul
     let lifecycle = &homeserver.lifecycle;
     let logged_in = match body.login_info {
         login::v3::LoginInfo::Password(info) => {
-            let identifier = match (info.identifier, info.user) {
-                (Some(identifier), _) => identifier,
-                (None, Some(user)) => UserIdentifier::Matrix(MatrixUserIdentifier::new(user)),
-                (None, None) => return Err(MatrixError::missing_param("a log-in needs an identifier").into()),
+            let identifier = match (info.identifier, info.user, info.medium, info.address) {
+                (Some(identifier), ..) => identifier,
+                (None, Some(user), ..) => UserIdentifier::Matrix(MatrixUserIdentifier::new(user)),
+                (None, None, Some(medium), Some(address)) => UserIdentifier::third_party_id(medium.into(), address),
+                _ => return Err(MatrixError::missing_param("a log-in needs an identifier").into()),
             };
             lifecycle.log_in(LogIn::Password { identifier: &identifier, password: &info.password }, &device).await?
         }

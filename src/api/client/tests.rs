@@ -11,6 +11,7 @@ use tower::ServiceExt;
 
 mod capabilities;
 mod ephemeral;
+mod fallback;
 mod history;
 mod limits;
 mod member_events;
@@ -142,6 +143,13 @@ async fn malformed_log_ins_get_their_errcode() {
     let by_mail = json!({ "type": "m.login.password", "password": PASSWORD,
         "identifier": { "type": "m.id.thirdparty", "medium": "email", "address": "ann@example.org" } });
     house.post("/login", "", by_mail).await.refused(403, "M_FORBIDDEN");
+    for medium in ["email", "msisdn", "pigeon"] {
+        let legacy =
+            json!({ "type": "m.login.password", "password": PASSWORD, "medium": medium, "address": "ann@example.org" });
+        house.post("/login", "", legacy).await.refused(403, "M_FORBIDDEN");
+    }
+    let half = json!({ "type": "m.login.password", "password": PASSWORD, "medium": "email" });
+    house.post("/login", "", half).await.refused(400, "M_MISSING_PARAM");
     house.post("/login", "", auth("ann", "wrong password")).await.refused(403, "M_FORBIDDEN");
     assert_eq!(house.post("/login", "", auth("ann", PASSWORD)).await.status, 200);
     let legacy = json!({ "type": "m.login.password", "user": "ann", "password": PASSWORD, "device_id": "OLD" });
@@ -168,9 +176,16 @@ async fn from_registration_to_log_out() {
     assert_eq!(house.get("/devices", &token).await.body["devices"][0]["device_id"], "ONE");
     house.get("/devices", "").await.refused(401, "M_MISSING_TOKEN");
     house.get("/devices", "x").await.refused(401, "M_UNKNOWN_TOKEN");
+    let listed = json!({ "devices": [{ "device_id": "ONE", "last_seen_ts": 1_700_000_000_000_u64 }] });
+    assert_eq!(house.get("/devices", &token).await.body, listed);
+    assert_eq!(house.get("/devices/ONE", &token).await.body, listed["devices"][0]);
     assert_eq!(house.post("/logout", &token, json!({})).await.body, json!({}));
     house.get("/account/whoami", &token).await.refused(401, "M_UNKNOWN_TOKEN");
     house.post("/refresh", "", json!({ "refresh_token": "x" })).await.refused(401, "M_UNKNOWN_TOKEN");
+
+    let body = json!({ "username": "bob", "password": PASSWORD, "inhibit_login": true, "refresh_token": true,
+        "auth": { "type": "m.login.dummy" } });
+    assert_eq!(house.post("/register", "", body).await.done(), json!({ "user_id": "@bob:localhost" }));
 }
 
 #[tokio::test]

@@ -43,6 +43,12 @@ pub(super) fn put_words(batch: &mut Batch, user: UserNum, old: &BTreeSet<String>
 }
 
 impl Accounts {
+    /// Lets a user be found who could not be before, by `batch`.
+    pub(crate) async fn index_name(&self, batch: &mut Batch, snapshot: &Snapshot, user: UserNum) -> Result<()> {
+        put_words(batch, user, &BTreeSet::new(), &self.words_of(snapshot, user).await?);
+        Ok(())
+    }
+
     /// Lets a user be found no more, by `batch`.
     pub(crate) async fn forget_name(&self, batch: &mut Batch, snapshot: &Snapshot, user: UserNum) -> Result<()> {
         put_words(batch, user, &self.words_of(snapshot, user).await?, &BTreeSet::new());
@@ -64,7 +70,7 @@ impl Accounts {
         let mut batch = Batch::new();
         while let Some((user, account)) = scan.next().await? {
             if !account.deactivated {
-                put_words(&mut batch, user, &BTreeSet::new(), &self.words_of(&snapshot, user).await?);
+                self.index_name(&mut batch, &snapshot, user).await?;
             }
             if batch.size() >= FULL_BATCH_BYTES {
                 self.store.commit(std::mem::take(&mut batch)).await?;

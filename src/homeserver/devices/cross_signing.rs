@@ -9,9 +9,11 @@ use ruma::serde::Raw;
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
 
 use super::directory::{object, public_part};
+use super::upload::is_cross_signing_key;
 use super::{Devices, TRIES, overtaken};
 use crate::accounts::Session;
 use crate::error::Result;
+use crate::schema::UserNum;
 use crate::schema::devices::{DEVICES, USER_KEYS, UserKeys};
 
 /// Bytes of a cross-signing key.
@@ -137,6 +139,26 @@ impl Devices {
             }
         }
         Err(overtaken())
+    }
+
+    /// Refuses a new device whose id is one of its user's public keys. `batch` makes the device, and conflicts where keys are
+    /// published at the same time.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN` where it is.
+    pub(crate) async fn check_new_id(
+        &self,
+        batch: &mut Batch,
+        snapshot: &Snapshot,
+        user: UserNum,
+        device_id: &str,
+    ) -> Result<()> {
+        let keys = snapshot.get(&USER_KEYS, &user).await?;
+        batch.expect(&USER_KEYS, &user, keys.as_ref());
+        if is_cross_signing_key(&keys.unwrap_or_default(), device_id)? {
+            return Err(MatrixError::forbidden("the device's id is the public key of a cross-signing key").into());
+        }
+        Ok(())
     }
 }
 

@@ -117,10 +117,8 @@ impl Devices {
             Written::Nothing => snapshot.get(&USER_KEYS, &session.user).await?,
         };
         let mut keys = row.clone().unwrap_or_default();
-        for json in [&keys.master, &keys.self_signing, &keys.user_signing].into_iter().flatten() {
-            if public_part(&object(json)?).as_deref() == Some(session.device_id.as_str()) {
-                return Err(MatrixError::forbidden("the device's id is the public key of a cross-signing key").into());
-            }
+        if is_cross_signing_key(&keys, session.device_id.as_str())? {
+            return Err(MatrixError::forbidden("the device's id is the public key of a cross-signing key").into());
         }
         let mut signatures = signatures_that_hold(new, session, &keys)?;
         let place = keys.devices.iter().position(|device| device.device_id == session.device_id.as_str());
@@ -198,6 +196,16 @@ fn parse_device_keys(session: &Session, keys: &Raw<DeviceKeys>) -> Result<Canoni
     // Which of the others hold is seen beside their user's keys.
     signed::set_signatures(&mut object, user, signatures);
     Ok(object)
+}
+
+/// Whether a device's id is the public key of one of its user's cross-signing keys: both name keys as `ed25519:…`.
+pub(super) fn is_cross_signing_key(keys: &UserKeys, device_id: &str) -> Result<bool> {
+    for json in [&keys.master, &keys.self_signing, &keys.user_signing].into_iter().flatten() {
+        if public_part(&object(json)?).as_deref() == Some(device_id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Checks a one-time or fallback key's form and bounds.

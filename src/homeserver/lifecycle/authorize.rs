@@ -1,11 +1,13 @@
 //! Proving again who one is, before something that cannot be undone: by password.
 
+use std::net::IpAddr;
+
 use matron_matrix::Error as MatrixError;
 use ruma::OwnedUserId;
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UserIdentifier};
 
 use super::Lifecycle;
-use super::interactive::Operation;
+use super::interactive::{Operation, Stage};
 use crate::accounts::{Session, Verdict, usable};
 use crate::error::Result;
 use crate::schema::UserNum;
@@ -52,8 +54,8 @@ impl Lifecycle {
     /// password it is (client-server API, "User-Interactive Authentication").
     ///
     /// # Errors
-    /// [`crate::Error::Interactive`] until the password came; `M_FORBIDDEN` for somebody else's password or session, and
-    /// for accounts without one; `M_LIMIT_EXCEEDED` after too many wrong ones.
+    /// [`crate::Error::Interactive`] until the password came; `M_FORBIDDEN` for somebody else's password or session, for an
+    /// address that is nobody's here, and for accounts without a password; `M_LIMIT_EXCEEDED` after too many wrong ones.
     pub async fn authorize(
         &self,
         session: Option<&Session>,
@@ -68,31 +70,55 @@ impl Lifecycle {
             }
         }
         let bound_to = (operation, session.map(|session| session.user));
-        let stage = self.interactive.enter(auth.and_then(AuthData::session), bound_to, &flows)?;
-        let password = match auth {
+        let stage = self.interactive.enter(auth.and_then(AuthData::session), bound_to, flows)?;
+        let given = match auth {
             None => return Err(stage.ask(None)),
-            Some(AuthData::Password(password)) => password,
-            Some(_) => {
-                return Err(stage.ask(Some(MatrixError::unrecognized("this needs a stage of its flows"))));
-            }
+            Some(AuthData::Password(given)) => given,
+            Some(AuthData::FallbackAcknowledgement(_)) => return self.proven_before(stage).await,
+            Some(_) => return Err(stage.refuse()),
         };
-        let Some(name) = self.name_in(&password.identifier).await? else {
-            return Err(stage.ask(Some(MatrixError::forbidden("no user is known by this identifier"))));
-        };
+        let name = self.name_in(&given.identifier).await?.ok_or_else(wrong_password)?;
         let found = self.accounts.identify(&name).await?;
         if let Some(session) = session
             && found.as_ref().is_none_or(|(_, user, _)| *user != session.user)
         {
             return Err(MatrixError::forbidden("this is somebody else's name").into());
         }
+        if let Some(proven) = self.prove(&name, &given.password, operation.address, found).await? {
+            stage.pass(AuthType::Password)?;
+            return Ok(proven);
+        }
+        // An address that nobody has is refused for good. So that a stranger does not learn which one somebody has, it is
+        // the same where the password is wrong.
+        if session.is_none() && !matches!(given.identifier, UserIdentifier::Matrix(_)) {
+            return Err(wrong_password().into());
+        }
+        Err(stage.ask(Some(wrong_password())))
+    }
+
+    /// Who gave their password in a browser, if it is that still.
+    async fn proven_before(&self, stage: Stage<'_>) -> Result<Proven> {
+        let proven = stage.finish()?.ok_or_else(wrong_password)?;
+        let current = self.accounts.get(&self.store.snapshot(), proven.user).await?;
+        let account = Self::unchanged(current, &proven.account)?;
+        Ok(Proven { account, ..proven })
+    }
+
+    /// Whoever `name` means, where there is somebody and this is the password.
+    pub(super) async fn prove(
+        &self,
+        name: &str,
+        password: &str,
+        address: Option<IpAddr>,
+        found: Option<(OwnedUserId, UserNum, Account)>,
+    ) -> Result<Option<Proven>> {
         let account = found.as_ref().map(|(_, _, account)| account);
-        let verdict = self.accounts.verify_password(&name, &password.password, operation.address, account).await?;
+        let verdict = self.accounts.verify_password(name, password, address, account).await?;
         match (verdict, found) {
-            (Verdict::Wrong, _) | (_, None) => Err(stage.ask(Some(wrong_password()))),
+            (Verdict::Wrong, _) | (_, None) => Ok(None),
             (_, Some((user_id, user, account))) => {
                 usable(&account)?;
-                stage.pass(AuthType::Password)?;
-                Ok(Proven { user, user_id, account })
+                Ok(Some(Proven { user, user_id, account }))
             }
         }
     }

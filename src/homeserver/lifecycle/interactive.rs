@@ -7,8 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use matron_matrix::{Error as MatrixError, digest};
 use quick_cache::sync::Cache;
 use ruma::api::client::uiaa::{AuthFlow, AuthType, UiaaInfo};
-use ruma::api::error::StandardErrorBody;
+use ruma::api::error::{ErrorKind, StandardErrorBody};
 
+use super::authorize::Proven;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::meters::Held;
@@ -30,13 +31,47 @@ pub struct Operation<'a> {
     pub address: Option<IpAddr>,
 }
 
+/// How far a client is.
 #[derive(Debug, Clone)]
-struct State {
+pub(super) struct State {
     operation: Digest,
+    /// What the client wants to do, by the endpoint's name.
+    pub name: String,
+    /// Whoever is logged in there.
+    pub user: Option<UserNum>,
+    flows: Vec<AuthFlow>,
     expires: u64,
+    /// The beginning of a flow, in its order.
     completed: Vec<AuthType>,
-    /// The letter that proved an address: its id, and the secret of the client that asked for it.
-    letter: Option<(String, String)>,
+    /// Who gave their password in a browser.
+    proven: Option<Proven>,
+}
+
+impl State {
+    /// Whether a stage was passed.
+    pub fn has_passed(&self, stage: &AuthType) -> bool {
+        self.completed.contains(stage)
+    }
+
+    /// Whether a stage comes next in one of the flows.
+    pub fn awaits(&self, stage: &AuthType) -> bool {
+        self.flows.iter().any(|flow| {
+            let rest = flow.stages.strip_prefix(self.completed.as_slice());
+            rest.and_then(<[_]>::first) == Some(stage)
+        })
+    }
+
+    /// Notes a stage that was passed. False where it counts for nothing: out of its order, or in none of the flows.
+    fn pass(&mut self, stage: AuthType) -> bool {
+        if self.has_passed(&stage) {
+            return true;
+        }
+        let counts = self.awaits(&stage);
+        if counts {
+            self.completed.push(stage);
+        }
+        counts
+    }
 }
 
 /// The sessions, in memory alone: after a restart clients are asked again.
@@ -50,7 +85,6 @@ pub(super) struct Interactive {
 #[derive(Debug)]
 pub(super) struct Stage<'a> {
     interactive: &'a Interactive,
-    flows: &'a [AuthFlow],
     id: String,
     state: State,
 }
@@ -62,6 +96,16 @@ fn mark(operation: Operation<'_>, user: Option<UserNum>) -> Digest {
     digest::of_parts([operation.name.as_bytes(), operation.subject.as_bytes(), user])
 }
 
+/// What is said of a session that there is not, or no more.
+pub(super) fn ended() -> MatrixError {
+    MatrixError::not_found("there is no such session, or it has ended")
+}
+
+/// What is said of a stage whose turn it is not.
+pub(super) fn not_awaited() -> MatrixError {
+    MatrixError::unrecognized("this needs the next stage of one of its flows")
+}
+
 impl Interactive {
     pub(super) fn new(clock: Clock) -> Self {
         Self { clock, sessions: Cache::new(REMEMBERED) }
@@ -71,38 +115,68 @@ impl Interactive {
         Held::of("interactive_sessions", &self.sessions)
     }
 
+    /// A session that has not ended, as it is now.
+    pub(super) fn known(&self, id: &str) -> Option<State> {
+        let now = self.clock.millis();
+        self.sessions.get(id).filter(|state| state.expires > now)
+    }
+
+    /// Notes a stage that was passed in a browser, and who gave their password if that was it: the client comes back for
+    /// it with the session alone.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND` where the session has ended meanwhile, `M_UNRECOGNIZED` where it does not await the stage.
+    pub(super) fn pass(&self, id: &str, stage: AuthType, proven: Option<Proven>) -> Result<()> {
+        let mut state = self.known(id).ok_or_else(ended)?;
+        if !state.pass(stage) {
+            return Err(not_awaited().into());
+        }
+        if proven.is_some() {
+            state.proven = proven;
+        }
+        self.sessions.insert(id.to_owned(), state);
+        Ok(())
+    }
+
     /// Goes on with the session that the client names, or begins one: also where the named one is forgotten.
     ///
     /// # Errors
     /// `M_FORBIDDEN` where the session was begun for something else.
-    pub(super) fn enter<'a>(
-        &'a self,
+    pub(super) fn enter(
+        &self,
         id: Option<&str>,
         (operation, user): (Operation<'_>, Option<UserNum>),
-        flows: &'a [AuthFlow],
-    ) -> Result<Stage<'a>> {
-        let now = self.clock.millis();
-        let operation = mark(operation, user);
+        flows: Vec<AuthFlow>,
+    ) -> Result<Stage<'_>> {
+        let mark = mark(operation, user);
         if let Some(id) = id
-            && let Some(state) = self.sessions.get(id).filter(|state| state.expires > now)
+            && let Some(state) = self.known(id)
         {
-            if state.operation != operation {
+            if state.operation != mark {
                 return Err(MatrixError::forbidden("the session was begun for another operation").into());
             }
-            return Ok(Stage { interactive: self, flows, id: id.to_owned(), state });
+            return Ok(Stage { interactive: self, id: id.to_owned(), state });
         }
         let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>());
-        let state = State { operation, expires: now.saturating_add(LIFETIME), completed: Vec::new(), letter: None };
-        Ok(Stage { interactive: self, flows, id, state })
+        let state = State {
+            operation: mark,
+            name: operation.name.to_owned(),
+            user,
+            flows,
+            expires: self.clock.millis().saturating_add(LIFETIME),
+            completed: Vec::new(),
+            proven: None,
+        };
+        Ok(Stage { interactive: self, id, state })
     }
 }
 
 impl Stage<'_> {
     /// Asks the client for more, and says what was wrong if anything was.
     pub(super) fn ask(self, wrong: Option<MatrixError>) -> Error {
-        let Self { interactive, flows, id, state } = self;
+        let Self { interactive, id, state } = self;
         let info = UiaaInfo {
-            flows: flows.to_vec(),
+            flows: state.flows.clone(),
             completed: state.completed.clone(),
             // Clients are known that stumble where it is left out.
             params: serde_json::value::to_raw_value(&serde_json::Map::new()).ok(),
@@ -113,34 +187,43 @@ impl Stage<'_> {
         Error::Interactive(Box::new(info))
     }
 
-    /// Notes the letter by which the client proves an address.
-    pub(super) fn remember_letter(&mut self, letter: (String, String)) {
-        self.state.letter = Some(letter);
+    /// Asks again where the client comes with a stage that is not the next one of a flow.
+    pub(super) fn refuse(self) -> Error {
+        self.ask(Some(not_awaited()))
     }
 
-    /// Notes a stage that the client has passed. The letter that proved an address in this session, if one did.
-    ///
-    /// # Errors
-    /// [`Error::Interactive`] where more stages are asked for.
-    pub(super) fn pass(mut self, stage: AuthType) -> Result<Option<(String, String)>> {
-        if !self.state.completed.contains(&stage) {
-            self.state.completed.push(stage);
+    /// Goes on with the address that the client proves, and asks again where it does not. Whatever else is wrong with the
+    /// proof, that too many were tried say, is no matter of the stage, and is told as anywhere.
+    pub(super) fn shown<T>(self, proof: Result<T>) -> Result<(Self, T)> {
+        match proof {
+            Ok(proof) => Ok((self, proof)),
+            Err(Error::Matrix(error)) if matches!(error.kind, ErrorKind::ThreepidAuthFailed) => {
+                Err(self.ask(Some(error)))
+            }
+            Err(error) => Err(error),
         }
-        self.finish()
     }
 
-    /// Ends the session if one of the flows is complete: it is good for one operation.
+    /// Notes a stage that the client has passed, and ends the session if that was the last one of a flow.
+    ///
+    /// # Errors
+    /// [`Error::Interactive`] where more stages are asked for, or another one before this.
+    pub(super) fn pass(mut self, stage: AuthType) -> Result<()> {
+        if self.state.pass(stage) { self.finish().map(drop) } else { Err(self.refuse()) }
+    }
+
+    /// Ends the session if one of the flows is complete: it is good for one operation. Who gave their password in a
+    /// browser, if somebody did.
     ///
     /// # Errors
     /// [`Error::Interactive`] where more stages are asked for.
-    pub(super) fn finish(self) -> Result<Option<(String, String)>> {
-        let completed = &self.state.completed;
-        let done = self.flows.iter().any(|flow| flow.stages.iter().all(|stage| completed.contains(stage)));
-        if !done {
+    pub(super) fn finish(self) -> Result<Option<Proven>> {
+        let State { flows, completed, .. } = &self.state;
+        if !flows.iter().any(|flow| completed.starts_with(&flow.stages)) {
             return Err(self.ask(None));
         }
         self.interactive.sessions.remove(&self.id);
-        Ok(self.state.letter)
+        Ok(self.state.proven)
     }
 }
 

@@ -30,7 +30,7 @@ impl Lifecycle {
     ///
     /// # Errors
     /// `M_FORBIDDEN` where the proof is wrong; `M_USER_DEACTIVATED`, `M_USER_LOCKED`; `M_LIMIT_EXCEEDED` after too many
-    /// wrong ones; `M_INVALID_PARAM` for a device id that is too long.
+    /// wrong ones; `M_INVALID_PARAM` for a device id that is too long, `M_FORBIDDEN` for one that is a cross-signing key.
     pub async fn log_in(&self, proof: LogIn<'_>, device: &NewDevice) -> Result<LoggedIn> {
         let done = self.log_in_by(proof, device).await;
         let count = if done.is_ok() { &self.log_ins.done } else { &self.log_ins.refused };

@@ -4,6 +4,7 @@ use matron_matrix::Error as MatrixError;
 use matron_storage::{Batch, Error as StorageError, Snapshot};
 use ruma::{OwnedUserId, UserId};
 
+use super::guests::Upgrade;
 use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
 use crate::accounts::{Issued, TRIES, device_id, initial_name, put_first_name, replace, revoke_device};
@@ -16,6 +17,8 @@ use crate::schema::{DeviceNum, UserNum};
 pub(super) enum Right<'a> {
     /// The account is made with it, with a display name and an address if there are any.
     New(&'a Account, Option<&'a str>, Option<&'a Proof>),
+    /// A guest becomes an ordinary user.
+    Guest(&'a Upgrade<'a>),
     /// The password was right for this account; its new hash, where it was hashed again.
     Password(&'a Account, Option<&'a str>),
     /// A log-in token.
@@ -97,6 +100,7 @@ impl Lifecycle {
                 put_account(batch, (user, user_id), account, *display_name);
                 return self.put_proved(batch, snapshot, user, *proof).await;
             }
+            Right::Guest(upgrade) => return self.put_upgrade(batch, snapshot, user, upgrade).await,
             Right::Password(verified, _) => *verified,
             Right::Token(_) => {
                 current.as_ref().ok_or_else(|| MatrixError::forbidden("the log-in token is not valid"))?
@@ -127,6 +131,7 @@ impl Lifecycle {
             wake(batch, snapshot, user, device.num).await?;
             device.num
         } else {
+            self.devices.check_new_id(batch, snapshot, user, device_id).await?;
             let num = self.ids.new_device().await?;
             let display_name = initial_name(new.display_name.as_deref());
             batch.put(&DEVICES, &key, &Device { num, display_name, created: self.clock.millis() });

@@ -77,14 +77,11 @@ impl Lifecycle {
         log_out: LogOut,
     ) -> Result<()> {
         let flows = self.flows_of(None, operation);
-        let stage = self.interactive.enter(identity.session.as_deref(), (operation, None), &flows)?;
+        let stage = self.interactive.enter(identity.session.as_deref(), (operation, None), flows)?;
         let creds = &identity.thirdparty_id_creds;
         let letter = (creds.sid.as_str(), creds.client_secret.as_str());
         let proof = self.proof(&self.store.snapshot(), Purpose::Password, letter, operation.address).await;
-        let proof = match proof {
-            Err(Error::Matrix(error)) => return Err(stage.ask(Some(error))),
-            proof => proof?,
-        };
+        let (stage, proof) = stage.shown(proof)?;
         let owner = match self.accounts.email_owner(proof.address().0).await? {
             Some(owner) => self.accounts.find(&owner).await?,
             None => None,

@@ -8,13 +8,13 @@ use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType};
 use ruma::{OwnedUserId, UserId};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::interactive::Operation;
+use super::interactive::{Operation, Stage};
 use super::open::{Right, put_account};
 use super::validate::Proof;
 use super::{Lifecycle, LoggedIn, NewDevice};
 use crate::accounts::{check_password, random_localpart};
 use crate::config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::UserNum;
 use crate::schema::accounts::{Account, AccountKind, Purpose};
 
@@ -27,6 +27,8 @@ pub struct Registration {
     pub password: Option<String>,
     /// The device to log in; none to make the account alone.
     pub device: Option<NewDevice>,
+    /// The token of a guest who is to have an ordinary account, under the name that they have.
+    pub guest_access_token: Option<String>,
     /// Where the client is.
     pub address: Option<IpAddr>,
 }
@@ -44,71 +46,61 @@ impl Lifecycle {
     /// Makes an account (client-server API, `POST /register`).
     ///
     /// # Errors
-    /// `M_FORBIDDEN` where registration is closed; `M_INVALID_USERNAME`, `M_USER_IN_USE`, `M_WEAK_PASSWORD`,
-    /// `M_MISSING_PARAM` without a password; [`crate::Error::Interactive`] until the client went through a flow.
+    /// `M_FORBIDDEN` where registration is closed, or the token is none of a guest of that name; `M_INVALID_USERNAME`,
+    /// `M_USER_IN_USE`, `M_WEAK_PASSWORD`, `M_MISSING_PARAM` without a password; [`crate::Error::Interactive`] until the client
+    /// went through a flow.
     pub async fn register(&self, wanted: &Registration, auth: Option<&AuthData>) -> Result<Registered> {
         let flows = self.flows()?;
-        if let Some(username) = &wanted.username {
+        let guest = self.guest_of(wanted).await?;
+        if let (None, Some(username)) = (&guest, &wanted.username) {
             self.accounts.available(username).await?;
         }
         if let Some(password) = &wanted.password {
             check_password(password)?;
         }
         let operation = Operation { name: "register", subject: "", address: wanted.address };
-        let mut stage = self.interactive.enter(auth.and_then(AuthData::session), (operation, None), &flows)?;
+        let stage = self.interactive.enter(auth.and_then(AuthData::session), (operation, None), flows)?;
         let Some(auth) = auth else { return Err(stage.ask(None)) };
         let Some(password) = &wanted.password else {
             return Err(MatrixError::missing_param("an account needs a password").into());
         };
-        let letter = match (auth, &self.config.registration) {
-            (AuthData::Dummy(_), config::Registration::Open) => stage.pass(AuthType::Dummy)?,
+        let proof = self.pass_to_register(stage, auth, wanted.address).await?;
+        let with = (wanted.device.as_ref(), proof.as_ref());
+        if let Some(guest) = guest {
+            return self.upgrade(&guest, password, with).await;
+        }
+        let username = wanted.username.clone().unwrap_or_else(random_localpart);
+        self.create(&username, Some(password.as_str()), with, false, None).await
+    }
+
+    /// Takes a client through a stage. What proved an address: that is the last stage wherever it is one, so that nothing of
+    /// it needs to be kept for a later request.
+    async fn pass_to_register(
+        &self,
+        stage: Stage<'_>,
+        auth: &AuthData,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Proof>> {
+        match (auth, &self.config.registration) {
+            (AuthData::Dummy(_), _) => stage.pass(AuthType::Dummy)?,
             (AuthData::EmailIdentity(identity), _) if self.mailer.is_some() => {
                 let creds = &identity.thirdparty_id_creds;
-                let letter = (creds.sid.to_string(), creds.client_secret.to_string());
-                match self.registration_proof(&letter, wanted.address).await {
-                    Err(Error::Matrix(error)) => return Err(stage.ask(Some(error))),
-                    proved => proved?,
-                };
-                stage.remember_letter(letter);
-                stage.pass(AuthType::EmailIdentity)?
+                let letter = (creds.sid.as_str(), creds.client_secret.as_str());
+                let proof = self.proof(&self.store.snapshot(), Purpose::Register, letter, address).await;
+                let (stage, proof) = stage.shown(proof)?;
+                stage.pass(AuthType::EmailIdentity)?;
+                return Ok(Some(proof));
             }
             (AuthData::RegistrationToken(given), config::Registration::Token(_)) => {
-                let attempt = self.accounts.begin_attempt(wanted.address)?;
-                if !self.is_registration_token(&given.token) {
+                if !self.registration_token_valid(&given.token, address)? {
                     return Err(stage.ask(Some(MatrixError::forbidden("the registration token is not valid"))));
                 }
-                attempt.right();
-                stage.pass(AuthType::RegistrationToken)?
+                stage.pass(AuthType::RegistrationToken)?;
             }
-            (AuthData::FallbackAcknowledgement(_), _) => stage.finish()?,
-            _ => return Err(stage.ask(Some(MatrixError::unrecognized("this needs a stage of its flows")))),
-        };
-        let proof = match letter {
-            Some(letter) => Some(self.registration_proof(&letter, wanted.address).await?),
-            None => None,
-        };
-        let username = wanted.username.clone().unwrap_or_else(random_localpart);
-        let (password, device) = (Some(password.as_str()), wanted.device.as_ref());
-        self.create(&username, password, (device, proof.as_ref()), false, None).await
-    }
-
-    /// What a letter proved to somebody who registers: the letter's id, and the client's secret.
-    async fn registration_proof(&self, letter: &(String, String), address: Option<IpAddr>) -> Result<Proof> {
-        self.proof(&self.store.snapshot(), Purpose::Register, (&letter.0, &letter.1), address).await
-    }
-
-    /// Makes a guest's account, with a name and a device of the server's choosing.
-    ///
-    /// # Errors
-    /// `M_FORBIDDEN` where guests are not let in.
-    pub async fn register_guest(&self, display_name: Option<String>, address: Option<IpAddr>) -> Result<LoggedIn> {
-        if !self.config.guests {
-            return Err(MatrixError::forbidden("guests are not let in here").into());
+            (AuthData::FallbackAcknowledgement(_), _) => stage.finish().map(drop)?,
+            _ => return Err(stage.refuse()),
         }
-        let (user_id, user) = self.name(&random_localpart()).await?;
-        let account = self.row(AccountKind::Guest, None, false);
-        let device = NewDevice { display_name, address, ..NewDevice::default() };
-        self.open(Right::New(&account, None, None), Some((user, user_id)), &device).await
+        Ok(None)
     }
 
     /// Makes an account without asking who wants it: for administrators.
@@ -169,7 +161,7 @@ impl Lifecycle {
     }
 
     /// The id and the number of a new user. Another may still be faster to have an account of that name.
-    async fn name(&self, username: &str) -> Result<(OwnedUserId, UserNum)> {
+    pub(super) async fn name(&self, username: &str) -> Result<(OwnedUserId, UserNum)> {
         let user_id = self.accounts.available(username).await?;
         // Who loses the race for a new number may read before the winner's is readable: so they go one by one.
         let _one_at_a_time = self.naming.lock().await;
@@ -177,7 +169,8 @@ impl Lifecycle {
         Ok((user_id, user))
     }
 
-    fn row(&self, kind: AccountKind, password: Option<String>, admin: bool) -> Account {
+    /// The row of a new account.
+    pub(super) fn row(&self, kind: AccountKind, password: Option<String>, admin: bool) -> Account {
         Account {
             kind,
             password,
@@ -192,22 +185,22 @@ impl Lifecycle {
 
     /// The ways to an account: with an address that was proved, and without where that is enough.
     fn flows(&self) -> Result<Vec<AuthFlow>> {
-        let stage = match &self.config.registration {
+        let first = match &self.config.registration {
             config::Registration::Closed => return Err(MatrixError::forbidden("registration is closed").into()),
-            config::Registration::Token(_) => AuthType::RegistrationToken,
-            config::Registration::Open => AuthType::Dummy,
+            config::Registration::Token(_) => vec![AuthType::RegistrationToken],
+            config::Registration::Open => Vec::new(),
         };
+        if self.mailer.is_none() && !first.is_empty() {
+            return Ok(vec![AuthFlow::new(first)]);
+        }
+        // A token alone would be a whole flow before an address comes to it: where that may follow, so does the dummy.
+        let with = |last: AuthType| AuthFlow::new(first.iter().cloned().chain([last]).collect());
         let mut flows = Vec::new();
         if !self.config.mail.as_ref().is_some_and(|mail| mail.required) {
-            flows.push(AuthFlow::new(vec![stage.clone()]));
+            flows.push(with(AuthType::Dummy));
         }
         if self.mailer.is_some() {
-            let with_email = if stage == AuthType::Dummy {
-                vec![AuthType::EmailIdentity]
-            } else {
-                vec![stage, AuthType::EmailIdentity]
-            };
-            flows.push(AuthFlow::new(with_email));
+            flows.push(with(AuthType::EmailIdentity));
         }
         Ok(flows)
     }

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use matron_storage::Options;
 use ruma::api::client::uiaa::{
-    AuthData, Dummy, MatrixUserIdentifier, Password, RegistrationToken, UiaaInfo, UserIdentifier,
+    AuthData, AuthType, Dummy, EmailIdentity, MatrixUserIdentifier, Password, RegistrationToken,
+    ThirdpartyIdCredentials, UiaaInfo, UserIdentifier,
 };
 use ruma::api::error::ErrorKind;
-use ruma::server_name;
+use ruma::{ClientSecret, SessionId, server_name};
 
 use super::{LogIn, LoggedIn, NewDevice, Operation, Registration};
 use crate::Homeserver;
@@ -18,6 +19,8 @@ use crate::error::{Error, Result};
 
 mod abandoning;
 mod closing;
+mod fallback;
+mod guests;
 mod registering;
 mod revoking;
 mod tokens;
@@ -93,6 +96,28 @@ fn identifier(name: &str) -> UserIdentifier {
 
 fn by_password(name: &str, password: &str) -> AuthData {
     AuthData::Password(Password::new(identifier(name), password.to_owned()))
+}
+
+/// A letter that nobody was sent.
+fn by_letter() -> AuthData {
+    let (id, secret) = (SessionId::parse("letter").unwrap(), ClientSecret::parse("secret").unwrap());
+    let thirdparty_id_creds = ThirdpartyIdCredentials::new(id, secret);
+    AuthData::EmailIdentity(EmailIdentity { thirdparty_id_creds, session: None })
+}
+
+/// How letters would be sent.
+fn mail() -> config::Mail {
+    config::Mail {
+        host: "127.0.0.1".to_owned(),
+        port: 25,
+        security: config::MailSecurity::None,
+        username: None,
+        password: None,
+        from: "Ward Chat <chat@trust.example>".to_owned(),
+        client_url: None,
+        hide_addresses: true,
+        required: false,
+    }
 }
 
 fn kind<T>(result: Result<T>) -> ErrorKind {

@@ -94,7 +94,8 @@ async fn what_strangers_say_is_short() {
     let log_in = "/_matrix/client/v3/login";
     house.call_raw(Method::POST, log_in, "", long(70 << 10)).await.refused(413, "M_TOO_LARGE");
     house.call_raw(Method::POST, log_in, "", long(60 << 10)).await.refused(400, "M_NOT_JSON");
-    for form in ["/_synapse/admin/v1/register", "/_matron/email/validate"] {
+    let page = "/_matrix/client/v3/auth/m.login.dummy/fallback/web";
+    for form in ["/_synapse/admin/v1/register", "/_matron/email/validate", page] {
         house.call_raw(Method::POST, form, "", long(5 << 10)).await.refused(413, "M_TOO_LARGE");
     }
     let ann = house.register("ann").await;

@@ -1,5 +1,7 @@
+use ruma::thirdparty::Medium;
+
 use super::*;
-use crate::schema::accounts::{PROFILES, TOKENS};
+use crate::schema::accounts::{EMAIL_OWNERS, PROFILES, TOKENS};
 
 const NEW: &str = "battery staple";
 
@@ -43,6 +45,34 @@ async fn without_a_session_the_password_says_who_it_is() {
     assert!(!house.lets_in(&one.tokens.access_token).await);
     house.log_in("bob", NEW, &NewDevice::default()).await.unwrap();
     house.log_in("ann", "another password", &NewDevice::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_is_nobodys_looks_like_one_with_a_wrong_password() {
+    let house = House::of_ann().await;
+    let one = house.ann_on("ONE", false).await;
+    let session = house.session(&one).await;
+    let mut batch = matron_storage::Batch::new();
+    batch.put(&EMAIL_OWNERS, &"ann@trust.example".to_owned(), &session.user);
+    house.store.commit(batch).await.unwrap();
+    let by = |medium, address: &str, password: &str| {
+        let identifier = UserIdentifier::third_party_id(medium, address.to_owned());
+        AuthData::Password(Password::new(identifier, password.to_owned()))
+    };
+    let nobodys = by(Medium::Email, "bob@trust.example", PASSWORD);
+    let (wrong, right) =
+        (by(Medium::Email, "ann@trust.example", NEW), by(Medium::Email, "ann@trust.example", PASSWORD));
+    for auth in [&nobodys, &wrong, &by(Medium::Msisdn, "447700900001", PASSWORD)] {
+        let refused = house.lifecycle.authorize(None, Some(auth), ANYTHING).await;
+        let Err(Error::Matrix(error)) = refused else { panic!("{refused:?}") };
+        assert_eq!((error.status(), error.message), (403, "the user name or the password is wrong".to_owned()));
+    }
+    assert_eq!(house.lifecycle.authorize(None, Some(&right), ANYTHING).await.unwrap().user, session.user);
+    // Who is logged in knows their own address.
+    let refused = house.lifecycle.authorize(Some(&session), Some(&nobodys), ANYTHING).await;
+    assert_eq!(kind(refused), ErrorKind::Forbidden);
+    let info = asked(house.lifecycle.authorize(Some(&session), Some(&wrong), ANYTHING).await);
+    assert_eq!(info.auth_error.unwrap().kind, ErrorKind::Forbidden);
 }
 
 #[tokio::test(flavor = "multi_thread")]

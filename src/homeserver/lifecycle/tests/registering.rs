@@ -3,13 +3,14 @@ use sha1::Sha1;
 
 use super::*;
 use crate::lifecycle::SharedSecretRegistration;
+use crate::limiter::Budget;
 
 fn wanted(username: &str) -> Registration {
     Registration {
         username: Some(username.to_owned()),
         password: Some(PASSWORD.to_owned()),
         device: Some(NewDevice::default()),
-        address: None,
+        ..Registration::default()
     }
 }
 
@@ -86,6 +87,47 @@ async fn registration_tokens() {
     assert!(matches!(kind(guess), ErrorKind::LimitExceeded(_)));
 }
 
+#[tokio::test]
+async fn a_token_comes_before_what_may_follow_it() {
+    let house = House::with(|config| {
+        config.registration = config::Registration::Token(vec!["open sesame".to_owned()]);
+        config.mail = Some(mail());
+    })
+    .await;
+    let info = asked(house.lifecycle.register(&wanted("ann"), None).await);
+    let stages: Vec<_> = info.flows.into_iter().map(|flow| flow.stages).collect();
+    let with = |last| vec![AuthType::RegistrationToken, last];
+    assert_eq!(stages, [with(AuthType::Dummy), with(AuthType::EmailIdentity)]);
+    let session = info.session;
+    let dummy = AuthData::Dummy(Dummy { session: session.clone() });
+    assert!(asked(house.lifecycle.register(&wanted("ann"), Some(&dummy)).await).completed.is_empty());
+    let token = AuthData::RegistrationToken(RegistrationToken { token: "open sesame".to_owned(), session });
+    let info = asked(house.lifecycle.register(&wanted("ann"), Some(&token)).await);
+    assert_eq!(info.completed, [AuthType::RegistrationToken]);
+    house.lifecycle.register(&wanted("ann"), Some(&dummy)).await.unwrap();
+}
+
+#[tokio::test]
+async fn that_too_many_letters_were_tried_is_no_question() {
+    let failed_per_address = Budget { burst: 2, per_minute: 1 };
+    let house = House::with(|config| {
+        config.mail = Some(mail());
+        config.rate_limits.set(config::RateLimits { failed_per_address, ..config::RateLimits::default() });
+    })
+    .await;
+    let address = "192.0.2.1".parse().ok();
+    let wanted = Registration { address, ..wanted("ann") };
+    for _ in 0..2 {
+        let info = asked(house.lifecycle.register(&wanted, Some(&by_letter())).await);
+        assert_eq!(info.auth_error.unwrap().kind, ErrorKind::ThreepidAuthFailed);
+    }
+    let made = house.lifecycle.register(&wanted, Some(&by_letter())).await;
+    assert!(matches!(kind(made), ErrorKind::LimitExceeded(_)));
+    let operation = Operation { name: "account/password", subject: "", address };
+    let set = house.lifecycle.change_password(None, Some(&by_letter()), operation, "battery staple", true).await;
+    assert!(matches!(kind(set), ErrorKind::LimitExceeded(_)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_at_once_one_gets_the_name() {
     let house = Arc::new(House::open().await);
@@ -108,19 +150,6 @@ async fn of_many_at_once_one_gets_the_name() {
     }
     assert_eq!(won, 1);
     assert_eq!(house.accounts.count().await.unwrap(), 1);
-}
-
-#[tokio::test]
-async fn guests_are_marked_and_have_no_password() {
-    let house = House::with(|config| config.guests = true).await;
-    let guest = house.lifecycle.register_guest(Some("Visitor".to_owned()), None).await.unwrap();
-    let session = house.session(&guest).await;
-    assert!(session.guest && !session.admin);
-    let name = guest.user_id.localpart();
-    assert_eq!(kind(house.log_in(name, "", &NewDevice::default()).await), ErrorKind::Forbidden);
-    assert_eq!(kind(house.lifecycle.set_password(session.user, PASSWORD, true).await), ErrorKind::NotFound);
-    let authorized = house.lifecycle.authorize(Some(&session), Some(&by_password(name, "")), ANYTHING).await;
-    assert_eq!(kind(authorized), ErrorKind::Forbidden);
 }
 
 fn signed(nonce: &str, username: &str, admin: bool, secret: &str) -> SharedSecretRegistration {

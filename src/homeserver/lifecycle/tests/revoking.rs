@@ -244,3 +244,33 @@ async fn very_many_devices_go_in_batches_that_stay_small() {
     house.lifecycle.deactivate_user(user, false).await.unwrap();
     assert!(house.accounts.devices(user).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn no_new_device_is_called_like_a_cross_signing_key() {
+    use crate::schema::devices::{USER_KEYS, UserKeys};
+
+    let house = House::of_ann().await;
+    let user = house.session(&house.ann_on("ONE", false).await).await.user;
+    let key = |public: &str| Some(format!(r#"{{"keys":{{"ed25519:{public}":"{public}"}}}}"#));
+    let keys =
+        UserKeys { master: key("MASTER"), self_signing: key("SELF"), user_signing: key("USER"), ..UserKeys::default() };
+    let snapshot = house.store.snapshot();
+    let (mut log_in, mut publish) = (matron_storage::Batch::new(), matron_storage::Batch::new());
+    house.devices.check_new_id(&mut log_in, &snapshot, user, "MASTER").await.unwrap();
+    publish.put(&USER_KEYS, &user, &keys);
+    house.store.commit(publish).await.unwrap();
+    log_in.put(&USER_KEYS, &user, &UserKeys::default());
+    let late = house.store.commit(log_in).await;
+    assert!(matches!(late, Err(matron_storage::Error::Conflict)), "the keys came first");
+
+    let (auth, session) = (by_password("ann", PASSWORD), house.session(&house.ann_on("ONE", false).await).await);
+    for id in ["MASTER", "SELF", "USER"] {
+        let device = NewDevice { device_id: Some(id.to_owned()), ..NewDevice::default() };
+        assert_eq!(kind(house.log_in("ann", PASSWORD, &device).await), ErrorKind::Forbidden);
+        let (token, _) = house.lifecycle.login_token(&session, Some(&auth), ANYTHING).await.unwrap();
+        assert_eq!(kind(house.lifecycle.log_in(LogIn::Token(&token), &device).await), ErrorKind::Forbidden);
+        let other = NewDevice { device_id: Some(format!("{id}2")), ..NewDevice::default() };
+        house.lifecycle.log_in(LogIn::Token(&token), &other).await.unwrap();
+    }
+    assert_eq!(house.accounts.devices(user).await.unwrap().len(), 4);
+}
