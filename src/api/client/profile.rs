@@ -39,6 +39,7 @@ async fn put(
 ) -> Result<set_profile_field::v3::Response> {
     let set_profile_field::v3::Request { user_id, value } = request.body;
     if homeserver.accounts.set_profile_field(&request.identity, &user_id, &value).await? {
+        homeserver.ephemeral.profile_changed(request.identity.user);
         homeserver.rooms.profile_changed(request.identity.user).await;
     }
     Ok(set_profile_field::v3::Response::new())
@@ -50,6 +51,7 @@ async fn delete(
 ) -> Result<delete_profile_field::v3::Response> {
     let delete_profile_field::v3::Request { user_id, field } = request.body;
     if homeserver.accounts.delete_profile_field(&request.identity, &user_id, &field).await? {
+        homeserver.ephemeral.profile_changed(request.identity.user);
         homeserver.rooms.profile_changed(request.identity.user).await;
     }
     Ok(delete_profile_field::v3::Response::new())

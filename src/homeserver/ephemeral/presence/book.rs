@@ -74,6 +74,8 @@ struct User {
     told: Told,
     /// The number of the last change.
     changed: u64,
+    /// The number of the last change of their name or picture.
+    renamed: u64,
     /// When something of this ends.
     due: Option<u64>,
 }
@@ -138,6 +140,7 @@ impl Book {
                 currently_active: None,
                 last_active_ago: None,
                 status_msg: None,
+                renamed: 0,
             };
         };
         let state = user.state_at(now);
@@ -146,6 +149,7 @@ impl Book {
             currently_active: (state == State::Online).then(|| user.is_active(state, now)),
             last_active_ago: (user.active > 0).then(|| now.saturating_sub(user.active)),
             status_msg: user.message.clone().filter(|_| state != State::Offline),
+            renamed: user.renamed,
         }
     }
 
@@ -210,6 +214,14 @@ impl Book {
             }
         }
         self.settle(user, now);
+    }
+
+    /// A user has another name or picture: whoever is told how they are is told of it.
+    pub(super) fn rename(&mut self, user: UserNum) {
+        self.number(user);
+        if let Some(entry) = self.users.get_mut(&user) {
+            entry.renamed = entry.changed;
+        }
     }
 
     /// Lets end what is due.

@@ -64,6 +64,22 @@ fn whatever_device_is_used_nobody_is_idle_who_does_something() {
 }
 
 #[test]
+fn a_new_name_is_told_of_whoever_is_known() {
+    let mut book = Book::default();
+    book.rename(ANN);
+    assert_eq!((book.counter(), book.take_changed()), (0, vec![]));
+    book.begin_sync(ANN, PHONE, State::Online, NOW);
+    let before = book.counter();
+    assert_eq!((book.shown(ANN, NOW).renamed, book.take_changed()), (0, vec![ANN]));
+    book.rename(ANN);
+    assert_eq!((book.changed(Some(before)), book.take_changed()), (HashSet::from([ANN]), vec![ANN]));
+    assert_eq!(book.shown(ANN, NOW).renamed, book.counter());
+    // The next change is not one of the name.
+    book.set(ANN, PHONE, State::Unavailable, None, NOW);
+    assert!(book.shown(ANN, NOW).renamed < book.counter());
+}
+
+#[test]
 fn the_most_present_device_counts() {
     let mut book = Book::default();
     book.set(ANN, PHONE, State::Unavailable, Some("at lunch".to_owned()), NOW);
