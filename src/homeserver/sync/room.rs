@@ -59,7 +59,7 @@ pub(super) struct News {
 struct Stretch {
     events: Vec<(Arrival, StoredEvent)>,
     limited: bool,
-    prev: Option<Between>,
+    prev: Between,
 }
 
 /// What is new for the reader in a room.
@@ -83,7 +83,7 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
     let nums = told_state(view, span, &stretch, &changes).await?;
     let (state, brought) = show_state(view, span, &stretch, nums, now, sent).await?;
     let limited = stretch.limited;
-    let prev_batch = stretch.prev.map(|prev| prev.token(span.until).render(view.rooms.store.epoch()));
+    let prev_batch = stretch.prev.token(span.until).render(view.rooms.store.epoch());
     let told: Vec<_> = stretch.events.into_iter().map(|(_, event)| event).collect();
     let mut events = List::default();
     // A client that was told of every event puts together itself what relates to what.
@@ -131,7 +131,8 @@ async fn show(view: &mut View<'_>, event: &StoredEvent, span: &Span<'_>, list: &
 /// The newest events of the span that the filter wants and the reader may see.
 async fn timeline(view: &mut View<'_>, span: &Span<'_>) -> Result<Stretch> {
     let limit = span.filter.timeline_limit;
-    let mut stretch = Stretch { events: Vec::new(), limited: false, prev: None };
+    let prev = Between { depth: view.head.depth, arrival: Arrival::Live(span.until) };
+    let mut stretch = Stretch { events: Vec::new(), limited: false, prev };
     let first = span.since.map_or(Position::ZERO, Position::next);
     let range = TIMELINE.range((view.room, Arrival::Live(first))..=(view.room, Arrival::Live(span.until)));
     let mut scan = view.snapshot.scan(&TIMELINE, range).reverse().expecting(limit.min(32) + 1);
@@ -153,11 +154,8 @@ async fn timeline(view: &mut View<'_>, span: &Span<'_>) -> Result<Stretch> {
             break;
         }
         bytes += event.json.len();
-        stretch.prev = Some(Between::before(event.header.depth, arrival));
+        stretch.prev = Between::before(event.header.depth, arrival);
         stretch.events.push((arrival, event));
-    }
-    if stretch.prev.is_none() {
-        stretch.prev = Some(Between { depth: view.head.depth, arrival: Arrival::Live(span.until) });
     }
     // Who is new to the room has not seen what came before, however short it is.
     stretch.limited |= span.since.is_none() && !stretch.events.is_empty() && !reaches_create(&stretch);
