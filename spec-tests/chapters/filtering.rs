@@ -32,6 +32,22 @@ fn events_come_in_the_format_that_is_asked_for() {
 }
 
 #[test]
+fn who_wants_no_timeline_learns_where_to_read_on_from() {
+    run(async {
+        let server = server().await;
+        let ann = server.user("ann").await;
+        let room = ann.create_room(json!({ "preset": "private_chat" })).await;
+        let id = ann.say(&room, "hello").await;
+        let answer = filtered(&ann, &json!({ "room": { "timeline": { "types": [] } } }), "").await;
+        let timeline = &answer["rooms"]["join"][&room]["timeline"];
+        assert_eq!(timeline["events"], json!([]));
+        let from = timeline["prev_batch"].as_str().unwrap();
+        let page = ann.get(&format!("/v3/rooms/{room}/messages?dir=b&limit=1&from={from}")).await.ok();
+        assert_eq!(page["chunk"][0]["event_id"], json!(id), "{page}");
+    });
+}
+
+#[test]
 fn state_after_is_told_by_the_name_that_it_is_asked_by() {
     run(async {
         let server = server().await;

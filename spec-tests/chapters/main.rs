@@ -20,6 +20,7 @@ mod guests;
 mod ignoring_users;
 mod inviting;
 mod jump_to_date;
+mod lazy_loading;
 mod notices;
 mod openid;
 mod policy_servers;

@@ -52,6 +52,35 @@ fn those_who_share_a_room_are_told() {
 }
 
 #[test]
+fn a_new_name_or_picture_comes_with_presence() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        bob.join(&room).await;
+        let _ = set(&bob, json!({ "presence": "online" })).await.ok();
+        let mut since = ann.sync(None).await["next_batch"].clone();
+        let mut told = async || {
+            let news = ann.sync(since.as_str()).await;
+            since = news["next_batch"].clone();
+            let content = of(&news, &bob).cloned().unwrap_or_default();
+            (content["presence"].clone(), content["displayname"].clone(), content["avatar_url"].clone())
+        };
+        let (online, name, picture) = (json!("online"), json!("Sister Bob"), json!("mxc://localhost/bob"));
+        let at = |field: &str| format!("/v3/profile/{}/{field}", bob.id);
+        let _ = bob.put(&at("displayname"), json!({ "displayname": name })).await.ok();
+        assert_eq!(told().await, (online.clone(), name.clone(), Value::Null));
+        let _ = bob.put(&at("avatar_url"), json!({ "avatar_url": picture })).await.ok();
+        assert_eq!(told().await, (online.clone(), name, picture.clone()));
+        let _ = bob.delete(&at("displayname"), json!({})).await.ok();
+        assert_eq!(told().await, (online, Value::Null, picture));
+        // What is the same as before is no news, nor is it told again with what is.
+        let _ = set(&bob, json!({ "presence": "unavailable" })).await.ok();
+        assert_eq!(told().await, (json!("unavailable"), Value::Null, Value::Null));
+    });
+}
+
+#[test]
 fn presence_is_asked_and_set_by_the_right_people() {
     run(async {
         let server = server().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use spec_tests::{Server, User};
+use spec_tests::{Server, User, unique};
 
 use crate::{run, server};
 
@@ -60,6 +60,45 @@ fn a_token_from_before_a_restart_is_told_what_was_new_then() {
 
 async fn token(user: &User) -> String {
     user.sync(None).await["next_batch"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_room_that_nothing_names_has_heroes() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let room = ann.create_room(json!({ "preset": "public_chat", "name": "Ward 8" })).await;
+        bob.join(&room).await;
+        let told = |answer: &Value| answer["rooms"]["join"][&room]["summary"]["m.heroes"].clone();
+        let first = ann.sync(None).await;
+        assert_eq!(told(&first), Value::Null);
+        let mut since = first["next_batch"].clone();
+        let mut heroes = async || {
+            let news = ann.sync(since.as_str()).await;
+            since = news["next_batch"].clone();
+            told(&news)
+        };
+        let set = async |kind: &str, content: Value| {
+            let answer = ann.put(&format!("/v3/rooms/{room}/state/{kind}"), content).await.ok();
+            answer["event_id"].as_str().unwrap().to_owned()
+        };
+        let (bob_alone, alias) = (json!([bob.id]), unique("ward"));
+        set("m.room.name", json!({ "name": "" })).await;
+        assert_eq!(heroes().await, bob_alone, "an empty name is none");
+        let name = set("m.room.name", json!({ "name": "Ward 9" })).await;
+        assert_eq!(heroes().await, Value::Null);
+        let _ = ann.put(&format!("/v3/rooms/{room}/redact/{name}/{}", unique("txn")), json!({})).await.ok();
+        assert_eq!(heroes().await, bob_alone, "nor is one that was redacted");
+        assert_eq!(told(&ann.sync(None).await), bob_alone);
+        ann.say(&room, "what is this room called?").await;
+        assert_eq!(heroes().await, Value::Null, "what is known is not told again");
+        let path = format!("/v3/directory/room/%23{alias}:localhost");
+        let _ = ann.put(&path, json!({ "room_id": room })).await.ok();
+        set("m.room.canonical_alias", json!({ "alias": format!("#{alias}:localhost") })).await;
+        assert_eq!(heroes().await, Value::Null);
+        set("m.room.canonical_alias", json!({})).await;
+        assert_eq!(heroes().await, bob_alone);
+    });
 }
 
 /// The membership that the last of somebody's member events in a list gives.

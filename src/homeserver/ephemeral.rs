@@ -16,7 +16,7 @@ use crate::rooms::Rooms;
 use crate::streams::Streams;
 
 pub use presence::{Shown as Presence, Syncing};
-pub use receipts::{Mark, Shown, content, read_positions};
+pub use receipts::{Mark, Shown, contents, read_positions};
 
 /// The owner of typing notices, receipts and presence.
 #[derive(Debug)]

@@ -48,6 +48,7 @@ async fn put(
     let value = value.ok_or_else(|| MatrixError::missing_param("the body does not have the field of the path"))?;
     let value = ProfileFieldValue::new(name, value.clone()).map_err(|error| bad_json(&error))?;
     if homeserver.accounts.set_profile_field(&request.identity, &user_id, &value).await? {
+        homeserver.ephemeral.profile_changed(request.identity.user);
         homeserver.rooms.profile_changed(request.identity.user).await;
     }
     Ok(set_profile_field::v3::Response::new())
@@ -59,6 +60,7 @@ async fn delete(
 ) -> Result<delete_profile_field::v3::Response> {
     let delete_profile_field::v3::Request { user_id, field } = request.body;
     if homeserver.accounts.delete_profile_field(&request.identity, &user_id, &field).await? {
+        homeserver.ephemeral.profile_changed(request.identity.user);
         homeserver.rooms.profile_changed(request.identity.user).await;
     }
     Ok(delete_profile_field::v3::Response::new())

@@ -40,6 +40,8 @@ pub struct Shown {
     pub last_active_ago: Option<u64>,
     /// What they say about it.
     pub status_msg: Option<String>,
+    /// The number of the change by which they got the name or picture that they have: zero where that was not in this run.
+    pub renamed: u64,
 }
 
 /// Everybody's presence.
@@ -148,6 +150,13 @@ impl Ephemeral {
         if self.tells_presence() {
             let now = self.clock.millis();
             self.presence.change(|book| book.act(session.user, session.device, now));
+        }
+    }
+
+    /// Says that a user has another name or picture: it goes to others with how they are, also where that did not change.
+    pub fn profile_changed(&self, user: UserNum) {
+        if self.tells_presence() {
+            self.presence.change(|book| book.rename(user));
         }
     }
 

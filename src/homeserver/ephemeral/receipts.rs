@@ -50,21 +50,33 @@ pub struct Shown {
     pub at: u64,
 }
 
-/// Receipts as the content of an `m.receipt` event.
+/// Receipts as the contents of `m.receipt` events: of one, as clients are used to. But a content has room for one receipt of
+/// each sort on an event for each user, and somebody may have read an event in two threads, as a root in the main timeline
+/// and in its own: what finds no room goes into another.
 #[must_use]
-pub fn content(mut receipts: Vec<Shown>) -> Value {
-    // Where one user has two of them on one event, the unthreaded one stands: it says more, and comes last.
-    receipts.sort_by_key(|receipt| receipt.thread.is_empty());
-    let mut events: BTreeMap<String, BTreeMap<&str, BTreeMap<OwnedUserId, Value>>> = BTreeMap::new();
-    for Shown { event_id, kind, user_id, thread, at } in receipts {
-        let name = match kind {
-            ReceiptKind::Public => "m.read",
-            ReceiptKind::Private => "m.read.private",
-        };
-        let receipt = if thread.is_empty() { json!({ "ts": at }) } else { json!({ "ts": at, "thread_id": thread }) };
-        events.entry(event_id).or_default().entry(name).or_default().insert(user_id, receipt);
+pub fn contents(mut receipts: Vec<Shown>) -> Vec<Value> {
+    let mut contents = Vec::new();
+    while !receipts.is_empty() {
+        let mut content: BTreeMap<String, BTreeMap<&str, BTreeMap<OwnedUserId, Value>>> = BTreeMap::new();
+        let mut rest = Vec::new();
+        for receipt in receipts {
+            let name = match receipt.kind {
+                ReceiptKind::Public => "m.read",
+                ReceiptKind::Private => "m.read.private",
+            };
+            let users = content.entry(receipt.event_id.clone()).or_default().entry(name).or_default();
+            if users.contains_key(&receipt.user_id) {
+                rest.push(receipt);
+                continue;
+            }
+            let Shown { user_id, thread, at, .. } = receipt;
+            let value = if thread.is_empty() { json!({ "ts": at }) } else { json!({ "ts": at, "thread_id": thread }) };
+            users.insert(user_id, value);
+        }
+        contents.push(json!(content));
+        receipts = rest;
     }
-    json!(events)
+    contents
 }
 
 /// How far a user has read a room, per thread (empty: unthreaded): the further of their public and private receipts.

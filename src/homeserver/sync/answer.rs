@@ -84,7 +84,7 @@ pub struct Timeline {
     /// Whether older ones than these are new to the client too.
     pub limited: bool,
     /// From where /messages goes on backwards.
-    pub prev_batch: Option<String>,
+    pub prev_batch: String,
 }
 
 impl Timeline {
@@ -92,9 +92,7 @@ impl Timeline {
         let mut object = Object::begin(out);
         self.events.write(object.member("events"));
         object.flag("limited", self.limited);
-        if let Some(token) = &self.prev_batch {
-            object.text("prev_batch", token);
-        }
+        object.text("prev_batch", &self.prev_batch);
         object.end();
     }
 }

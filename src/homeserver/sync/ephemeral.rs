@@ -9,7 +9,7 @@ use super::Sync;
 use super::answer::Events;
 use super::filter::SyncFilter;
 use crate::accounts::Session;
-use crate::ephemeral::content;
+use crate::ephemeral::contents;
 use crate::error::{Error, Result};
 use crate::rooms::view::View;
 use crate::schema::RoomNum;
@@ -65,9 +65,9 @@ impl Sync {
             }
             None => self.ephemeral.all_receipts(&view.snapshot, view.room, session.user).await?,
         };
-        if !receipts.is_empty() {
-            passing.own_moved = receipts.iter().any(|receipt| receipt.user_id == session.user_id);
-            add(&mut passing.events, filter, view, "m.receipt", &content(receipts))?;
+        passing.own_moved = receipts.iter().any(|receipt| receipt.user_id == session.user_id);
+        for content in contents(receipts) {
+            add(&mut passing.events, filter, view, "m.receipt", &content)?;
         }
         Ok(passing)
     }

@@ -1,22 +1,24 @@
 //! One room between two positions: the core of every sync. What changed in its timeline and state, for one reader.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use matron_matrix::client_event::only_fields;
 use matron_matrix::splice::List;
 use matron_storage::Position;
-use ruma::UserId;
 
-use super::answer::Timeline;
+use self::members::{lazy_members, without_members};
+use super::answer::{Summary, Timeline};
 use super::filter::SyncFilter;
 use super::sent::{Asker, SentMembers};
+use super::summary::{is_news, summary};
 use crate::error::Result;
 use crate::rooms::history::{Between, wanted};
-use crate::rooms::tree::{Change, EMPTY, diff};
+use crate::rooms::tree::{Change, EMPTY, NodeNum, diff};
 use crate::rooms::view::View;
 use crate::schema::rooms::{Arrival, StoredEvent, TIMELINE};
 use crate::schema::{EventNum, StateKeyNum, UserNum};
+
+mod members;
 
 /// How many events are looked at for one that a filter lets through.
 const LOOKS: usize = 20;
@@ -40,8 +42,15 @@ pub(super) struct Span<'a> {
     pub full_state: bool,
     /// The reading device, where members that it knows are not told again.
     pub asker: Option<Asker>,
-    /// Members that are told with the state though they did not speak.
-    pub heroes: Vec<UserNum>,
+    /// Whether it is told who is in the room, in short.
+    pub summarized: bool,
+}
+
+impl Span<'_> {
+    /// Whether the client is told of the room as of one that it does not know.
+    pub const fn is_whole(&self) -> bool {
+        self.since.is_none() || self.full_state
+    }
 }
 
 /// What is new in a room.
@@ -49,8 +58,8 @@ pub(super) struct News {
     pub timeline: Timeline,
     /// State as `Span::state_after` says.
     pub state: List,
-    /// What changed in the room's state.
-    pub changes: Vec<Change>,
+    /// Who is in the room, if that is told and may be news.
+    pub summary: Option<Summary>,
     /// The members that the device did not know for certain.
     pub brought: HashSet<UserNum>,
 }
@@ -59,7 +68,16 @@ pub(super) struct News {
 struct Stretch {
     events: Vec<(Arrival, StoredEvent)>,
     limited: bool,
-    prev: Option<Between>,
+    prev: Between,
+}
+
+/// The room's states at both ends of a span, as far as it is told of them.
+struct Ends {
+    /// Nothing where the client does not know the room.
+    known: NodeNum,
+    now: NodeNum,
+    /// Members that are told with the state though they did not speak.
+    heroes: Vec<UserNum>,
 }
 
 /// What is new for the reader in a room.
@@ -72,18 +90,20 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
     let now = if is_up_to_now { view.head.state } else { view.state_at(span.state_until).await? };
     let is_same = span.since.is_some_and(|since| !view.rooms.streams.state_changed(view.room, since));
     let known = match span.since {
-        Some(_) if !span.full_state && is_same => now,
-        Some(since) if !span.full_state => view.state_at(since.min(span.state_until)).await?,
-        _ => EMPTY,
+        Some(_) if is_same => now,
+        Some(since) => view.state_at(since.min(span.state_until)).await?,
+        None => EMPTY,
     };
-    let mut changes = diff(view.states(), known, now).await?;
+    let mut changes = diff(view.states(), if span.full_state { EMPTY } else { known }, now).await?;
     if span.state_until < span.until {
         add_own_membership(view, span, &mut changes).await?;
     }
+    let (summary, heroes) = told_summary(view, span, &changes).await?.unzip();
+    let ends = Ends { known, now, heroes: heroes.unwrap_or_default() };
     let nums = told_state(view, span, &stretch, &changes).await?;
-    let (state, brought) = show_state(view, span, &stretch, nums, now, sent).await?;
+    let (state, brought) = show_state(view, span, &stretch, nums, &ends, sent).await?;
     let limited = stretch.limited;
-    let prev_batch = stretch.prev.map(|prev| prev.token(span.until).render(view.rooms.store.epoch()));
+    let prev_batch = stretch.prev.token(span.until).render(view.rooms.store.epoch());
     let told: Vec<_> = stretch.events.into_iter().map(|(_, event)| event).collect();
     let mut events = List::default();
     // A client that was told of every event puts together itself what relates to what.
@@ -97,7 +117,17 @@ pub(super) async fn news(view: &mut View<'_>, span: &Span<'_>, sent: &SentMember
             }
         }
     }
-    Ok(News { timeline: Timeline { events, limited, prev_batch }, state, changes, brought })
+    Ok(News { timeline: Timeline { events, limited, prev_batch }, state, summary, brought })
+}
+
+/// The room's summary and heroes, where they are told and may be others than the client knows.
+async fn told_summary(view: &View<'_>, span: &Span<'_>, changes: &[Change]) -> Result<Option<(Summary, Vec<UserNum>)>> {
+    let is_told = span.summarized
+        && match span.since {
+            Some(since) if !span.full_state => is_news(view, changes, since).await?,
+            _ => true,
+        };
+    if is_told { summary(view).await.map(Some) } else { Ok(None) }
 }
 
 /// Brings the reader's own membership up to the span's end.
@@ -131,7 +161,8 @@ async fn show(view: &mut View<'_>, event: &StoredEvent, span: &Span<'_>, list: &
 /// The newest events of the span that the filter wants and the reader may see.
 async fn timeline(view: &mut View<'_>, span: &Span<'_>) -> Result<Stretch> {
     let limit = span.filter.timeline_limit;
-    let mut stretch = Stretch { events: Vec::new(), limited: false, prev: None };
+    let prev = Between { depth: view.head.depth, arrival: Arrival::Live(span.until) };
+    let mut stretch = Stretch { events: Vec::new(), limited: false, prev };
     let first = span.since.map_or(Position::ZERO, Position::next);
     let range = TIMELINE.range((view.room, Arrival::Live(first))..=(view.room, Arrival::Live(span.until)));
     let mut scan = view.snapshot.scan(&TIMELINE, range).reverse().expecting(limit.min(32) + 1);
@@ -153,11 +184,8 @@ async fn timeline(view: &mut View<'_>, span: &Span<'_>) -> Result<Stretch> {
             break;
         }
         bytes += event.json.len();
-        stretch.prev = Some(Between::before(event.header.depth, arrival));
+        stretch.prev = Between::before(event.header.depth, arrival);
         stretch.events.push((arrival, event));
-    }
-    if stretch.prev.is_none() {
-        stretch.prev = Some(Between { depth: view.head.depth, arrival: Arrival::Live(span.until) });
     }
     // Who is new to the room has not seen what came before, however short it is.
     stretch.limited |= span.since.is_none() && !stretch.events.is_empty() && !reaches_create(&stretch);
@@ -203,7 +231,7 @@ async fn show_state(
     span: &Span<'_>,
     stretch: &Stretch,
     mut told: Vec<(StateKeyNum, EventNum)>,
-    now: u32,
+    ends: &Ends,
     sent: &SentMembers,
 ) -> Result<(List, HashSet<UserNum>)> {
     let filter = &span.filter.state;
@@ -211,18 +239,17 @@ async fn show_state(
     if filter.is_closed() || !filter.wants_room(&view.room_id) {
         return Ok((shown, HashSet::new()));
     }
-    let begins = span.since.is_none() || span.full_state;
-    if begins && span.filter.lazy.is_some() {
+    if span.is_whole() && span.filter.lazy.is_some() {
         // Of a large room's members hardly any are told: they are not even read.
         if let Some(asker) = span.asker {
             sent.forget(asker, view.room);
         }
-        told = without_members(view, told).await?;
+        told = without_members(view, span, told, ends).await?;
     }
     let nums: Vec<_> = told.into_iter().map(|(_, event)| event).collect();
     let mut events = view.rooms.state_events(&view.snapshot, view.room, &nums).await?;
     let brought = match span.filter.lazy {
-        Some(_) => lazy_members(view, span, stretch, &mut events, now, sent).await?,
+        Some(_) => lazy_members(view, span, stretch, &mut events, ends, sent).await?,
         None => HashSet::new(),
     };
     for event in events {
@@ -231,72 +258,4 @@ async fn show_state(
         }
     }
     Ok((shown, brought))
-}
-
-async fn without_members(view: &View<'_>, told: Vec<(StateKeyNum, EventNum)>) -> Result<Vec<(StateKeyNum, EventNum)>> {
-    let members = view.rooms.ids.kind("m.room.member").await?;
-    let mut others = Vec::new();
-    for (key, event) in told {
-        if view.rooms.ids.state_key_name(key).await?.kind != members {
-            others.push((key, event));
-        }
-    }
-    Ok(others)
-}
-
-/// Lazy-loading: of all members, those who speak in the timeline (and heroes), once each.
-///
-/// Client-server API, "Lazy-loading room members". Members that changed since the client last asked are told too. State as of
-/// the timeline's end stands for itself: what the timeline tells of members is in it too. Answers who of them was not known.
-async fn lazy_members(
-    view: &View<'_>,
-    span: &Span<'_>,
-    stretch: &Stretch,
-    events: &mut Vec<Arc<StoredEvent>>,
-    now: u32,
-    sent: &SentMembers,
-) -> Result<HashSet<UserNum>> {
-    let speakers = stretch.events.iter().map(|(_, event)| event.header.sender);
-    let mut wanted: HashSet<UserNum> = speakers.chain(span.heroes.iter().copied()).collect();
-    if span.since.is_none() {
-        wanted.extend(view.rooms.ids.find_user(view.user_id()).await?);
-    }
-    let mut brought = HashSet::new();
-    if let Some(asker) = span.asker {
-        wanted = sent.unsent(asker, view.room, wanted);
-        brought.clone_from(&wanted);
-    }
-    let mut told: HashSet<EventNum> = events.iter().map(|event| event.header.num).collect();
-    // Their own membership may be told as of a later time than the rest.
-    let told_keys: HashSet<StateKeyNum> = events.iter().filter_map(|event| event.header.state_key).collect();
-    for (_, event) in &stretch.events {
-        if !span.state_after {
-            told.insert(event.header.num);
-        } else if let Some(member) = member_in(view, event).await? {
-            wanted.insert(member);
-        }
-    }
-    let mut nums = Vec::new();
-    for user in wanted {
-        let id = view.rooms.ids.user_id(user).await?;
-        if let Some(key) = view.rooms.ids.find_state_key("m.room.member", id.as_str()).await?
-            && !told_keys.contains(&key)
-            && let Some(num) = view.states().get(now, key).await?
-            && !told.contains(&num)
-        {
-            nums.push(num);
-        }
-    }
-    events.extend(view.rooms.state_events(&view.snapshot, view.room, &nums).await?);
-    Ok(brought)
-}
-
-/// Whose membership an event tells.
-async fn member_in(view: &View<'_>, event: &StoredEvent) -> Result<Option<UserNum>> {
-    let Some(key) = event.header.state_key.filter(|_| event.header.kind == "m.room.member") else { return Ok(None) };
-    let name = view.rooms.ids.state_key_name(key).await?;
-    match UserId::parse(&name.key) {
-        Ok(member) => view.rooms.ids.find_user(&member).await,
-        Err(_) => Ok(None),
-    }
 }

@@ -33,6 +33,7 @@ use crate::rooms::intent::{Intent, TransactionKey};
 use crate::schema::ephemeral::ReceiptKind;
 use crate::unread::Unread;
 
+mod heroes;
 mod turns;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-use matron_homeserver::ephemeral::{content, read_positions};
+use matron_homeserver::ephemeral::{contents, read_positions};
 use matron_homeserver::schema::ephemeral::ReceiptKind;
 use serde_json::{Value, json};
 
@@ -72,16 +72,44 @@ async fn receipts() {
     let ts = json!({ "ts": 1_700_000_000_000_u64 });
     let public = json!({ second.clone(): { "m.read": { "@bob:localhost": ts } } });
     let seen = |user| server.ephemeral.receipts_since(&snapshot, num, start, user);
-    assert_eq!(content(seen(other).await.unwrap()), public);
-    let own = content(seen(reader).await.unwrap());
-    assert_eq!(own[&threaded]["m.read.private"]["@bob:localhost"]["thread_id"], json!(first));
-    assert_eq!(own, content(server.ephemeral.all_receipts(&snapshot, num, reader).await.unwrap()));
+    assert_eq!(contents(seen(other).await.unwrap()), [public]);
+    let own = contents(seen(reader).await.unwrap());
+    assert_eq!(own[0][&threaded]["m.read.private"]["@bob:localhost"]["thread_id"], json!(first));
+    assert_eq!(own, contents(server.ephemeral.all_receipts(&snapshot, num, reader).await.unwrap()));
     assert_eq!(server.ephemeral.receipts_since(&snapshot, num, snapshot.position(), reader).await.unwrap(), []);
     let threads = async || -> Vec<String> {
         let read = read_positions(&server.store.snapshot(), num, reader).await.unwrap();
         read.into_iter().map(|(thread, _)| thread).collect()
     };
     assert_eq!(threads().await, ["", &*first]);
+}
+
+#[tokio::test]
+async fn who_read_a_root_in_both_of_its_threads_is_shown_so() {
+    let house = House::with(|_| {}).await;
+    let ann = house.register("ann").await;
+    let room = house.room(&ann, json!({})).await;
+    let root = house.say(&ann, &room, "root").await;
+    let body = json!({ "body": "in a thread", "m.relates_to": { "rel_type": "m.thread", "event_id": root } });
+    house.put(&format!("/rooms/{room}/send/m.room.message/t"), &ann, body).await.done();
+    let read = async |kind: &str, thread: &str| {
+        let path = format!("/rooms/{room}/receipt/{kind}/{root}");
+        house.post(&path, &ann, json!({ "thread_id": thread })).await.done();
+    };
+    read("m.read", "main").await;
+    read("m.read", &root).await;
+    read("m.read.private", "main").await;
+    let answer = house.get("/sync?timeout=0", &ann).await.done();
+    let events = answer["rooms"]["join"][&room]["ephemeral"]["events"].as_array().unwrap().clone();
+    let mut threads = Vec::new();
+    for event in &events {
+        assert_eq!(event["type"], "m.receipt", "{event}");
+        let receipt = |kind: &str| event["content"][&root][kind]["@ann:localhost"]["thread_id"].clone();
+        threads.extend([receipt("m.read"), receipt("m.read.private")]);
+    }
+    threads.sort_unstable_by_key(ToString::to_string);
+    // A second event for the one that finds no room in the first, and no third.
+    assert_eq!(threads, [json!(root), json!("main"), json!("main"), Value::Null]);
 }
 
 #[tokio::test]

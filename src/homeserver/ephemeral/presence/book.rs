@@ -44,8 +44,6 @@ struct Device {
     syncs: u32,
     /// When it was last heard of.
     seen: u64,
-    /// When something was last done with it.
-    active: u64,
 }
 
 impl Device {
@@ -56,13 +54,6 @@ impl Device {
 
     fn is_gone(&self, now: u64) -> bool {
         self.gone_at().is_some_and(|at| at <= now)
-    }
-
-    fn state_at(&self, now: u64) -> State {
-        match self.state {
-            State::Online if self.active + IDLE_AFTER <= now => State::Unavailable,
-            state => state,
-        }
     }
 }
 
@@ -78,17 +69,24 @@ struct Told {
 struct User {
     devices: HashMap<DeviceNum, Device>,
     message: Option<String>,
+    /// When they last did something, with whatever device.
     active: u64,
     told: Told,
     /// The number of the last change.
     changed: u64,
+    /// The number of the last change of their name or picture.
+    renamed: u64,
     /// When something of this ends.
     due: Option<u64>,
 }
 
 impl User {
+    /// As the most present of the devices says; but who did nothing for long is idle.
     fn state_at(&self, now: u64) -> State {
-        self.devices.values().map(|device| device.state_at(now)).max().unwrap_or_default()
+        match self.devices.values().map(|device| device.state).max().unwrap_or_default() {
+            State::Online if self.active + IDLE_AFTER <= now => State::Unavailable,
+            state => state,
+        }
     }
 
     fn is_active(&self, state: State, now: u64) -> bool {
@@ -97,10 +95,10 @@ impl User {
 
     /// When something ends next if nothing happens.
     fn next_end(&self, now: u64) -> Option<u64> {
+        let state = self.state_at(now);
         let gone = self.devices.values().filter_map(Device::gone_at);
-        let idle = self.devices.values().filter(|device| device.state_at(now) == State::Online);
-        let idle = idle.map(|device| device.active + IDLE_AFTER);
-        let rest = self.is_active(self.state_at(now), now).then_some(self.active + ACTIVE_FOR);
+        let idle = (state == State::Online).then_some(self.active + IDLE_AFTER);
+        let rest = self.is_active(state, now).then_some(self.active + ACTIVE_FOR);
         gone.chain(idle).chain(rest).min()
     }
 }
@@ -142,6 +140,7 @@ impl Book {
                 currently_active: None,
                 last_active_ago: None,
                 status_msg: None,
+                renamed: 0,
             };
         };
         let state = user.state_at(now);
@@ -150,6 +149,7 @@ impl Book {
             currently_active: (state == State::Online).then(|| user.is_active(state, now)),
             last_active_ago: (user.active > 0).then(|| now.saturating_sub(user.active)),
             status_msg: user.message.clone().filter(|_| state != State::Offline),
+            renamed: user.renamed,
         }
     }
 
@@ -166,14 +166,14 @@ impl Book {
     pub(super) fn set(&mut self, user: UserNum, device: DeviceNum, state: State, message: Option<String>, now: u64) {
         let entry = self.users.entry(user).or_default();
         entry.message = message;
-        let known = entry.devices.get(&device);
-        let (syncs, active) = known.map_or((0, now), |known| (known.syncs, known.active));
-        let active = if state == State::Online { now } else { active };
-        entry.active = entry.active.max(now);
+        if state == State::Online {
+            entry.active = entry.active.max(now);
+        }
+        let syncs = entry.devices.get(&device).map_or(0, |known| known.syncs);
         if state == State::Offline && syncs == 0 {
             entry.devices.remove(&device);
         } else {
-            entry.devices.insert(device, Device { state, syncs, seen: now, active });
+            entry.devices.insert(device, Device { state, syncs, seen: now });
         }
         self.settle(user, now);
     }
@@ -181,10 +181,9 @@ impl Book {
     /// A device begins to sync. One that comes back is used by somebody.
     pub(super) fn begin_sync(&mut self, user: UserNum, device: DeviceNum, state: State, now: u64) {
         let entry = self.users.entry(user).or_default();
-        let fresh = Device { state: State::Offline, syncs: 0, seen: now, active: now };
+        let fresh = Device { state: State::Offline, syncs: 0, seen: now };
         let known = entry.devices.entry(device).or_insert(fresh);
         if state == State::Online && known.state != State::Online {
-            known.active = now;
             entry.active = entry.active.max(now);
         }
         known.state = state;
@@ -201,18 +200,28 @@ impl Book {
         self.settle(user, now);
     }
 
-    /// A user did something: who was idle is not any more.
+    /// A user did something with a device: who was idle is not any more, whatever their other devices say. Who is offline
+    /// stays so.
     pub(super) fn act(&mut self, user: UserNum, device: DeviceNum, now: u64) {
         let Some(entry) = self.users.get_mut(&user) else { return };
         entry.active = now;
-        if let Some(known) = entry.devices.get_mut(&device) {
-            known.active = now;
-            known.seen = now;
+        for (num, known) in &mut entry.devices {
+            if *num == device {
+                known.seen = now;
+            }
             if known.state == State::Unavailable {
                 known.state = State::Online;
             }
         }
         self.settle(user, now);
+    }
+
+    /// A user has another name or picture: whoever is told how they are is told of it.
+    pub(super) fn rename(&mut self, user: UserNum) {
+        self.number(user);
+        if let Some(entry) = self.users.get_mut(&user) {
+            entry.renamed = entry.changed;
+        }
     }
 
     /// Lets end what is due.
@@ -247,12 +256,18 @@ impl Book {
             return;
         }
         user.told = told;
+        self.number(num);
+        self.forget_some();
+    }
+
+    /// Gives a user's change the next number.
+    fn number(&mut self, num: UserNum) {
+        let Some(user) = self.users.get_mut(&num) else { return };
         self.order.remove(&user.changed);
         self.counter += 1;
         user.changed = self.counter;
         self.order.insert(self.counter, num);
         self.changed.push(num);
-        self.forget_some();
     }
 
     fn forget_some(&mut self) {

@@ -12,15 +12,13 @@ use super::Asking;
 use crate::accounts::{Invites, Piece, Session};
 use crate::error::{Error, Result};
 use crate::rooms::event::{by_num, by_nums};
-use crate::rooms::tree::Change;
 use crate::rooms::view::View;
 use crate::schema::rooms::{Membership, UserRoom};
 use crate::sync::Sync;
-use crate::sync::answer::{Events, Invited, Joined, Knocked, Left, Rooms, Summary};
+use crate::sync::answer::{Events, Invited, Joined, Knocked, Left, Rooms};
 use crate::sync::ephemeral::Known;
 use crate::sync::room::{Span, news};
 use crate::sync::sent::Brought;
-use crate::sync::summary::summary;
 
 /// What invited users may know of a room: client-server API, "Stripped state".
 const STRIPPED: [&str; 8] = [
@@ -93,8 +91,6 @@ impl Sync {
         let Asking { session, request, since, snapshot, asker, .. } = *asking;
         // Who joined after the token knows nothing of the room.
         let known = since.filter(|since| own.since <= since.position);
-        let is_whole = known.is_none() || request.full_state;
-        let (mut told_summary, heroes) = if is_whole { summary(view).await? } else { (Summary::default(), Vec::new()) };
         let span = Span {
             since: known.map(|since| since.position),
             until: snapshot.position(),
@@ -104,34 +100,30 @@ impl Sync {
             state_after: request.state.is_after(),
             full_state: request.full_state,
             asker,
-            heroes,
+            summarized: true,
         };
         let news = news(view, &span, &self.sent).await?;
         let passing_known = known.map(|known| Known { position: known.position, typing: known.typing });
         let passing = self.passing(session, &request.filter, passing_known, view).await?;
-        // The summary tells of members, also where the filter hides their events.
-        let moved = !is_whole && self.touches_members(&news.changes).await?;
-        let quiet = news.timeline.events.is_empty()
+        // The summary tells of members, also where the filter hides their events; who is told the whole room has one.
+        let quiet = news.summary.is_none()
+            && news.timeline.events.is_empty()
             && news.state.is_empty()
             && !news.timeline.limited
             && passing.events.is_empty()
             && !passing.own_moved
-            && !moved
             && account_data.is_empty();
-        if quiet && !is_whole {
+        if quiet {
             return Ok(None);
         }
         if !news.brought.is_empty() {
             brought.push((view.room, news.brought));
         }
-        if moved {
-            told_summary = summary(view).await?.0;
-        }
         let counts = self.unread.unread(view, session, own).await?;
         let (main, threads) =
             if request.filter.threads { (counts.main, counts.threads) } else { (counts.whole(), BTreeMap::new()) };
         Ok(Some(Joined {
-            summary: told_summary,
+            summary: news.summary.unwrap_or_default(),
             state: Events { events: news.state },
             timeline: news.timeline,
             ephemeral: passing.events,
@@ -139,16 +131,6 @@ impl Sync {
             unread_notifications: Some(main),
             unread_thread_notifications: threads,
         }))
-    }
-
-    async fn touches_members(&self, changes: &[Change]) -> Result<bool> {
-        let kind = self.ids.kind("m.room.member").await?;
-        for change in changes {
-            if self.ids.state_key_name(change.key).await?.kind == kind {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     async fn left(
@@ -172,7 +154,7 @@ impl Sync {
             state_after: request.state.is_after(),
             full_state: request.full_state,
             asker,
-            heroes: Vec::new(),
+            summarized: false,
         };
         let news = news(view, &span, &self.sent).await?;
         if !news.brought.is_empty() {

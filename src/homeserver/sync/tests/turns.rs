@@ -17,7 +17,7 @@ use crate::sync::{Request, StateName, SyncFilter};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn request(since: Option<Token>) -> Request {
+pub(super) fn request(since: Option<Token>) -> Request {
     Request {
         since,
         mends: false,

@@ -41,6 +41,45 @@ fn who_syncs_is_there_then_idle_then_gone() {
 }
 
 #[test]
+fn whatever_device_is_used_nobody_is_idle_who_does_something() {
+    let idle = NOW + IDLE_AFTER;
+    let mut book = Book::default();
+    // One that does not say how its user is; one that lies idle; one that said that nobody is there.
+    for used in [DeviceNum(3), PHONE, LAPTOP] {
+        book.begin_sync(ANN, PHONE, State::Online, NOW);
+        book.begin_sync(ANN, LAPTOP, State::Unavailable, NOW);
+        book.expire(idle);
+        assert_eq!(presence(&book, idle), ("unavailable", None));
+        book.act(ANN, used, idle);
+        assert_eq!(presence(&book, idle), ("online", Some(true)), "{used:?}");
+        book = Book::default();
+    }
+    book.set(ANN, PHONE, State::Unavailable, None, NOW);
+    assert_eq!(book.shown(ANN, NOW).last_active_ago, None, "who goes away does nothing by that");
+    book.act(ANN, LAPTOP, NOW + 1);
+    assert_eq!(presence(&book, NOW + 1), ("online", Some(true)));
+    book.set(ANN, PHONE, State::Offline, None, NOW + 2);
+    book.act(ANN, PHONE, NOW + 3);
+    assert_eq!(presence(&book, NOW + 3), ("offline", None));
+}
+
+#[test]
+fn a_new_name_is_told_of_whoever_is_known() {
+    let mut book = Book::default();
+    book.rename(ANN);
+    assert_eq!((book.counter(), book.take_changed()), (0, vec![]));
+    book.begin_sync(ANN, PHONE, State::Online, NOW);
+    let before = book.counter();
+    assert_eq!((book.shown(ANN, NOW).renamed, book.take_changed()), (0, vec![ANN]));
+    book.rename(ANN);
+    assert_eq!((book.changed(Some(before)), book.take_changed()), (HashSet::from([ANN]), vec![ANN]));
+    assert_eq!(book.shown(ANN, NOW).renamed, book.counter());
+    // The next change is not one of the name.
+    book.set(ANN, PHONE, State::Unavailable, None, NOW);
+    assert!(book.shown(ANN, NOW).renamed < book.counter());
+}
+
+#[test]
 fn the_most_present_device_counts() {
     let mut book = Book::default();
     book.set(ANN, PHONE, State::Unavailable, Some("at lunch".to_owned()), NOW);
