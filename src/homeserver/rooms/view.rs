@@ -195,10 +195,7 @@ impl View<'_> {
     /// # Errors
     /// `M_FORBIDDEN` where they may see none.
     pub async fn state(&mut self) -> Result<NodeNum> {
-        if self.is_joined() {
-            return Ok(self.head.state);
-        }
-        if self.visibility(self.head.state).await? == HistoryVisibility::WorldReadable {
+        if self.is_joined() || self.everybody_may_read().await? {
             return Ok(self.head.state);
         }
         match &self.own {
@@ -224,9 +221,17 @@ impl View<'_> {
     /// As [`Self::until`], but without limit where everybody may read the room now.
     pub(crate) async fn reach(&self) -> Result<Option<Position>> {
         match self.until() {
-            Some(_) if self.visibility(self.head.state).await? == HistoryVisibility::WorldReadable => Ok(None),
+            Some(_) if self.everybody_may_read().await? => Ok(None),
             until => Ok(until),
         }
+    }
+
+    /// Whether everybody may read the room now.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn everybody_may_read(&self) -> Result<bool> {
+        Ok(self.visibility(self.head.state).await? == HistoryVisibility::WorldReadable)
     }
 
     async fn visibility(&self, root: NodeNum) -> Result<HistoryVisibility> {
