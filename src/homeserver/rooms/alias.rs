@@ -212,4 +212,30 @@ mod tests {
         assert_eq!(rooms.aliases(&bob, &room).await.unwrap().len(), 1);
         server.stop().await;
     }
+
+    #[tokio::test]
+    async fn an_alias_that_is_gone_stays_named_where_it_was() {
+        let server = house().await;
+        let (rooms, ann, bob) = (&server.rooms, session(&server, "ann").await, session(&server, "bob").await);
+        let mut request = NewRoom::new();
+        request.preset = Some(RoomPreset::PublicChat);
+        let room = rooms.create(&ann, request).await.unwrap();
+        rooms.join(&bob, &room, None, None).await.unwrap();
+        let (ward, bobs) = (room_alias_id!("#ward:localhost"), room_alias_id!("#bobs:localhost"));
+        rooms.add_alias(&ann, ward, &room).await.unwrap();
+        rooms.add_alias(&bob, bobs, &room).await.unwrap();
+        let name = async |content: serde_json::Value| {
+            let content = canonical::object(content).unwrap();
+            rooms.send_state(&ann, &room, TimelineEventType::RoomCanonicalAlias, String::new(), content).await
+        };
+        name(json!({ "alt_aliases": [bobs] })).await.unwrap();
+        // Who may not change the event takes their alias away all the same.
+        rooms.remove_alias(&bob, bobs).await.unwrap();
+        name(json!({ "alias": ward, "alt_aliases": [bobs] })).await.unwrap();
+        name(json!({ "alias": bobs })).await.unwrap();
+        name(json!({ "alias": bobs, "alt_aliases": ["#none:localhost"] })).await.unwrap_err();
+        name(json!({ "alias": ward })).await.unwrap();
+        name(json!({ "alias": ward, "alt_aliases": [bobs] })).await.unwrap_err();
+        server.stop().await;
+    }
 }
