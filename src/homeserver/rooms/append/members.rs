@@ -145,13 +145,15 @@ impl Append<'_> {
             None => None,
         };
         let stays = old.as_ref().filter(|old| old.membership == membership);
+        let is_out = matches!(membership, Membership::Leave | Membership::Ban);
         let row = UserRoom {
             membership,
             event,
             // A new display name is no new membership: who was joined stays joined since then.
             since: stays.map_or(position, |old| old.since),
             news: position,
-            forgotten: false,
+            // What others do to somebody who is out brings nothing back.
+            forgotten: is_out && old.as_ref().is_some_and(|old| old.forgotten),
             left,
             stripped: None,
         };
