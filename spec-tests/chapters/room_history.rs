@@ -37,6 +37,27 @@ fn members_are_those_of_the_time_that_is_asked_for() {
 }
 
 #[test]
+fn members_are_those_of_either_membership_that_is_asked_for() {
+    run(async {
+        let server = server().await;
+        let (ann, bob, cat) = (server.user("ann").await, server.user("bob").await, server.user("cat").await);
+        let room = ann.create_room(json!({ "preset": "public_chat", "invite": [cat.id] })).await;
+        bob.join(&room).await;
+        let _ = bob.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
+        let asked = async |query: &str| {
+            let answer = ann.get(&format!("/v3/rooms/{room}/members?{query}")).await.ok();
+            let is_there = |user: &spec_tests::User| members(&answer).contains(&user.id.as_str());
+            [is_there(&ann), is_there(&bob), is_there(&cat)]
+        };
+        assert_eq!(asked("membership=join").await, [true, false, false]);
+        assert_eq!(asked("not_membership=leave").await, [true, false, true]);
+        assert_eq!(asked("membership=leave&not_membership=join").await, [false, true, true]);
+        assert_eq!(asked("membership=join&not_membership=leave").await, [true, false, true]);
+        assert_eq!(asked("membership=join&not_membership=join").await, [true, true, true]);
+    });
+}
+
+#[test]
 fn a_page_without_a_direction_goes_forwards() {
     run(async {
         let server = server().await;

@@ -22,13 +22,22 @@ use crate::streams::Token;
 /// Among so many of a room's first states is one with a member: who makes a room joins it next.
 const FIRST_STATES: usize = 8;
 
-/// Which members a client asks for.
+/// Which members a client asks for: all where it names no membership, those that either means where it names both.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MemberFilter {
-    /// Only those with this membership.
+    /// Those with this membership.
     pub with: Option<Membership>,
-    /// Not those with this membership.
+    /// Those with another membership than this.
     pub without: Option<Membership>,
+}
+
+impl MemberFilter {
+    fn wants(self, membership: Membership) -> bool {
+        let Self { with, without } = self;
+        with.is_none() && without.is_none()
+            || with == Some(membership)
+            || without.is_some_and(|without| without != membership)
+    }
 }
 
 impl Rooms {
@@ -104,13 +113,9 @@ impl Rooms {
         }
         let mut shown = Vec::new();
         for event in members_in(&view, root).await? {
-            let membership = membership_of_event(&event)?;
-            if filter.with.is_some_and(|with| with != membership)
-                || filter.without.is_some_and(|without| without == membership)
-            {
-                continue;
+            if filter.wants(membership_of_event(&event)?) {
+                shown.push(view.show_state(&event, true).await?);
             }
-            shown.push(view.show_state(&event, true).await?);
         }
         Ok(shown)
     }
