@@ -33,11 +33,13 @@ impl Rooms {
         session: &Session,
         room_id: &RoomId,
         kind: TimelineEventType,
-        content: CanonicalJsonObject,
+        mut content: CanonicalJsonObject,
         transaction: TransactionKey,
     ) -> Result<OwnedEventId> {
         if kind == TimelineEventType::RoomRedaction {
-            let redacts = content.get("redacts").and_then(|id| id.as_str()).and_then(|id| EventId::parse(id).ok());
+            // Where it stands in the event is for the room's version to say.
+            let redacts = content.remove("redacts");
+            let redacts = redacts.as_ref().and_then(|id| id.as_str()).and_then(|id| EventId::parse(id).ok());
             let redacts = redacts.ok_or_else(|| MatrixError::bad_json("a redaction names what it redacts"))?;
             return self.redact_with(session, room_id, &redacts, content, transaction).await;
         }
