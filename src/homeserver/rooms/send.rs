@@ -82,11 +82,7 @@ impl Rooms {
         let is_about_guests = kind == TimelineEventType::RoomGuestAccess;
         let template = self.template(session, kind, Some(key), content);
         let intent = Intent { unless_same: true, ..Intent::new(template) };
-        let event_id = self.submit(room, intent).await?.event_id;
-        if is_about_guests {
-            self.turn_guests_out(room_id, room).await?;
-        }
-        Ok(event_id)
+        Ok(self.submit_minding_guests(room, intent, is_about_guests).await?.event_id)
     }
 
     /// Redacts an event.
@@ -130,7 +126,9 @@ impl Rooms {
         let mut template = self.template(session, TimelineEventType::RoomRedaction, None, content);
         template.redacts = Some(target.to_owned());
         let intent = Intent { transaction: Some(transaction), ..Intent::new(template) };
-        Ok(self.submit(room, intent).await?.event_id)
+        // What a redaction leaves of guest access lets nobody in.
+        let is_about_guests = found.event.header.kind == "m.room.guest_access";
+        Ok(self.submit_minding_guests(room, intent, is_about_guests).await?.event_id)
     }
 
     fn template(

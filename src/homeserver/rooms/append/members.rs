@@ -35,6 +35,9 @@ impl Append<'_> {
             if kind == StateEventType::RoomPolicy && name.key.is_empty() {
                 self.working.policy = Policy::Unknown;
             }
+            if kind == StateEventType::RoomGuestAccess && name.key.is_empty() {
+                self.guest_access_changed(change.old, new.as_ref().map(|(_, pdu)| &**pdu)).await?;
+            }
             self.retell |= name.key.is_empty() && summary::tells(&kind);
             if kind == StateEventType::RoomMember {
                 let new = new.map(|(num, pdu)| (num, membership_of(pdu.content.get())));
