@@ -136,19 +136,27 @@ impl Rooms {
         })
     }
 
-    /// Lets this server's guests leave, where they are to, and looks again where that changed meanwhile.
+    /// Lets this server's guests leave, where they are to, and looks again where that changed meanwhile. What cannot be done
+    /// now is done at the next start.
     async fn turn_guests_out(self: &Arc<Self>, room: RoomNum) -> Result<()> {
         loop {
             let Some(change) = self.store.snapshot().get(&GUESTS_LEAVING, &room).await? else { return Ok(()) };
+            let mut is_done = true;
             for guest in self.unwanted_guests(room).await? {
-                // What is left to do at a stop is done at the next start.
                 if self.tasks.is_closed() {
                     return Ok(());
                 }
                 match self.step_out(guest, room).await {
-                    Err(error) if error.is_refusal() => tracing::warn!(%room, %error, "a guest cannot be turned out"),
+                    Err(error) if error.is_refusal() => {
+                        tracing::warn!(%room, %error, "a guest cannot be turned out");
+                        // A policy server that is away may be back then.
+                        is_done &= !matches!(error, Error::Upstream(_));
+                    }
                     done => done?,
                 }
+            }
+            if !is_done {
+                return Ok(());
             }
             let mut batch = Batch::new();
             batch.expect_value(&GUESTS_LEAVING, &room, &change);
