@@ -42,7 +42,15 @@ fn guests_leave_with_the_permission() {
             let path = format!("/v3/rooms/{room}/state/m.room.member/{}", user.id);
             ann.get(&path).await.ok()["membership"].clone()
         };
-        assert_eq!((membership(&guest).await, membership(&bob).await), (json!("leave"), json!("join")));
+        let gone = (json!("leave"), json!("join"));
+        assert_eq!((membership(&guest).await, membership(&bob).await), gone);
+        // A permission that is redacted is none.
+        let allowed = ann.put(&access, json!({ "guest_access": "can_join" })).await.ok()["event_id"].clone();
+        let _ = guest.post(&join, json!({})).await.ok();
+        let redact = format!("/v3/rooms/{room}/redact/{}/1", allowed.as_str().unwrap());
+        let _ = ann.put(&redact, json!({})).await.ok();
+        assert_eq!((membership(&guest).await, membership(&bob).await), gone);
+        guest.post(&join, json!({})).await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
     });
 }
 

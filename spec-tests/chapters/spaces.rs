@@ -172,19 +172,32 @@ fn mutual_rooms_are_those_of_both() {
     run(async {
         let server = server().await;
         let (ann, bob) = (server.user("ann").await, server.user("bob").await);
-        let path = "/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id=";
         let one = ann.create_room(json!({ "preset": "public_chat" })).await;
         ann.create_room(json!({ "invite": [bob.id] })).await;
         bob.create_room(json!({})).await;
-        let mutual = async || ann.get(&format!("{path}{}", bob.id)).await.ok()["joined"].clone();
-        assert_eq!(mutual().await, json!([]));
+        let old = "/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id=";
+        let mutual = async |user: &str| {
+            let answer = ann.get(&format!("/v1/mutual_rooms?user_id={user}")).await.ok();
+            assert_eq!(ann.get(&format!("{old}{user}")).await.ok(), json!({ "joined": answer["joined"] }));
+            answer
+        };
+        let nothing = json!({ "count": 0, "joined": [] });
+        assert_eq!(mutual(&bob.id).await, nothing);
         bob.join(&one).await;
-        assert_eq!(mutual().await, json!([one]));
-        ann.get(&format!("{path}{}", ann.id)).await.refused(400, "M_INVALID_PARAM");
-        let nobody = ann.get(&format!("{path}@nobody:localhost")).await.ok();
-        assert_eq!(nobody["joined"], json!([]));
+        assert_eq!(mutual(&bob.id).await, json!({ "count": 1, "joined": [one] }));
+        assert_eq!(mutual("@nobody:localhost").await, nothing);
+        for path in ["/v1/mutual_rooms?user_id=", old] {
+            ann.get(&format!("{path}{}", ann.id)).await.refused(400, "M_INVALID_PARAM");
+            ann.get(&format!("{path}{}&from=x", bob.id)).await.refused(400, "M_INVALID_PARAM");
+            ann.get(path).await.refused(400, "M_INVALID_PARAM");
+        }
         let features = ann.get("/versions").await.ok()["unstable_features"].clone();
-        for flag in ["uk.half-shot.msc2666.query_mutual_rooms", "org.matrix.msc3266", "uk.tcpip.msc4133.stable"] {
+        for flag in [
+            "uk.half-shot.msc2666.query_mutual_rooms",
+            "uk.half-shot.msc2666.query_mutual_rooms.stable",
+            "org.matrix.msc3266",
+            "uk.tcpip.msc4133.stable",
+        ] {
             assert_eq!(features[flag], true, "{flag}");
         }
     });

@@ -94,8 +94,9 @@ const ADMINISTRATION: [(&str, &str); 9] = [
 
 /// Endpoints that name a room or a user, and that everybody with an account may call: who is out forgets, a backup's rooms
 /// are names, and reports are for all.
-const ANYBODYS: [(&str, &str); 8] = [
+const ANYBODYS: [(&str, &str); 9] = [
     ("POST", "/v3/rooms/{room}/forget"),
+    ("POST", "/v3/rooms/{room}/report"),
     ("POST", "/v3/users/{them}/report"),
     ("GET", "/v3/room_keys/keys/{room}"),
     ("PUT", "/v3/room_keys/keys/{room}"),
@@ -106,7 +107,7 @@ const ANYBODYS: [(&str, &str); 8] = [
 ];
 
 /// Endpoints of a room, with a body that is right.
-const ROOM: [(&str, &str, &str); 39] = [
+const ROOM: [(&str, &str, &str); 38] = [
     ("POST", "/v3/join/{room}", "{}"),
     ("POST", "/v3/rooms/{room}/join", "{}"),
     ("POST", "/v3/knock/{room}", "{}"),
@@ -140,7 +141,6 @@ const ROOM: [(&str, &str, &str); 39] = [
     ("PUT", "/v3/directory/list/room/{room}", r#"{"visibility":"public"}"#),
     ("GET", "/v1/rooms/{room}/timestamp_to_event?ts=1&dir=f", ""),
     ("POST", "/v3/rooms/{room}/report/{event}", r#"{"reason":"x"}"#),
-    ("POST", "/v3/rooms/{room}/report", r#"{"reason":"x"}"#),
     ("GET", "/v1/rooms/{room}/relations/{event}", ""),
     ("GET", "/v1/rooms/{room}/relations/{event}/m.annotation", ""),
     ("GET", "/v1/rooms/{room}/relations/{event}/m.annotation/m.reaction?recurse=true", ""),

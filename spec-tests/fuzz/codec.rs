@@ -66,7 +66,7 @@ fuzz_target!(|input: (u8, &[u8], &[u8])| {
         push::PUSHED, push::PUSHERS, push::PUSHER_OWNERS, push::PUSHER_ROUNDS, push::WAITING,
         relations::AGGREGATES, relations::ANNOTATIONS, relations::INDIRECT, relations::RELATIONS,
         relations::REPLACEMENTS, relations::SPEAKERS, reports::REPORTS, rooms::ALIASES, rooms::EARLY_REDACTIONS, rooms::EDGES,
-        rooms::EVENT_TIMES, rooms::GAPS, rooms::HEADS, rooms::MARKS, rooms::MEMBERS, rooms::MISSING,
+        rooms::EVENT_TIMES, rooms::GAPS, rooms::GUESTS_LEAVING, rooms::HEADS, rooms::MARKS, rooms::MEMBERS, rooms::MISSING,
         rooms::MOVING, rooms::NOTICE_ROOMS, rooms::OUTLIERS, rooms::PLACES, rooms::REDACTED, rooms::ROOMS,
         rooms::ROOM_ALIASES, rooms::ROOM_ORDER, rooms::SERVERS, rooms::SPOKEN, rooms::STATES, rooms::STREAM,
         rooms::THREADS, rooms::THREAD_COUNTS, rooms::THREAD_MOVES, rooms::THREAD_ORDER, rooms::TIMELINE,

@@ -223,6 +223,7 @@ impl Homeserver {
         let (homeserver, news) = Self::build(config, options, clock).await?;
         homeserver.media.begin().await?;
         homeserver.rooms.resume_renaming().await?;
+        homeserver.rooms.resume_turning_out().await?;
         homeserver.rooms.resume_upgrades().await?;
         homeserver.begin(news, behind);
         Ok(Arc::new(homeserver))

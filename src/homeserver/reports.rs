@@ -10,18 +10,19 @@ use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::ids::Ids;
+use crate::limiter::{Limiter, Pace};
 use crate::rooms::Rooms;
 use crate::rooms::event::by_id;
+use crate::schema::UserNum;
 use crate::schema::reports::REPORTS;
 pub use crate::schema::reports::Report;
-use crate::schema::rooms::Membership;
 
 /// The longest reason.
 const MAX_REASON_BYTES: usize = 8192;
-
-fn unknown_room() -> MatrixError {
-    MatrixError::not_found("the room is not known, or you may not see it")
-}
+/// How much somebody may report: the first hundred at once. A report is kept until somebody reads it.
+const PER_USER: Pace = Pace::daily(100, 500);
+/// How many users are remembered.
+const REMEMBERED: usize = 20_000;
 
 /// The owner of reports.
 #[derive(Debug)]
@@ -30,19 +31,24 @@ pub struct Reports {
     ids: Arc<Ids>,
     clock: Clock,
     rooms: Arc<Rooms>,
+    /// Who reported lately.
+    reporters: Limiter<UserNum>,
 }
 
 impl Reports {
     /// Needs the rooms that are reported.
     #[must_use]
-    pub const fn new(store: Arc<Store>, ids: Arc<Ids>, clock: Clock, rooms: Arc<Rooms>) -> Self {
-        Self { store, ids, clock, rooms }
+    pub fn new(store: Arc<Store>, ids: Arc<Ids>, clock: Clock, rooms: Arc<Rooms>) -> Self {
+        Self { store, ids, clock, rooms, reporters: Limiter::new(REMEMBERED) }
     }
 
+    /// A report that says nothing yet of what is reported. It is counted here, before anybody looks what there is: nobody
+    /// learns from a limit which rooms and users there are.
     fn report(&self, session: &Session, reason: &str) -> Result<Report> {
         if reason.len() > MAX_REASON_BYTES {
             return Err(MatrixError::invalid_param(format!("a reason has {MAX_REASON_BYTES} bytes at most")).into());
         }
+        self.reporters.take(&session.user, PER_USER, self.clock.millis()).map_err(MatrixError::limit_exceeded)?;
         Ok(Report {
             by: session.user,
             at: self.clock.millis(),
@@ -61,10 +67,12 @@ impl Reports {
         Ok(())
     }
 
-    /// Reports an event of a room that the reporter is joined to.
+    /// Reports an event of a room that the reporter is joined to, also one whose sender they ignore: clients offer both at
+    /// once.
     ///
     /// # Errors
-    /// `M_NOT_FOUND` where they are not joined, there is no such event, or they may not see it.
+    /// `M_NOT_FOUND` where they are not joined, there is no such event, or they may not see it; `M_INVALID_PARAM` where the
+    /// reason is too long; `M_LIMIT_EXCEEDED`.
     pub async fn event(&self, session: &Session, room_id: &RoomId, event_id: &EventId, reason: &str) -> Result<()> {
         let missing = || MatrixError::not_found("the event is not known, or you are not joined to its room");
         let mut report = self.report(session, reason)?;
@@ -74,34 +82,31 @@ impl Reports {
         if !view.is_joined() {
             return Err(missing().into());
         }
-        let found = view.find(event_id).await?;
+        let found = view.find_of_anybody(event_id).await?;
         report.user_id = Some(self.ids.user_id(found.event.header.sender).await?.to_string());
         report.room = Some(room);
         report.event_id = Some(event_id.to_string());
         self.keep(&report).await
     }
 
-    /// Reports a room that the reporter may see, be it from outside.
+    /// Reports a room, be it one that the reporter may not see: who turned an invite down was in none, and has seen enough.
+    /// The answer does not tell whether there is one.
     ///
     /// # Errors
-    /// `M_NOT_FOUND` where there is none, or they may not see it.
+    /// `M_INVALID_PARAM` where the reason is too long; `M_LIMIT_EXCEEDED`.
     pub async fn room(&self, session: &Session, room_id: &RoomId, reason: &str) -> Result<()> {
         let mut report = self.report(session, reason)?;
-        let snapshot = self.store.snapshot();
-        let room = self.ids.room(&snapshot, room_id.as_str()).await?.ok_or_else(unknown_room)?;
-        let own = self.rooms.view_of(&snapshot, session, room).await?.own;
-        let was_in = own.is_some_and(|own| own.membership == Membership::Join || own.left.is_some());
-        if !was_in {
-            self.rooms.preview(Some(session), room_id).await?;
+        report.room = self.ids.room(&self.store.snapshot(), room_id.as_str()).await?;
+        if report.room.is_none() {
+            return Ok(());
         }
-        report.room = Some(room);
         self.keep(&report).await
     }
 
     /// Reports a user. The answer does not tell whether there is one.
     ///
     /// # Errors
-    /// `M_INVALID_PARAM` where the reason is too long.
+    /// `M_INVALID_PARAM` where the reason is too long; `M_LIMIT_EXCEEDED`.
     pub async fn user(&self, session: &Session, user_id: &UserId, reason: &str) -> Result<()> {
         let mut report = self.report(session, reason)?;
         if self.ids.find_user(user_id).await?.is_none() {

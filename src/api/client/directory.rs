@@ -4,13 +4,21 @@ use std::sync::Arc;
 
 use matron_homeserver::Homeserver;
 use matron_matrix::Error as MatrixError;
+use ruma::OwnedRoomId;
 use ruma::api::client::alias::{create_alias, delete_alias, get_alias};
 use ruma::api::client::directory::{get_room_visibility, set_room_visibility};
 use ruma::api::client::room::{Visibility, aliases};
+use serde::Deserialize;
 
 use crate::error::Result;
-use crate::request::Ruma;
+use crate::request::{Loose, Ruma};
 use crate::router::Routes;
+
+/// Who does not say means that the room is to be published.
+#[derive(Deserialize)]
+struct VisibilityBody {
+    visibility: Option<Visibility>,
+}
 
 pub fn routes(routes: &mut Routes) {
     routes.add(get);
@@ -59,13 +67,13 @@ async fn visibility(
 
 async fn set_visibility(
     homeserver: Arc<Homeserver>,
-    request: Ruma<set_room_visibility::v3::Request>,
+    request: Ruma<Loose<set_room_visibility::v3::Request, VisibilityBody>>,
 ) -> Result<set_room_visibility::v3::Response> {
-    let set_room_visibility::v3::Request { room_id, visibility, .. } = request.body;
-    let public = match visibility {
-        Visibility::Public => true,
-        Visibility::Private => false,
-        _ => return Err(MatrixError::invalid_param("a room is public or private").into()),
+    let room_id = request.body.id::<OwnedRoomId>(0)?;
+    let public = match request.body.body.visibility {
+        None | Some(Visibility::Public) => true,
+        Some(Visibility::Private) => false,
+        Some(_) => return Err(MatrixError::invalid_param("a room is public or private").into()),
     };
     homeserver.rooms.set_listed(&request.identity, &room_id, public).await?;
     Ok(set_room_visibility::v3::Response::new())

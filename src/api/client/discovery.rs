@@ -24,6 +24,7 @@ const UNSTABLE: [&str; 10] = [
     "org.matrix.msc4155",
     "org.matrix.msc4380.stable",
     "uk.half-shot.msc2666.query_mutual_rooms",
+    "uk.half-shot.msc2666.query_mutual_rooms.stable",
     "uk.tcpip.msc4133",
     "uk.tcpip.msc4133.stable",
     "uk.timedout.msc4323",

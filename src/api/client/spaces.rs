@@ -1,4 +1,4 @@
-//! Rooms seen from outside: client-server API, "Spaces" and "Room previews"; mutual rooms (MSC2666).
+//! Rooms seen from outside: client-server API, "Spaces" and "Room previews"; "Mutual Rooms".
 
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ pub fn routes(routes: &mut Routes) {
         routes.add_answering(path, summary);
     }
     routes.add(mutual);
+    routes.add(mutual_of_old);
 }
 
 #[derive(Serialize)]
@@ -90,6 +91,18 @@ async fn summary(homeserver: Arc<Homeserver>, request: Ruma<get_summary::v1::Req
 }
 
 async fn mutual(
+    homeserver: Arc<Homeserver>,
+    request: Ruma<get_mutual_rooms::v1::Request>,
+) -> Result<get_mutual_rooms::v1::Response> {
+    let get_mutual_rooms::v1::Request { user_id, from } = request.body;
+    let mutual = homeserver.rooms.mutual_rooms(&request.identity, &user_id, from.as_deref()).await?;
+    let mut response = get_mutual_rooms::v1::Response::new(mutual.count.into(), mutual.rooms);
+    response.next_batch = mutual.next;
+    Ok(response)
+}
+
+/// As it was before it was in the spec (MSC2666).
+async fn mutual_of_old(
     homeserver: Arc<Homeserver>,
     request: Ruma<get_mutual_rooms::unstable::Request>,
 ) -> Result<get_mutual_rooms::unstable::Response> {

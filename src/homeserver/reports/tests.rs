@@ -1,15 +1,16 @@
-//! Reports are listed newest first, page by page, and can be deleted.
+//! Reports are listed newest first, page by page, and can be deleted; who makes them, and how many.
 
 use matron_storage::Options;
 use ruma::api::client::room::create_room::v3::Request as NewRoom;
 use ruma::events::TimelineEventType;
 use ruma::{CanonicalJsonObject, UserId, room_id, user_id};
 
-use crate::Homeserver;
 use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::rooms::intent::TransactionKey;
+use crate::rooms::membership::Said;
+use crate::{Error, Homeserver};
 
 async fn session(server: &Homeserver, user_id: &UserId) -> Session {
     Session {
@@ -35,7 +36,7 @@ async fn reports_are_kept_listed_and_deleted() {
     }
     // Nobody learns who is there, and nothing is kept of who is not.
     server.reports.user(&ann, user_id!("@nobody:localhost"), "four").await.unwrap();
-    assert!(server.reports.room(&ann, room_id!("!none:localhost"), "five").await.is_err());
+    server.reports.room(&ann, room_id!("!none:localhost"), "five").await.unwrap();
     assert!(server.reports.user(&ann, &bob.user_id, &"x".repeat(10_000)).await.is_err());
 
     let reasons = |reports: &[(_, super::Report)]| -> Vec<String> {
@@ -71,5 +72,43 @@ async fn what_was_reported_is_shown_until_it_is_redacted() {
     assert!(said.contains(r#""body":"rude""#), "{said}");
     server.rooms.redact(&ann, &room, &event, None, transaction("2")).await.unwrap();
     assert_eq!(server.reports.said(&reports[1].1).await.unwrap(), None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_room_is_reported_also_by_who_may_not_see_it() {
+    let config = Config::named(ruma::server_name!("localhost").to_owned());
+    let server = Homeserver::start(config, &Options::memory(), Clock::system()).await.unwrap();
+    let (ann, bob) =
+        (session(&server, user_id!("@ann:localhost")).await, session(&server, user_id!("@bob:localhost")).await);
+    let mut request = NewRoom::new();
+    request.invite = vec![bob.user_id.clone()];
+    let room_id = server.rooms.create(&ann, request).await.unwrap();
+    let room = server.ids.room(&server.store.snapshot(), room_id.as_str()).await.unwrap();
+    server.rooms.leave(&bob, &room_id, Said::default()).await.unwrap();
+    server.reports.room(&bob, &room_id, "such an invite").await.unwrap();
+    let reports = server.reports.list(None, 9).await.unwrap();
+    let told = reports.iter().map(|(_, report)| (report.by, report.room, &*report.reason)).collect::<Vec<_>>();
+    assert_eq!(told, [(bob.user, room, "such an invite")]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_fills_the_store_with_reports() {
+    let config = Config::named(ruma::server_name!("localhost").to_owned());
+    let server = Homeserver::start(config, &Options::memory(), Clock::by(|| 1_700_000_000_000)).await.unwrap();
+    let (ann, bob) =
+        (session(&server, user_id!("@ann:localhost")).await, session(&server, user_id!("@bob:localhost")).await);
+    let (room, none) = (server.rooms.create(&ann, NewRoom::new()).await.unwrap(), room_id!("!none:localhost"));
+    for _ in 0..100 {
+        server.reports.room(&bob, &room, "again").await.unwrap();
+    }
+    // Of rooms that there are not, no more.
+    for room in [&*room, none] {
+        let refused = server.reports.room(&bob, room, "again").await;
+        assert!(matches!(&refused, Err(Error::Matrix(error)) if error.status() == 429), "{refused:?}");
+    }
+    assert_eq!(server.reports.list(None, 200).await.unwrap().len(), 100);
+    server.reports.room(&ann, &room, "it is full").await.unwrap();
     server.stop().await;
 }

@@ -149,12 +149,9 @@ impl Rooms {
     /// `M_FORBIDDEN` for all who are not joined, unless everybody may read the room.
     pub async fn aliases(&self, session: &Session, room_id: &RoomId) -> Result<Vec<OwnedRoomAliasId>> {
         let snapshot = self.store.snapshot();
-        let mut view = self.view(&snapshot, session, room_id).await?;
-        if !view.is_joined() {
-            let now = view.head.state;
-            if view.state().await? != now {
-                return Err(MatrixError::forbidden("you are not in this room").into());
-            }
+        let view = self.view(&snapshot, session, room_id).await?;
+        if !view.is_joined() && !view.everybody_may_read().await? {
+            return Err(MatrixError::forbidden("you are not in this room").into());
         }
         let rows = snapshot.scan(&ROOM_ALIASES, ROOM_ALIASES.under(&(view.room,))).collect().await?;
         Ok(rows.into_iter().filter_map(|((_, alias), ())| RoomAliasId::parse(alias).ok()).collect())
@@ -163,10 +160,14 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
+    use matron_matrix::canonical;
     use matron_storage::Error as StorageError;
-    use ruma::api::client::room::create_room::v3::Request as NewRoom;
+    use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
+    use ruma::events::TimelineEventType;
     use ruma::room_alias_id;
+    use serde_json::json;
 
+    use crate::rooms::membership::Said;
     use crate::rooms::tests::{house, session};
     use crate::schema::rooms::{ALIASES, ROOM_ALIASES};
 
@@ -190,6 +191,51 @@ mod tests {
         assert!(server.store.snapshot().get(&ROOM_ALIASES, &(now.room, name.clone())).await.unwrap().is_some());
         rooms.take_away(&name, &now).await.unwrap();
         assert_eq!(read().await, None);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn who_left_is_not_told_aliases_any_more() {
+        let server = house().await;
+        let (rooms, ann, bob) = (&server.rooms, session(&server, "ann").await, session(&server, "bob").await);
+        let mut request = NewRoom::new();
+        request.preset = Some(RoomPreset::PublicChat);
+        let room = rooms.create(&ann, request).await.unwrap();
+        rooms.add_alias(&ann, room_alias_id!("#ward:localhost"), &room).await.unwrap();
+        rooms.join(&bob, &room, None, None).await.unwrap();
+        assert_eq!(rooms.aliases(&bob, &room).await.unwrap().len(), 1);
+        rooms.leave(&bob, &room, Said::default()).await.unwrap();
+        assert!(rooms.aliases(&bob, &room).await.is_err());
+        let everybody = canonical::object(json!({ "history_visibility": "world_readable" })).unwrap();
+        let kind = TimelineEventType::RoomHistoryVisibility;
+        rooms.send_state(&ann, &room, kind, String::new(), everybody).await.unwrap();
+        assert_eq!(rooms.aliases(&bob, &room).await.unwrap().len(), 1);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn an_alias_that_is_gone_stays_named_where_it_was() {
+        let server = house().await;
+        let (rooms, ann, bob) = (&server.rooms, session(&server, "ann").await, session(&server, "bob").await);
+        let mut request = NewRoom::new();
+        request.preset = Some(RoomPreset::PublicChat);
+        let room = rooms.create(&ann, request).await.unwrap();
+        rooms.join(&bob, &room, None, None).await.unwrap();
+        let (ward, bobs) = (room_alias_id!("#ward:localhost"), room_alias_id!("#bobs:localhost"));
+        rooms.add_alias(&ann, ward, &room).await.unwrap();
+        rooms.add_alias(&bob, bobs, &room).await.unwrap();
+        let name = async |content: serde_json::Value| {
+            let content = canonical::object(content).unwrap();
+            rooms.send_state(&ann, &room, TimelineEventType::RoomCanonicalAlias, String::new(), content).await
+        };
+        name(json!({ "alt_aliases": [bobs] })).await.unwrap();
+        // Who may not change the event takes their alias away all the same.
+        rooms.remove_alias(&bob, bobs).await.unwrap();
+        name(json!({ "alias": ward, "alt_aliases": [bobs] })).await.unwrap();
+        name(json!({ "alias": bobs })).await.unwrap();
+        name(json!({ "alias": bobs, "alt_aliases": ["#none:localhost"] })).await.unwrap_err();
+        name(json!({ "alias": ward })).await.unwrap();
+        name(json!({ "alias": ward, "alt_aliases": [bobs] })).await.unwrap_err();
         server.stop().await;
     }
 }

@@ -32,7 +32,7 @@ mod members;
 mod notify;
 mod redact;
 mod relate;
-pub(crate) use relate::MOST_LEVELS;
+pub(super) use relate::{MOST_LEVELS, target_of_stored};
 mod standing;
 mod thread;
 

@@ -21,7 +21,7 @@ pub struct Context {
     pub before: History,
     /// Those after it, oldest first.
     pub after: History,
-    /// The state after the last of them.
+    /// The state after the last of them, as far as the filter wants it.
     pub state: List,
 }
 
@@ -51,14 +51,10 @@ impl Rooms {
         let page = |from, forward, limit| Page { from: Some(from), to: None, forward, limit, filter };
         let mut before = around(&mut view, &page(older, false, limit / 2)).await?;
         let mut after = around(&mut view, &page(newer, true, limit - limit / 2)).await?;
-        let root = after.last_state.unwrap_or(found.event.header.state_after);
+        let root = after.states.last().map_or(found.event.header.state_after, |(_, after)| *after);
         let mut members: Vec<_> = before.senders.iter().chain(&after.senders).copied().collect();
         members.push(found.event.header.sender);
-        let state = if lazy {
-            state_of(&mut view, root, Some(&members)).await?
-        } else {
-            state_of(&mut view, root, None).await?
-        };
+        let state = state_of(&mut view, root, lazy.then_some(members.as_slice()), filter).await?;
         before.end = before.end.or_else(|| Some(Between::START.token(until)));
         after.end = after.end.or(Some(newer));
         Ok(Context { event: view.show_bundled(found.event, true).await?, before, after, state })
@@ -69,7 +65,7 @@ impl Rooms {
 pub(crate) async fn around(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     match page.from {
         Some(start) if page.limit == 0 => {
-            Ok(History { events: List::default(), senders: Vec::new(), start, end: Some(start), last_state: None })
+            Ok(History { events: List::default(), senders: Vec::new(), states: Vec::new(), start, end: Some(start) })
         }
         _ => walk(view, page).await,
     }

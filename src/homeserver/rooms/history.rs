@@ -10,7 +10,8 @@ use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
 
 use super::Rooms;
-use super::state::members_of;
+use super::state::senders_of;
+use super::tree::NodeNum;
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
@@ -91,12 +92,12 @@ pub struct History {
     pub events: List,
     /// Who sent them: for members that are sent along.
     pub senders: Vec<UserNum>,
+    /// The states before and after each of them.
+    pub states: Vec<(NodeNum, NodeNum)>,
     /// Where it began.
     pub start: Token,
     /// Where the next one begins; none where there is nothing more.
     pub end: Option<Token>,
-    /// The root of the state after the last of them.
-    pub last_state: Option<u32>,
 }
 
 /// Where room order stood as of a position: behind the greatest depth of what had come by then.
@@ -119,7 +120,7 @@ pub(super) async fn place_of(view: &View<'_>, token: Token) -> Result<(Between, 
 }
 
 impl Rooms {
-    /// A page of a room's history; where members are loaded lazily, with those of its senders.
+    /// A page of a room's history; where members are loaded lazily, with its senders as they were then.
     ///
     /// # Errors
     /// `M_FORBIDDEN` where the user may see nothing of the room.
@@ -132,15 +133,9 @@ impl Rooms {
     ) -> Result<(History, List)> {
         let snapshot = self.store.snapshot();
         let mut view = self.view(&snapshot, session, room_id).await?;
-        let root = view.state().await?;
+        view.state().await?;
         let history = walk(&mut view, page).await?;
-        if !lazy {
-            return Ok((history, List::default()));
-        }
-        let mut senders = history.senders.clone();
-        senders.sort_unstable();
-        senders.dedup();
-        let members = members_of(&mut view, root, &senders).await?;
+        let members = if lazy { senders_of(&mut view, &history).await? } else { List::default() };
         Ok((history, members))
     }
 
@@ -187,9 +182,9 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
     let mut history = History {
         events: List::default(),
         senders: Vec::new(),
+        states: Vec::new(),
         start: start.token(until),
         end: None,
-        last_state: None,
     };
     let mut last = from;
     let (mut looked, mut read) = (0, 0);
@@ -215,7 +210,7 @@ pub async fn walk(view: &mut View<'_>, page: &Page<'_>) -> Result<History> {
             read += event.json.len();
             if wanted(view, page.filter, &event).await? && view.sees(&event, Some(arrival)).await? {
                 history.senders.push(event.header.sender);
-                history.last_state = Some(event.header.state_after);
+                history.states.push((event.header.state_before, event.header.state_after));
                 kept.push(event);
             }
             if has_gap && !page.forward {

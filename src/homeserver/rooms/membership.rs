@@ -325,11 +325,12 @@ pub(super) fn check_user_id(user_id: &UserId) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use ruma::api::client::room::create_room::v3::Request as NewRoom;
+    use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
     use ruma::{RoomVersionId, user_id};
     use serde_json::json;
 
     use super::Said;
+    use crate::error::Error;
     use crate::rooms::tests::{house, session};
 
     #[tokio::test]
@@ -342,6 +343,42 @@ mod tests {
         assert!(!server.streams.user_changed(ann.user, before));
         rooms.forget(&ann, &room).await.unwrap();
         assert!(server.streams.user_changed(ann.user, before));
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_room_stays_so_until_one_comes_again() {
+        let server = house().await;
+        let (rooms, ann, bob) = (&server.rooms, session(&server, "ann").await, session(&server, "bob").await);
+        let mut request = NewRoom::new();
+        request.preset = Some(RoomPreset::PublicChat);
+        let room = rooms.create(&ann, request).await.unwrap();
+        rooms.join(&bob, &room, None, None).await.unwrap();
+        rooms.leave(&bob, &room, Said::default()).await.unwrap();
+        assert!(rooms.full_state(&bob, &room).await.is_ok());
+        rooms.forget(&bob, &room).await.unwrap();
+        assert!(rooms.full_state(&bob, &room).await.is_err());
+        rooms.ban(&ann, &room, &bob.user_id, Said::default()).await.unwrap();
+        assert!(rooms.full_state(&bob, &room).await.is_err());
+        rooms.unban(&ann, &room, &bob.user_id, Said::default()).await.unwrap();
+        assert!(rooms.full_state(&bob, &room).await.is_err());
+        rooms.join(&bob, &room, None, None).await.unwrap();
+        rooms.leave(&bob, &room, Said::default()).await.unwrap();
+        assert!(rooms.full_state(&bob, &room).await.is_ok());
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn an_invite_by_third_party_identifier_that_nobody_made_lets_nobody_in() {
+        let server = house().await;
+        let (rooms, ann, bob) = (&server.rooms, session(&server, "ann").await, session(&server, "bob").await);
+        let mut request = NewRoom::new();
+        request.preset = Some(RoomPreset::PublicChat);
+        let room = rooms.create(&ann, request).await.unwrap();
+        let signed = json!({ "mxid": bob.user_id, "sender": ann.user_id, "token": "t", "signatures": {} });
+        let refused = rooms.join(&bob, &room, None, Some(signed)).await.unwrap_err();
+        assert!(matches!(&refused, Error::Matrix(error) if error.status() == 403), "{refused}");
+        assert!(rooms.joined_room(&server.store.snapshot(), &bob, &room).await.is_err());
         server.stop().await;
     }
 

@@ -27,7 +27,9 @@ pub struct Preview {
 /// Rooms that two users are joined to.
 #[derive(Debug, Default)]
 pub struct Mutual {
-    /// The rooms.
+    /// How many there are, on all pages together.
+    pub count: u32,
+    /// The rooms of this page.
     pub rooms: Vec<OwnedRoomId>,
     /// Where the next page begins; none where there is nothing more.
     pub next: Option<String>,
@@ -99,7 +101,7 @@ impl Rooms {
         Ok(Preview { summary, membership })
     }
 
-    /// The rooms that the asker and another user are both joined to (MSC2666).
+    /// The rooms that the asker and another user are both joined to: client-server API, "Mutual Rooms".
     ///
     /// # Errors
     /// `M_INVALID_PARAM` where the other is the asker, or the page begins nowhere.
@@ -114,12 +116,16 @@ impl Rooms {
         let mut mutual = Mutual::default();
         let mut last = None;
         for room in self.joined_rooms(&snapshot, session.user).await?.iter().copied() {
-            if from.is_some_and(|from| room <= from) || !self.streams.is_joined(&snapshot, room, other).await? {
+            if !self.streams.is_joined(&snapshot, room, other).await? {
+                continue;
+            }
+            mutual.count += 1;
+            if from.is_some_and(|from| room <= from) || mutual.next.is_some() {
                 continue;
             }
             if mutual.rooms.len() == MOST_MUTUAL {
-                mutual.next = last;
-                break;
+                mutual.next = last.take();
+                continue;
             }
             last = Some(room.to_string());
             let row = snapshot.get(&ROOMS, &room).await?.ok_or_else(missing)?;

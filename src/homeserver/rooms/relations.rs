@@ -1,5 +1,6 @@
 //! What relates to an event: client-server API, "Relationships API".
 
+use std::collections::HashMap;
 use std::ops::Bound;
 
 use matron_matrix::digest;
@@ -8,13 +9,14 @@ use ruma::{EventId, RoomId};
 use serde_json::value::RawValue;
 
 use super::Rooms;
-use super::append::MOST_LEVELS;
+use super::append::{MOST_LEVELS, target_of_stored};
+use super::event::by_num;
 use super::history::{Between, MOST_EVENTS, place_of};
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::Result;
 use crate::schema::relations::{INDIRECT, RELATIONS, Relation};
-use crate::schema::rooms::{Arrival, TIMELINE};
+use crate::schema::rooms::{Arrival, StoredEvent, TIMELINE};
 use crate::schema::{Digest, RoomNum};
 use crate::streams::Token;
 
@@ -47,9 +49,14 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn wants(&self, relation: &Relation) -> bool {
-        self.rel_type.as_ref().is_none_or(|wanted| *wanted == relation.rel_type)
-            && self.kind.as_ref().is_none_or(|wanted| *wanted == relation.kind)
+    /// Whether only some relations are asked for.
+    const fn is_choosy(&self) -> bool {
+        self.rel_type.is_some() || self.kind.is_some()
+    }
+
+    fn wants(&self, rel_type: &str, kind: &str) -> bool {
+        self.rel_type.as_ref().is_none_or(|wanted| wanted == rel_type)
+            && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
     }
 }
 
@@ -118,6 +125,42 @@ impl Walk {
     }
 }
 
+/// The ways from related events to the one that is asked about: an event that is asked for is none of the page where one in
+/// between is not asked for.
+struct Ways<'a> {
+    asked: &'a Asked,
+    target: Digest,
+    /// Whether all from an event in between on is asked for.
+    known: HashMap<Digest, bool>,
+}
+
+impl Ways<'_> {
+    /// Whether all between this event and the one that is asked about is asked for too.
+    async fn lead_from(&mut self, view: &View<'_>, event: &StoredEvent) -> Result<bool> {
+        let mut between = Vec::new();
+        let mut next = target_of_stored(event);
+        let is_wanted = loop {
+            let Some((id, ..)) = next else { break false };
+            let digest = digest::of_event_id(&id);
+            if digest == self.target {
+                break true;
+            }
+            if let Some(known) = self.known.get(&digest) {
+                break *known;
+            }
+            let Some(num) = view.rooms.ids.event(&view.snapshot, &digest).await? else { break false };
+            if between.len() == MOST_LEVELS {
+                break false;
+            }
+            between.push(digest);
+            let event = by_num(&view.snapshot, num).await?.event;
+            next = target_of_stored(&event).filter(|(_, rel_type, _)| self.asked.wants(rel_type, &event.header.kind));
+        };
+        self.known.extend(between.into_iter().map(|digest| (digest, is_wanted)));
+        Ok(is_wanted)
+    }
+}
+
 impl Rooms {
     /// The events that relate to an event, as far as the user may see them.
     ///
@@ -133,7 +176,10 @@ impl Rooms {
         let snapshot = self.store.snapshot();
         let mut view = self.view(&snapshot, session, room_id).await?;
         view.find(target).await?;
-        let (bounds, until) = bounds(&view, digest::of_event_id(target.as_str()), asked).await?;
+        let target = digest::of_event_id(target.as_str());
+        let (bounds, until) = bounds(&view, target, asked).await?;
+        let ways = Ways { asked, target, known: HashMap::new() };
+        let mut ways = Some(ways).filter(|_| asked.recurse && asked.is_choosy());
         let mut walk = Walk::new(&snapshot, bounds, asked).await?;
         let limit = asked.limit.clamp(1, MOST_EVENTS);
         let depth = asked.recurse.then_some(MOST_LEVELS);
@@ -141,7 +187,7 @@ impl Rooms {
         let (mut bytes, mut looked, mut passed) = (0, 0, 0);
         while let Some((place, relation)) = walk.next().await? {
             let is_later = matches!(place.arrival, Arrival::Live(position) if position > until);
-            let is_wanted = !is_later && asked.wants(&relation);
+            let is_wanted = !is_later && asked.wants(&relation.rel_type, &relation.kind);
             let is_full =
                 events.len() + kept.len() == limit || looked == limit * LOOKS_PER_EVENT || bytes >= MOST_BYTES;
             if passed == MOST_PASSED || (is_wanted && is_full) {
@@ -156,7 +202,11 @@ impl Rooms {
             }
             looked += 1;
             let Some(event) = snapshot.get(&TIMELINE, &(view.room, arrival)).await? else { continue };
-            if view.sees(&event, Some(arrival)).await? {
+            let leads_there = match &mut ways {
+                Some(ways) => ways.lead_from(&view, &event).await?,
+                None => true,
+            };
+            if leads_there && view.sees(&event, Some(arrival)).await? {
                 bytes += event.json.len();
                 kept.push(event);
             }

@@ -1,5 +1,6 @@
 //! Saying something in a room: messages, state, redactions. Client-server API, "Sending events to a room".
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use matron_matrix::Error as MatrixError;
@@ -12,7 +13,15 @@ use super::intent::{Intent, TransactionKey};
 use super::membership::Move;
 use crate::accounts::Session;
 use crate::error::Result;
+use crate::schema::RoomNum;
 use crate::schema::rooms::ALIASES;
+
+/// The aliases that a canonical alias event names; nothing in the place of what is no text.
+fn aliases_in(content: &CanonicalJsonObject) -> Vec<Option<&str>> {
+    let main = content.get("alias").and_then(|alias| alias.as_str());
+    let others = content.get("alt_aliases").and_then(|aliases| aliases.as_array()).into_iter().flatten();
+    main.map(Some).into_iter().chain(others.map(|alias| alias.as_str())).collect()
+}
 
 impl Rooms {
     /// Sends a message-like event, once per transaction.
@@ -24,11 +33,13 @@ impl Rooms {
         session: &Session,
         room_id: &RoomId,
         kind: TimelineEventType,
-        content: CanonicalJsonObject,
+        mut content: CanonicalJsonObject,
         transaction: TransactionKey,
     ) -> Result<OwnedEventId> {
         if kind == TimelineEventType::RoomRedaction {
-            let redacts = content.get("redacts").and_then(|id| id.as_str()).and_then(|id| EventId::parse(id).ok());
+            // Where it stands in the event is for the room's version to say.
+            let redacts = content.remove("redacts");
+            let redacts = redacts.as_ref().and_then(|id| id.as_str()).and_then(|id| EventId::parse(id).ok());
             let redacts = redacts.ok_or_else(|| MatrixError::bad_json("a redaction names what it redacts"))?;
             return self.redact_with(session, room_id, &redacts, content, transaction).await;
         }
@@ -66,16 +77,12 @@ impl Rooms {
         let unknown = || MatrixError::forbidden("you are not in this room");
         let room = self.ids.room(&self.store.snapshot(), room_id.as_str()).await?.ok_or_else(unknown)?;
         if kind == TimelineEventType::RoomCanonicalAlias {
-            self.check_aliases(room_id, &content).await?;
+            self.check_aliases(room, &content).await?;
         }
         let is_about_guests = kind == TimelineEventType::RoomGuestAccess;
         let template = self.template(session, kind, Some(key), content);
         let intent = Intent { unless_same: true, ..Intent::new(template) };
-        let event_id = self.submit(room, intent).await?.event_id;
-        if is_about_guests {
-            self.turn_guests_out(room_id, room).await?;
-        }
-        Ok(event_id)
+        Ok(self.submit_minding_guests(room, intent, is_about_guests).await?.event_id)
     }
 
     /// Redacts an event.
@@ -119,7 +126,9 @@ impl Rooms {
         let mut template = self.template(session, TimelineEventType::RoomRedaction, None, content);
         template.redacts = Some(target.to_owned());
         let intent = Intent { transaction: Some(transaction), ..Intent::new(template) };
-        Ok(self.submit(room, intent).await?.event_id)
+        // What a redaction leaves of guest access lets nobody in.
+        let is_about_guests = found.event.header.kind == "m.room.guest_access";
+        Ok(self.submit_minding_guests(room, intent, is_about_guests).await?.event_id)
     }
 
     fn template(
@@ -133,21 +142,22 @@ impl Rooms {
         Template { sender: session.user_id.clone(), kind, state_key, content, redacts: None, origin_server_ts }
     }
 
-    /// Every alias that a canonical alias event newly names must lead to the room.
-    async fn check_aliases(&self, room_id: &RoomId, content: &CanonicalJsonObject) -> Result<()> {
+    /// Every alias that a canonical alias event newly names must lead to the room. Those that it names already may stay,
+    /// though somebody took them away meanwhile.
+    async fn check_aliases(&self, room: RoomNum, content: &CanonicalJsonObject) -> Result<()> {
         let snapshot = self.store.snapshot();
-        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
-        let main = content.get("alias").and_then(|alias| alias.as_str());
-        let others = content.get("alt_aliases").and_then(|aliases| aliases.as_array()).into_iter().flatten();
-        let others = others
-            .map(|alias| alias.as_str().ok_or_else(|| MatrixError::invalid_param("alt_aliases is a list of aliases")));
-        for alias in main.map(Ok).into_iter().chain(others) {
-            let alias = alias?;
+        let now: Option<CanonicalJsonObject> = self.current(&snapshot, room, "m.room.canonical_alias").await?;
+        let known: HashSet<_> = now.iter().flat_map(aliases_in).flatten().collect();
+        for alias in aliases_in(content) {
+            let alias = alias.ok_or_else(|| MatrixError::invalid_param("alt_aliases is a list of aliases"))?;
+            if known.contains(alias) {
+                continue;
+            }
             if RoomAliasId::parse(alias).is_err() {
                 return Err(MatrixError::invalid_param("that is no alias").into());
             }
             let leads_to = snapshot.get(&ALIASES, &alias.to_owned()).await?.map(|alias| alias.room);
-            if leads_to.is_none() || leads_to != room {
+            if leads_to != Some(room) {
                 return Err(MatrixError::bad_alias("the alias does not lead to this room").into());
             }
         }

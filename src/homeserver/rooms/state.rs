@@ -1,7 +1,10 @@
 //! Reading a room's state: client-server API, "Getting events for a room".
 
+use std::collections::HashSet;
+
 use matron_matrix::Error as MatrixError;
 use matron_matrix::client_event::{content, raw};
+use matron_matrix::filter::Compiled;
 use matron_matrix::splice::List;
 use matron_storage::{Position, Snapshot};
 use ruma::RoomId;
@@ -11,24 +14,34 @@ use serde_json::value::RawValue;
 
 use super::Rooms;
 use super::event::{by_nums, membership_of};
+use super::history::{History, wanted};
 use super::tree::{EMPTY, NodeNum};
 use super::view::View;
 use crate::accounts::Session;
 use crate::error::Result;
 use crate::schema::rooms::{Arrival, HEADS, Membership, STATES, StoredEvent, TIMELINE};
-use crate::schema::{RoomNum, UserNum};
+use crate::schema::{EventNum, RoomNum, UserNum};
 use crate::streams::Token;
 
 /// Among so many of a room's first states is one with a member: who makes a room joins it next.
 const FIRST_STATES: usize = 8;
 
-/// Which members a client asks for.
+/// Which members a client asks for: all where it names no membership, those that either means where it names both.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MemberFilter {
-    /// Only those with this membership.
+    /// Those with this membership.
     pub with: Option<Membership>,
-    /// Not those with this membership.
+    /// Those with another membership than this.
     pub without: Option<Membership>,
+}
+
+impl MemberFilter {
+    fn wants(self, membership: Membership) -> bool {
+        let Self { with, without } = self;
+        with.is_none() && without.is_none()
+            || with == Some(membership)
+            || without.is_some_and(|without| without != membership)
+    }
 }
 
 impl Rooms {
@@ -104,13 +117,9 @@ impl Rooms {
         }
         let mut shown = Vec::new();
         for event in members_in(&view, root).await? {
-            let membership = membership_of_event(&event)?;
-            if filter.with.is_some_and(|with| with != membership)
-                || filter.without.is_some_and(|without| without == membership)
-            {
-                continue;
+            if filter.wants(membership_of_event(&event)?) {
+                shown.push(view.show_state(&event, true).await?);
             }
-            shown.push(view.show_state(&event, true).await?);
         }
         Ok(shown)
     }
@@ -203,11 +212,11 @@ pub(crate) async fn members_in(view: &View<'_>, root: u32) -> Result<Vec<StoredE
     by_nums(&view.snapshot, &nums).await
 }
 
-/// The events of a state; with `members`, of all member events only theirs ("lazy-loading").
+/// The events of a state that a filter wants; with `members`, of all member events only theirs ("lazy-loading").
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]>) -> Result<List> {
+pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]>, filter: &Compiled) -> Result<List> {
     let kind = view.rooms.ids.kind("m.room.member").await?;
     let mut nums = Vec::new();
     for (key, num) in view.states().entries(root).await? {
@@ -226,11 +235,7 @@ pub async fn state_of(view: &mut View<'_>, root: u32, members: Option<&[UserNum]
         }
         nums.push(num);
     }
-    let mut shown = List::default();
-    for event in view.rooms.state_events(&view.snapshot, view.room, &nums).await? {
-        view.write_state(&event, true, shown.element()).await?;
-    }
-    Ok(shown)
+    shown(view, &nums, filter).await
 }
 
 /// The member events of some users in a state.
@@ -245,9 +250,47 @@ pub async fn members_of(view: &mut View<'_>, root: u32, users: &[UserNum]) -> Re
             nums.push(num);
         }
     }
+    shown(view, &nums, &Compiled::default()).await
+}
+
+/// The member events of who sent the events of a page, each as it was when the first of theirs was sent, in the order of the
+/// walk: what changes of them further on is in the page itself. So those who left since have their names in it.
+///
+/// # Errors
+/// The store cannot be read.
+pub(super) async fn senders_of(view: &mut View<'_>, page: &History) -> Result<List> {
+    let (mut known, mut nums) = (HashSet::new(), Vec::new());
+    for (sender, states) in page.senders.iter().zip(&page.states) {
+        if known.insert(*sender) {
+            nums.extend(sender_at(view, *sender, *states).await?);
+        }
+    }
+    shown(view, &nums, &Compiled::default()).await
+}
+
+/// A sender's member event at an event of theirs: the one that let them send it, and where that is their own coming, this.
+async fn sender_at(view: &View<'_>, sender: UserNum, (before, after): (NodeNum, NodeNum)) -> Result<Option<EventNum>> {
+    let ids = &view.rooms.ids;
+    let key = ids.find_state_key("m.room.member", ids.user_id(sender).await?.as_str()).await?;
+    let Some(key) = key else { return Ok(None) };
+    let old = view.states().get(before, key).await?;
+    let new = if after == before { old } else { view.states().get(after, key).await? };
+    match old {
+        Some(num) if new != old => {
+            let pdu = view.rooms.authority(&view.snapshot, num).await?;
+            Ok(if membership_of(pdu.content.get()) == Membership::Join { old } else { new })
+        }
+        _ => Ok(new),
+    }
+}
+
+/// Events of a state, as far as a filter wants them.
+async fn shown(view: &mut View<'_>, nums: &[EventNum], filter: &Compiled) -> Result<List> {
     let mut shown = List::default();
-    for event in view.rooms.state_events(&view.snapshot, view.room, &nums).await? {
-        view.write_state(&event, true, shown.element()).await?;
+    for event in view.rooms.state_events(&view.snapshot, view.room, nums).await? {
+        if wanted(view, filter, &event).await? {
+            view.write_state(&event, true, shown.element()).await?;
+        }
     }
     Ok(shown)
 }

@@ -157,6 +157,10 @@ fn not_in_room() -> MatrixError {
     MatrixError::forbidden("you are not in this room")
 }
 
+fn not_seen() -> MatrixError {
+    MatrixError::not_found("the event is not known, or you may not see it")
+}
+
 fn membership_state(membership: Option<Membership>) -> MembershipState {
     match membership {
         Some(Membership::Join) => MembershipState::Join,
@@ -191,10 +195,7 @@ impl View<'_> {
     /// # Errors
     /// `M_FORBIDDEN` where they may see none.
     pub async fn state(&mut self) -> Result<NodeNum> {
-        if self.is_joined() {
-            return Ok(self.head.state);
-        }
-        if self.visibility(self.head.state).await? == HistoryVisibility::WorldReadable {
+        if self.is_joined() || self.everybody_may_read().await? {
             return Ok(self.head.state);
         }
         match &self.own {
@@ -220,9 +221,17 @@ impl View<'_> {
     /// As [`Self::until`], but without limit where everybody may read the room now.
     pub(crate) async fn reach(&self) -> Result<Option<Position>> {
         match self.until() {
-            Some(_) if self.visibility(self.head.state).await? == HistoryVisibility::WorldReadable => Ok(None),
+            Some(_) if self.everybody_may_read().await? => Ok(None),
             until => Ok(until),
         }
+    }
+
+    /// Whether everybody may read the room now.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn everybody_may_read(&self) -> Result<bool> {
+        Ok(self.visibility(self.head.state).await? == HistoryVisibility::WorldReadable)
     }
 
     async fn visibility(&self, root: NodeNum) -> Result<HistoryVisibility> {
@@ -278,11 +287,7 @@ impl View<'_> {
     /// # Errors
     /// The store cannot be read.
     pub async fn sees(&mut self, event: &StoredEvent, arrival: Option<Arrival>) -> Result<bool> {
-        // What ignored users do to the state is seen all the same: the room would be another one without it.
-        if event.header.state_key.is_none() && self.ignores(event.header.sender).await? {
-            return Ok(false);
-        }
-        self.may_see(event, arrival).await
+        Ok(!self.turns_away_from(event).await? && self.may_see(event, arrival).await?)
     }
 
     /// As [`Self::sees`], also of those whom the user ignores.
@@ -302,6 +307,12 @@ impl View<'_> {
             (None, _) => false,
         };
         Ok(joined_since && at.if_joined_since)
+    }
+
+    /// Whether the user does not want to see an event. What ignored users do to the state is seen all the same: the room
+    /// would be another one without it.
+    async fn turns_away_from(&mut self, event: &StoredEvent) -> Result<bool> {
+        Ok(event.header.state_key.is_none() && self.ignores(event.header.sender).await?)
     }
 
     /// Whether the user ignores somebody. Client-server API, "Ignoring Users".
@@ -342,18 +353,29 @@ impl View<'_> {
         Ok(!joined)
     }
 
-    /// An event of the room that the user may see.
+    /// An event of the room that the user may see, and whose sender they do not ignore.
     ///
     /// # Errors
     /// `M_NOT_FOUND` where there is none, or they may not.
     pub async fn find(&mut self, event_id: &ruma::EventId) -> Result<Found> {
-        let missing = || MatrixError::not_found("the event is not known, or you may not see it");
-        let found = by_id(self.rooms, &self.snapshot, event_id).await?.ok_or_else(missing)?;
+        let found = self.find_of_anybody(event_id).await?;
+        if self.turns_away_from(&found.event).await? {
+            return Err(not_seen().into());
+        }
+        Ok(found)
+    }
+
+    /// As [`Self::find`], also of those whom the user ignores.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND` where there is none, or they may not see it.
+    pub async fn find_of_anybody(&mut self, event_id: &ruma::EventId) -> Result<Found> {
+        let found = by_id(self.rooms, &self.snapshot, event_id).await?.ok_or_else(not_seen)?;
         if found.place.room != self.room
             || found.place.arrival.is_none()
-            || !self.sees(&found.event, found.place.arrival).await?
+            || !self.may_see(&found.event, found.place.arrival).await?
         {
-            return Err(missing().into());
+            return Err(not_seen().into());
         }
         Ok(found)
     }

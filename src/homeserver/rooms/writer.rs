@@ -343,6 +343,7 @@ impl Append<'_> {
         if let Some(upgrade) = &intent.upgrade {
             return self.upgrade(intent.template, upgrade).await.map(Done::Sent);
         }
+        self.check_guest(&intent.template).await.map_err(Refused::Intent)?;
         let policy = self.working.policy_server(self.rooms).await.map_err(Refused::Intent)?;
         let (built, is_signed) = match intent.asked.take().filter(|asked| asked.is_enough_for(policy.as_deref())) {
             Some(asked) => (self.resume(&intent.template, *asked).await, true),

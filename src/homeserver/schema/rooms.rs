@@ -459,6 +459,8 @@ pub const SPOKEN: Keyspace<(RoomNum, UserNum, EventNum), Position> = Keyspace::n
 pub const NOTICE_ROOMS: Keyspace<UserNum, RoomNum> = Keyspace::new(0x0245, "notice rooms", Family::Point);
 /// What is still to go over to a room that replaces another one, by the new room.
 pub const MOVING: Keyspace<RoomNum, Moving> = Keyspace::new(0x0246, "moving state", Family::Current);
+/// Rooms that let guests in no more, and when that came to be: those who are in are to leave.
+pub const GUESTS_LEAVING: Keyspace<RoomNum, Position> = Keyspace::new(0x0258, "leaving guests", Family::Current);
 /// Joined members per server, for those who are to be told.
 pub const SERVERS: Keyspace<(RoomNum, String), u64> = Keyspace::new(0x0219, "servers of a room", Family::Current);
 

@@ -232,7 +232,7 @@ async fn state_of_all(
         }
         let view = views.get_mut(&room).ok_or_else(|| Error::internal("a view is missing"))?;
         let root = view.state().await?;
-        let state = state_of(view, root, None).await?;
+        let state = state_of(view, root, None, &Compiled::default()).await?;
         bytes += state.bytes();
         all.insert(view.room_id.clone(), state.to_raw().map_err(Error::internal)?);
     }

@@ -206,6 +206,10 @@ async fn aliases_and_the_list() {
     house.put(&list, &ann, json!({ "visibility": "x" })).await.refused(400, "M_INVALID_PARAM");
     house.put(&list, &ann, json!({ "visibility": "public" })).await.done();
     assert_eq!(house.get(&list, "").await.done(), json!({ "visibility": "public" }));
+    house.put(&list, &ann, json!({ "visibility": "private" })).await.done();
+    assert_eq!(house.get(&list, "").await.done(), json!({ "visibility": "private" }));
+    house.put(&list, &ann, json!({})).await.done();
+    assert_eq!(house.get(&list, "").await.done(), json!({ "visibility": "public" }), "who does not say publishes");
 }
 
 #[tokio::test]

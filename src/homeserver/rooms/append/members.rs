@@ -35,6 +35,9 @@ impl Append<'_> {
             if kind == StateEventType::RoomPolicy && name.key.is_empty() {
                 self.working.policy = Policy::Unknown;
             }
+            if kind == StateEventType::RoomGuestAccess && name.key.is_empty() {
+                self.guest_access_changed(change.old, new.as_ref().map(|(_, pdu)| &**pdu)).await?;
+            }
             self.retell |= name.key.is_empty() && summary::tells(&kind);
             if kind == StateEventType::RoomMember {
                 let new = new.map(|(num, pdu)| (num, membership_of(pdu.content.get())));
@@ -145,13 +148,15 @@ impl Append<'_> {
             None => None,
         };
         let stays = old.as_ref().filter(|old| old.membership == membership);
+        let is_out = matches!(membership, Membership::Leave | Membership::Ban);
         let row = UserRoom {
             membership,
             event,
             // A new display name is no new membership: who was joined stays joined since then.
             since: stays.map_or(position, |old| old.since),
             news: position,
-            forgotten: false,
+            // What others do to somebody who is out brings nothing back.
+            forgotten: is_out && old.as_ref().is_some_and(|old| old.forgotten),
             left,
             stripped: None,
         };

@@ -112,6 +112,11 @@ impl Append<'_> {
         if let Some(arrival) = place.arrival {
             self.unrelate(&event, arrival).await?;
         }
+        if let Some(key) = event.header.state_key.filter(|_| event.header.kind == "m.room.guest_access")
+            && self.working.editor.reader().get(self.working.head.state, key).await? == Some(target)
+        {
+            self.let_guests_leave();
+        }
         self.retell |= event.header.state_key.is_some() && summary::tells(&event.header.kind.as_str().into());
         event.header.redacted_by = Some(redaction);
         self.batch.put(&REDACTED, &(self.rooms.clock.millis(), target), &());

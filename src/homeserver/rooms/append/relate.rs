@@ -80,7 +80,7 @@ pub(super) fn target_of(content: &str) -> Option<(String, String, Option<String>
 }
 
 /// What a stored event relates to: nothing if it is a state event, or was redacted.
-pub(super) fn target_of_stored(event: &StoredEvent) -> Option<(String, String, Option<String>)> {
+pub(in crate::rooms) fn target_of_stored(event: &StoredEvent) -> Option<(String, String, Option<String>)> {
     if event.header.state_key.is_some() || event.header.redacted_by.is_some() || !event.json.contains("m.relates_to") {
         return None;
     }

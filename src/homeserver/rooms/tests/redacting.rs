@@ -114,6 +114,26 @@ async fn a_state_event_redacts_nothing() {
 }
 
 #[tokio::test]
+async fn a_redaction_that_is_sent_like_a_message_names_its_event_in_one_place() {
+    for (version, is_inside) in [(RoomVersionId::V10, false), (RoomVersionId::V11, true)] {
+        let ward = Ward::new(version).await;
+        let rooms = &ward.server.rooms;
+        let said = ward.say(&ward.ann, "said").await;
+        let content = canonical::object(json!({ "redacts": said, "reason": "rude" })).unwrap();
+        let transaction = TransactionKey::new(ward.ann.device, "PUT", "/send", "1");
+        let kind = TimelineEventType::RoomRedaction;
+        let sent = rooms.send(&ward.ann, &ward.room_id, kind, content, transaction).await.unwrap();
+        assert!(ward.is_redacted(&said).await);
+        let found = by_id(rooms, &ward.server.store.snapshot(), &sent).await.unwrap().unwrap();
+        let event: Value = serde_json::from_str(&found.event.json).unwrap();
+        let named = (event.get("redacts").is_some(), event["content"].get("redacts").is_some());
+        assert_eq!(named, (!is_inside, is_inside), "{event}");
+        assert_eq!(event["content"]["reason"], "rude");
+        ward.server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_writer_asks_who_redacts_by_the_levels_of_then() {
     for version in [RoomVersionId::V10, RoomVersionId::V12] {
         let ward = Ward::new(version.clone()).await;
