@@ -363,7 +363,7 @@ fn metrics(source: &mut Source<'_>) -> Option<SocketAddr> {
     let text = text(source, "metrics.bind")?;
     let bind = text.parse().ok();
     if bind.is_none() {
-        source.wrong("metrics.bind", "an address such as 127.0.0.1:9090 is needed, or nothing");
+        source.wrong("metrics.bind", "an address such as 127.0.0.1:9008 is needed, or nothing");
     }
     bind
 }

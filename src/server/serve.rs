@@ -2,10 +2,12 @@
 
 mod limits;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use matron_homeserver::Homeserver;
 use matron_homeserver::clock::Clock;
 use matron_homeserver::config::Config as Domain;
@@ -31,10 +33,11 @@ use crate::{first_start, health, metrics, threads};
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
 /// What the domain began may take this long to be committed.
 const COMMIT_WITHIN: Duration = Duration::from_secs(15);
-/// Between two tries to bind the socket of the command line.
+/// Between two tries to bind the socket of the command line, or that of metrics.
 const BIND_AGAIN: Duration = Duration::from_secs(10);
 
-/// Sockets that are bound before anything else is begun: what would fail fails at once.
+/// Sockets that are bound before anything else is begun: what would fail fails at once. A server that cannot be watched, or be
+/// managed by the command line, is still a server.
 struct Sockets {
     api: Vec<Bound>,
     metrics: Option<TcpListener>,
@@ -133,13 +136,13 @@ async fn bind(config: &Config) -> Result<Sockets> {
     }
     let metrics = match config.metrics {
         None => None,
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
-            let what = format_args!("{address} cannot be listened on for metrics (metrics.bind; empty is off)");
-            Failure::because(what, &error)
-        })?),
+        Some(address) => {
+            let bound = TcpListener::bind(address).await;
+            let why = "metrics are not served while their address is taken (metrics.bind; empty is off)";
+            bound.inspect_err(|error| tracing::warn!(%address, %error, "{why}")).ok()
+        }
     };
     let control = Control::bind(data::socket(&config.data_dir));
-    // A server that cannot be managed by the command line is still a server.
     let control = control.inspect_err(|error| tracing::warn!(%error, "`matron user` cannot reach this server")).ok();
     Ok(Sockets { api, metrics, control })
 }
@@ -167,19 +170,28 @@ fn accept(
         }
         tokio::spawn(bound.serve(Arc::clone(&face), stop.clone(), connections.clone()));
     }
-    if let Some(listener) = sockets.metrics {
+    if let Some(address) = config.metrics {
         let router = health::routes(metrics::routes(registry), health::paths(), homeserver);
-        let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-                tracing::error!(%error, "metrics are served no more");
-            }
-        });
+        tokio::spawn(watch((sockets.metrics, address), router, stop.clone()));
     }
     let socket = data::socket(&config.data_dir);
     connections.spawn_on(manage(sockets.control, socket, Arc::clone(homeserver), stop.clone()), behind);
     let domain = Arc::clone(&homeserver.config);
     Running { config, file, logs, domain, face, certificates }
+}
+
+/// Serves metrics; where their address was another program's, as soon as it is free.
+async fn watch((mut bound, address): (Option<TcpListener>, SocketAddr), router: Router, stop: CancellationToken) {
+    while bound.is_none() {
+        tokio::select! {
+            () = tokio::time::sleep(BIND_AGAIN) => bound = TcpListener::bind(address).await.ok(),
+            () = stop.cancelled() => return,
+        }
+    }
+    let Some(listener) = bound else { return };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::error!(%error, "metrics are served no more");
+    }
 }
 
 /// Serves the command line; where its socket could not be bound, as soon as it can: a full disk may have had no room.

@@ -19,7 +19,7 @@ fn nothing_is_a_whole_configuration() {
     assert_eq!(config.domain.registration, Registration::Closed);
     assert_eq!(config.domain.default_room_version, RoomVersionId::V12);
     assert_eq!(config.cache_bytes, 256 << 20);
-    assert_eq!(config.metrics.unwrap().port(), 9090);
+    assert_eq!(config.metrics.unwrap().port(), 9008);
     assert_eq!(config.domain.rate_limits.get(), RateLimits::default());
 }
 
@@ -99,7 +99,7 @@ fn a_wrong_value_is_named_with_its_line() {
         "outgoing.allowed_networks = [\"private\"]",
         "password_hashing.memory_kib = 7",
         "password_hashing.iterations = -1",
-        "metrics.bind = \"9090\"",
+        "metrics.bind = \"9008\"",
         "log.filter = \"matron=loud\"",
         "traces.endpoint = \"collector:4318\"",
         "traces.sample = 1.5",

@@ -14,9 +14,10 @@ pub(super) const KEYS: &[Key] = &[
     .reload(),
     Key::text(
         "metrics.bind",
-        Some("\"127.0.0.1:9090\""),
+        Some("\"127.0.0.1:9008\""),
         "\"\"",
-        "Where `/metrics` is served for Prometheus (and `/health` and `/ready` too). Empty: nowhere.",
+        "Where `/metrics` is served for Prometheus (and `/health` and `/ready` too). Empty: nowhere. Where another program has the \
+         port, the server starts all the same and tries again.",
     ),
     Key::text(
         "traces.endpoint",
