@@ -47,7 +47,6 @@ struct Sockets {
 /// What runs.
 struct Running {
     config: Config,
-    file: Option<PathBuf>,
     logs: Logs,
     domain: Arc<Domain>,
     face: Arc<Face>,
@@ -58,7 +57,7 @@ struct Running {
 ///
 /// # Errors
 /// It cannot start.
-pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
+pub fn run(config: Config) -> Result<()> {
     let (runtime, behind) = (threads::answering()?, threads::behind()?);
     let traces = Traces::open(&config, runtime.handle())?;
     let logs = Logs::open(config.log_format, &config.log_filter, traces.as_ref())?;
@@ -67,7 +66,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
         let folder = config.data_dir.display();
         return Err(Failure::new(format!("another process serves the data folder {folder}: stop it first")));
     };
-    let served = runtime.block_on(serve(config, file, logs, &data, behind.handle()));
+    let served = runtime.block_on(serve(config, logs, &data, behind.handle()));
     if let Some(traces) = traces {
         traces.close();
     }
@@ -81,13 +80,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-async fn serve(
-    config: Config,
-    file: Option<PathBuf>,
-    logs: Logs,
-    data: &Data,
-    behind: &Handle,
-) -> Result<(Arc<Homeserver>, Logs)> {
+async fn serve(config: Config, logs: Logs, data: &Data, behind: &Handle) -> Result<(Arc<Homeserver>, Logs)> {
     // Taken before anything is opened: a signal that comes early is heeded when the start is done.
     let mut signals = Signals::new()?;
     let sockets = bind(&config).await?;
@@ -99,10 +92,10 @@ async fn serve(
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let url = sockets.api.first().map(Bound::url).unwrap_or_default();
-    let running = accept((config, file, logs), sockets, &homeserver, &stop, (&connections, behind));
+    let running = accept((config, logs), sockets, &homeserver, &stop, (&connections, behind));
     notify(&[NotifyState::Ready]);
     if let Some(founder) = founder {
-        crate::print(&first_start::next_steps(&founder, &url))?;
+        crate::print(&first_start::next_steps(&founder, &url, running.config.file.as_deref()))?;
     }
 
     while let Signal::Reload = signals.next().await {
@@ -149,7 +142,7 @@ async fn bind(config: &Config) -> Result<Sockets> {
 
 /// Begins to serve all sockets.
 fn accept(
-    (config, file, logs): (Config, Option<PathBuf>, Logs),
+    (config, logs): (Config, Logs),
     sockets: Sockets,
     homeserver: &Arc<Homeserver>,
     stop: &CancellationToken,
@@ -177,7 +170,7 @@ fn accept(
     let socket = data::socket(&config.data_dir);
     connections.spawn_on(manage(sockets.control, socket, Arc::clone(homeserver), stop.clone()), behind);
     let domain = Arc::clone(&homeserver.config);
-    Running { config, file, logs, domain, face, certificates }
+    Running { config, logs, domain, face, certificates }
 }
 
 /// Serves metrics; where their address was another program's, as soon as it is free.
@@ -213,7 +206,7 @@ impl Running {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
-        match Config::load(self.file.as_deref()) {
+        match Config::load(self.config.file.as_deref()) {
             Err(problems) => tracing::error!("not reloaded:\n{problems}"),
             Ok(config) => {
                 self.face.trust(config.trusted_proxies.clone());

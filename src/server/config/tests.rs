@@ -24,6 +24,21 @@ fn nothing_is_a_whole_configuration() {
 }
 
 #[test]
+fn the_file_of_a_package_is_read_where_nobody_names_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let packaged = folder.path().join("matron.toml");
+    let found = |named: Option<&str>, variable: Option<&str>| {
+        file(named.map(PathBuf::from), variable.map(OsString::from), &packaged).map(|file| file.display().to_string())
+    };
+    assert_eq!(found(None, None), None);
+    std::fs::write(&packaged, "").unwrap();
+    assert_eq!(found(None, None), Some(packaged.display().to_string()));
+    assert_eq!(found(None, Some("/b")).as_deref(), Some("/b"));
+    assert_eq!(found(Some("/a"), Some("/b")).as_deref(), Some("/a"));
+    assert_eq!(found(None, Some("")), None);
+}
+
+#[test]
 fn what_is_shipped_is_right() {
     let config = parse(include_str!("../../../deploy/systemd/matron.toml"), &[]).unwrap();
     let place = config.backup.place.unwrap();

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::program::Program;
+use super::program::{Program, run_with};
 
 /// Writes a new certificate and its key; answers the certificate.
 fn certify(folder: &Path) -> CertificateDer<'static> {
@@ -66,4 +66,21 @@ async fn a_certificate_is_served_and_replaced() {
     program.wait_for_log("holds no certificate");
     assert!(get(port, &second).await.is_ok());
     assert_eq!(program.stop(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_check_of_the_configuration_reads_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let listeners = "[{bind=\"127.0.0.1:1\", tls_certificate=\"tls.crt\", tls_key=\"tls.key\"}]";
+    let check = || run_with(folder.path(), &[("MATRON_LISTENERS", listeners)], &["config", "check"], "");
+    let (done, _, error) = check();
+    assert!(!done && error.contains("tls.crt cannot be read"), "{error}");
+    let _ = certify(folder.path());
+    let (done, _, error) = check();
+    assert!(done, "{error}");
+    // The key of another certificate.
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(folder.path().join("tls.key"), key.serialize_pem()).unwrap();
+    let (done, _, error) = check();
+    assert!(!done && error.contains("tls.key does not fit tls.crt"), "{error}");
 }
