@@ -192,7 +192,7 @@ impl Config {
 
 /// Reads every key, so that all problems are told at once.
 fn read(source: &mut Source<'_>) -> Option<Config> {
-    let server_name = source.get::<OwnedServerName>("server_name");
+    let server_name = server_name(source);
     let data_dir = path(source, "data_dir");
     let public_url = url(source, "public_url");
     let room_version = room_version(source);
@@ -266,6 +266,16 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         shown: source.shown(),
         marks: source.marks(),
     })
+}
+
+/// The server's name. A package's file leaves it empty: whoever forgets it is not to be called `localhost` for ever.
+fn server_name(source: &mut Source<'_>) -> Option<OwnedServerName> {
+    let name = "server_name";
+    if source.get::<String>(name)?.is_empty() {
+        source.wrong(name, "choose what user ids end with, `example.org` say: it can never be changed");
+        return None;
+    }
+    source.get(name)
 }
 
 /// TURN servers: nothing where none is named.

@@ -40,7 +40,13 @@ fn the_file_of_a_package_is_read_where_nobody_names_another_one() {
 
 #[test]
 fn what_is_shipped_is_right() {
-    let config = parse(include_str!("../../../deploy/systemd/matron.toml"), &[]).unwrap();
+    let shipped = include_str!("../../../deploy/systemd/matron.toml");
+    // It stops the start until a name is chosen.
+    let error = parse(shipped, &[]).unwrap_err();
+    assert!(error.contains("`server_name`: choose") && error.lines().count() == 1, "{error}");
+    let chosen = shipped.replace("server_name = \"\"", "server_name = \"trust.example\"");
+    let config = parse(&chosen, &[]).unwrap();
+    assert_eq!(config.domain.server_name, "trust.example");
     let place = config.backup.place.unwrap();
     // The unit lets nothing else be written.
     let unit = include_str!("../../../deploy/systemd/matron.service");
