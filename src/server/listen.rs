@@ -2,6 +2,7 @@
 
 mod connection;
 mod tls;
+mod validity;
 mod version;
 
 use std::net::SocketAddr;
@@ -70,7 +71,7 @@ impl Bound {
         format!("{scheme}://{host}:{}", self.address.port())
     }
 
-    /// What reads the certificate again.
+    /// The certificate, where there is one.
     pub fn certificate(&self) -> Option<Arc<Tls>> {
         self.tls.clone()
     }

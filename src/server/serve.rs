@@ -23,7 +23,7 @@ use crate::control::Control;
 use crate::data::{self, Data, Reached};
 use crate::face::Face;
 use crate::failure::{Failure, Result};
-use crate::listen::Bound;
+use crate::listen::{Bound, Tls};
 use crate::logs::Logs;
 use crate::metrics::Traffic;
 use crate::traces::Traces;
@@ -50,7 +50,8 @@ struct Running {
     logs: Logs,
     domain: Arc<Domain>,
     face: Arc<Face>,
-    certificates: Vec<Box<dyn Fn() -> Result<()> + Send + Sync>>,
+    /// Those of the listeners that have one.
+    certificates: Vec<(SocketAddr, Arc<Tls>)>,
 }
 
 /// Serves until a signal says stop.
@@ -152,15 +153,13 @@ fn accept(
     let (alive, able) = health::paths();
     routes.extend([alive.clone(), able.clone()]);
     let traffic = Arc::new(Traffic::new(routes, limits));
-    let registry = metrics::registry(homeserver, &traffic, config.data_dir.clone());
+    let with_address = |bound: &Bound| Some((bound.address, bound.certificate()?));
+    let certificates: Vec<_> = sockets.api.iter().filter_map(with_address).collect();
+    let registry = metrics::registry(homeserver, &traffic, config.data_dir.clone(), certificates.clone());
     let api = health::routes(router, (alive, able), homeserver);
     let face = Arc::new(Face::new(api, traffic, config.trusted_proxies.clone(), config.traces.is_some()));
-    let mut certificates: Vec<Box<dyn Fn() -> Result<()> + Send + Sync>> = Vec::new();
     for bound in sockets.api {
         tracing::info!(address = %bound.address, url = bound.url(), "listening");
-        if let Some(tls) = bound.certificate() {
-            certificates.push(Box::new(move || tls.reload()));
-        }
         tokio::spawn(bound.serve(Arc::clone(&face), stop.clone(), connections.clone()));
     }
     if let Some(address) = config.metrics {
@@ -206,18 +205,9 @@ impl Running {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
-        match Config::load(self.config.file.as_deref()) {
+        match self.take_over() {
             Err(problems) => tracing::error!("not reloaded:\n{problems}"),
-            Ok(config) => {
-                self.face.trust(config.trusted_proxies.clone());
-                self.domain.rate_limits.set(config.domain.rate_limits.get());
-                let certificates = self.certificates.iter().map(|reload| reload());
-                for failed in certificates.chain([self.logs.set_filter(&config.log_filter)]) {
-                    if let Err(error) = failed {
-                        tracing::error!(%error, "not reloaded");
-                    }
-                }
-                let waiting = self.config.needs_restart(&config);
+            Ok(waiting) => {
                 if !waiting.is_empty() {
                     tracing::warn!(keys = waiting.join(", "), "these keys changed and need a new start");
                 }
@@ -225,6 +215,21 @@ impl Running {
             }
         }
         notify(&[NotifyState::Ready]);
+    }
+
+    /// Reads everything, then takes everything over; answers which keys changed and wait for a new start.
+    fn take_over(&self) -> Result<Vec<&'static str>> {
+        let config =
+            Config::load(self.config.file.as_deref()).map_err(|problems| Failure::new(problems.to_string()))?;
+        let read = self.certificates.iter().map(|(_, tls)| tls.read());
+        let certificates = read.collect::<Result<Vec<_>>>()?;
+        self.logs.set_filter(&config.log_filter)?;
+        for ((_, tls), certificate) in self.certificates.iter().zip(certificates) {
+            tls.set(certificate);
+        }
+        self.face.trust(config.trusted_proxies.clone());
+        self.domain.rate_limits.set(config.domain.rate_limits.get());
+        Ok(self.config.needs_restart(&config))
     }
 }
 

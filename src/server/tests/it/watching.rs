@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use super::program::{Program, get_at};
+use super::tls::certify;
 
 /// A file of the project.
 fn file(path: &str) -> String {
@@ -33,11 +34,18 @@ fn named(text: &str) -> BTreeSet<&str> {
 #[test]
 fn alerts_board_and_docs_name_what_is_on_the_page() {
     let folder = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (plain, port) = (free(), free());
     let bind = format!("127.0.0.1:{port}");
-    let mut program = Program::start(
+    let _ = certify(folder.path());
+    let listeners = format!(
+        "[{{bind=\"127.0.0.1:{plain}\"}}, {{bind=\"127.0.0.1:0\", tls_certificate=\"tls.crt\", tls_key=\"tls.key\"}}]"
+    );
+    let mut program = Program::start_at(
         folder.path(),
+        plain,
         &[
+            ("MATRON_LISTENERS", listeners.as_str()),
             ("MATRON_METRICS__BIND", bind.as_str()),
             ("MATRON_PUBLIC_URL", "https://matrix.trust.example"),
             ("MATRON_MAIL__HOST", "localhost"),
