@@ -8,8 +8,8 @@ pub(super) const KEYS: &[Key] = &[
         "log.filter",
         Some("\"info,ruma_state_res=warn\""),
         "\"info,matron_homeserver=debug\"",
-        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, for all or by part. At `info` every request is one \
-         line; `warn` leaves those out.",
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, for all or by part. At `info` every request that was \
+         refused or failed is one line, at `debug` every other one too; `warn` leaves them out.",
     )
     .reload(),
     Key::text(
