@@ -19,6 +19,7 @@ use crate::devices::key_counts;
 use crate::error::Result;
 use crate::media::Owner;
 use crate::schema::DeviceNum;
+use crate::schema::backup::LAST_BACKUP;
 use crate::schema::devices::{CLAIM_HEADS, ClaimHead, KeyQueue, ONE_TIME_KEYS, OneTimeKey};
 use crate::streams::{Token, TokenError};
 
@@ -44,6 +45,14 @@ impl Drill {
         let media = Arc::new(InMemory::new());
         let place = Place::new(Arc::<InMemory>::clone(&objects));
         Self { folder, server, media, place, objects, time: Mutex::new(1_800_000_000_000) }
+    }
+
+    /// Lets the store go on by a position.
+    async fn go_on(&self) {
+        let mut batch = Batch::new();
+        let _ = batch.stamp();
+        batch.put(&LAST_BACKUP, &(), &0);
+        self.server.store.commit(batch).await.unwrap();
     }
 
     async fn take(&self, keep: Option<usize>) -> Taken {
@@ -218,10 +227,15 @@ async fn the_backup_that_was_just_taken_stays_whatever_the_clock_says() {
     let drill = Drill::new().await;
     let ahead = drill.take(None).await;
     *drill.time.lock().unwrap() -= 24 * 60 * 60 * 1000;
+    drill.go_on().await;
     let first = drill.take(Some(2)).await;
-    assert_eq!(drill.place.names().await.unwrap(), [first.name, ahead.name.clone()]);
+    assert!(first.name < ahead.name);
+    assert_eq!(drill.place.names().await.unwrap(), [ahead.name, first.name.clone()]);
+    assert_eq!(drill.place.manifest(None).await.unwrap().0, first.name);
+    drill.go_on().await;
     let second = drill.take(Some(2)).await;
-    assert_eq!((second.removed, drill.place.names().await.unwrap()), (1, vec![second.name.clone(), ahead.name]));
+    assert_eq!((second.removed, drill.place.names().await.unwrap()), (1, vec![first.name, second.name.clone()]));
+    drill.go_on().await;
     let third = drill.take(Some(1)).await;
     assert_eq!((third.removed, drill.place.names().await.unwrap()), (2, vec![third.name.clone()]));
     assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
@@ -279,6 +293,12 @@ fn a_manifest_leads_nowhere_else() {
         });
         Manifest::parse(json.to_string().as_bytes())
     };
+    // How far the store was is told by the first bytes alone.
+    let mut written = serde_json::to_vec(&Manifest::new("a".to_owned(), 1, 77, 1)).unwrap();
+    assert_eq!(Manifest::position_in(&written), Some(77));
+    written.truncate(written.len() - 2);
+    assert_eq!(Manifest::position_in(&written), Some(77));
+    assert_eq!(Manifest::position_in(br#"{"files":[],"position":77}"#), None);
     // Nobody's files are that large, but that is for who reads them to find.
     assert_eq!(manifest("store/000001.sst", &hash).unwrap().bytes(), u64::MAX);
     for path in ["/etc/passwd", "store/../../x", "store//x", "other/x", "store/", "media/a\\b", "store/."] {
