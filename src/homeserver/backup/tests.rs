@@ -266,7 +266,7 @@ async fn another_servers_backups_are_left_alone() {
 async fn a_living_servers_media_are_taken_on_request_alone() {
     let drill = Drill::new().await;
     let living = Owner::new("localhost", drill.server.store.epoch());
-    living.claim(&*drill.media).await.unwrap();
+    living.claim(&*drill.media, &drill.server.store).await.unwrap();
     drill.take(None).await;
     drill.server.stop().await;
     let store = drill.new_store();
@@ -276,9 +276,9 @@ async fn a_living_servers_media_are_taken_on_request_alone() {
     assert!(!store.exists());
     assert_eq!(Owner::of(&*drill.media).await.unwrap().as_ref(), Some(&living));
     restored(true).await.unwrap();
-    assert!(living.claim(&*drill.media).await.is_err());
+    assert!(living.claim(&*drill.media, &drill.server.store).await.is_err());
     let server = start(store.clone()).await;
-    Owner::new("localhost", server.store.epoch()).claim(&*drill.media).await.unwrap();
+    Owner::new("localhost", server.store.epoch()).claim(&*drill.media, &server.store).await.unwrap();
     server.stop().await;
 }
 

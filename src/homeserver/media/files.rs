@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use matron_storage::Store;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use tempfile::TempDir;
@@ -117,6 +118,8 @@ pub struct Files {
     objects: Arc<dyn ObjectStore>,
     incoming: PathBuf,
     owner: Owner,
+    /// The owner's: it says which media there are.
+    store: Arc<Store>,
     /// Whether the place was seen to be the owner's.
     ours: AtomicBool,
     _temporary: Option<TempDir>,
@@ -142,7 +145,7 @@ impl Files {
     ///
     /// # Errors
     /// The folder cannot be made or written, or the bucket's settings are wrong.
-    pub fn open(storage: &MediaStorage, client: &Client, owner: Owner) -> Result<Self> {
+    pub fn open(storage: &MediaStorage, client: &Client, owner: Owner, store: Arc<Store>) -> Result<Self> {
         let mut temporary = None;
         let (place, objects, folder): (_, Arc<dyn ObjectStore>, _) = match storage {
             MediaStorage::Folder(folder) => {
@@ -162,14 +165,15 @@ impl Files {
         };
         let incoming = folder.join(INCOMING);
         folder::present(&incoming)?;
-        Ok(Self { place, objects, incoming, owner, ours: AtomicBool::new(false), _temporary: temporary })
+        let ours = AtomicBool::new(false);
+        Ok(Self { place, objects, incoming, owner, store, ours, _temporary: temporary })
     }
 
     /// Claims the place, and deletes what was half written when the server last stopped. A place that does not answer is
     /// claimed later: see [`Self::claim`].
     ///
     /// # Errors
-    /// The place is another's, or the disk does not let us.
+    /// The place is another's, or not the one that has our media, or the disk does not let us.
     pub async fn begin(&self) -> Result<()> {
         let claimed = tokio::time::timeout(CLAIMED_WITHIN, self.claim()).await;
         match claimed.unwrap_or_else(|_| Err(unavailable(&"the place of media does not answer"))) {
@@ -186,9 +190,9 @@ impl Files {
     /// ran, which was taken for lost.
     ///
     /// # Errors
-    /// The place is another's, or cannot be read or written.
+    /// The place is another's, or not the one that has our media, or cannot be read or written.
     pub async fn claim(&self) -> Result<()> {
-        let claimed = self.owner.claim(&*self.objects).await;
+        let claimed = self.owner.claim(&*self.objects, &self.store).await;
         match &claimed {
             // One that cannot be asked is as it was.
             Err(error) if error.is_passing() => {}
