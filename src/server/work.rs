@@ -64,7 +64,9 @@ pub async fn run(homeserver: &Homeserver, work: Work, tell: Tell<'_>) -> Result<
             }
             // It is whole but for what was lost before: yet nobody may miss that.
             let damaged = taken.damaged.join("\n");
-            Err(Failure::new(format!("{said}; but these media are damaged and could not be taken:\n{damaged}")))
+            Err(Failure::new(format!(
+                "{said}; but these media are damaged or missing and could not be taken:\n{damaged}"
+            )))
         }
         Work::Check => check(homeserver, tell).await,
         Work::Compact => compact(homeserver, tell).await,

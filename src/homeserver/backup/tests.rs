@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use matron_matrix::digest;
 use matron_storage::{Batch, Options};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -17,10 +18,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::key_counts;
 use crate::error::Result;
-use crate::media::Owner;
-use crate::schema::DeviceNum;
+use crate::media::{FileName, Owner, unhex};
 use crate::schema::backup::LAST_BACKUP;
 use crate::schema::devices::{CLAIM_HEADS, ClaimHead, KeyQueue, ONE_TIME_KEYS, OneTimeKey};
+use crate::schema::media::FILE_MEDIA;
+use crate::schema::{DeviceNum, Digest};
 use crate::streams::{Token, TokenError};
 
 const MEDIUM: &[u8] = b"a picture";
@@ -52,6 +54,17 @@ impl Drill {
         let mut batch = Batch::new();
         let _ = batch.stamp();
         batch.put(&LAST_BACKUP, &(), &0);
+        self.server.store.commit(batch).await.unwrap();
+    }
+
+    /// Has the store know media in these files, two in each.
+    async fn know(&self, files: impl IntoIterator<Item = Digest>) {
+        let mut batch = Batch::new();
+        for file in files {
+            for name in ["one", "two"] {
+                batch.put(&FILE_MEDIA, &(file, format!("localhost/{name}")), &());
+            }
+        }
         self.server.store.commit(batch).await.unwrap();
     }
 
@@ -208,6 +221,38 @@ async fn media_of_all_sizes_are_taken_and_a_damaged_one_is_told() {
         assert!(restored.get(&path).await.unwrap().bytes().await.unwrap() == bytes);
     }
     assert!(restored.get(&false_name).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn media_that_the_store_knows_and_nobody_has_are_told() {
+    let drill = Drill::new().await;
+    let there = unhex(MEDIUM_SHA256).unwrap();
+    let path = Path::from(FileName::content(there).to_string());
+    drill.media.put(&path, PutPayload::from_static(MEDIUM)).await.unwrap();
+    drill.know([there, [7; 32]]).await;
+    let taken = drill.take(None).await;
+    assert_eq!(taken.damaged, [format!("media/07/{}: it is not there (mxc://localhost/one)", "07".repeat(32))]);
+    assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
+    // The disk of the media is away: not all of them are named. They are looked for page by page.
+    drill.media.delete(&path).await.unwrap();
+    drill.know((0..1500_u64).map(|nth| digest::of(&nth.to_be_bytes()))).await;
+    let taken = drill.take(None).await;
+    assert_eq!(taken.damaged.len(), 101);
+    assert!(taken.damaged[100].starts_with("and others"), "{:?}", taken.damaged);
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_media_that_are_there_are_found_there() {
+    let drill = Drill::new().await;
+    let files: Vec<Digest> = (0..1500_u64).map(|nth| digest::of(&nth.to_be_bytes())).collect();
+    for (nth, file) in (0..1500_u64).zip(&files) {
+        let path = Path::from(FileName::content(*file).to_string());
+        drill.media.put(&path, PutPayload::from_iter(nth.to_be_bytes())).await.unwrap();
+    }
+    drill.know(files).await;
+    assert_eq!(drill.take(None).await.damaged, Vec::<String>::new());
+    drill.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,15 @@ pub(super) fn hex(digest: &Digest) -> String {
     digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
+/// A digest from the beginning of its hexadecimal form; none where that is another text.
+pub(crate) fn unhex(hex: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    for (nth, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * nth..2 * nth + 2)?, 16).ok()?;
+    }
+    Some(digest)
+}
+
 /// A file's name: what it holds, or a thumbnail of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileName {
@@ -65,11 +74,7 @@ impl FileName {
 
     /// The digest in a file's path; none where the file is not one of ours.
     fn digest_of(path: &Path) -> Option<Digest> {
-        let hex = path.filename()?.get(..64)?;
-        let mut digest = Digest::default();
-        for (nth, byte) in digest.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(hex.get(2 * nth..2 * nth + 2)?, 16).ok()?;
-        }
+        let digest = unhex(path.filename()?)?;
         // Deeper lie others' files: those of a server whose prefix begins with ours.
         path.as_ref().starts_with(&Self::content(digest).to_string()).then_some(digest)
     }
