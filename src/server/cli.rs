@@ -178,6 +178,9 @@ pub enum Db {
         /// The folder, or `s3://BUCKET/PREFIX`
         #[arg(long, value_name = "PLACE")]
         to: Option<String>,
+        /// Take it though the place is empty and had backups before: it is a new disk, say
+        #[arg(long)]
+        anew: bool,
         /// How many of the newest backups stay there; all, where nothing is said
         #[arg(long, value_name = "COUNT")]
         keep: Option<usize>,

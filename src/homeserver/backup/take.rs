@@ -38,6 +38,8 @@ pub struct Asked {
     pub store: Arc<Store>,
     /// Where the media lie, each file named by its SHA-256 in hexadecimal; none where there are none.
     pub media: Option<Arc<dyn ObjectStore>>,
+    /// Whether the place has backups of this store: one that has none then is not what it was.
+    pub has_backups: bool,
     /// Now, in milliseconds since 1970.
     pub now: u64,
     /// How many of the newest backups stay; all where it is not said.
@@ -66,8 +68,8 @@ pub struct Taken {
 /// Takes a backup, once those that are being taken are done.
 ///
 /// # Errors
-/// The place belongs to another server, or it or the store cannot be read or written. What was copied until then stays and
-/// is not copied again next time.
+/// The place belongs to another server, or has lost its backups, or it or the store cannot be read or written. What was copied
+/// until then stays and is not copied again next time.
 pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result<Taken> {
     let _turn = if let Ok(turn) = TURN.try_lock() {
         turn
@@ -76,6 +78,11 @@ pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result
         TURN.lock().await
     };
     let before = previous(place, &asked.server_name).await?;
+    if asked.has_backups && before.is_none() {
+        return Err(Error::backup(
+            "the place had backups of this server and has none any more: is its disk mounted? If it is a new one, say --anew",
+        ));
+    }
     let mut known = objects(place).await?;
     progress(format!("{} files are there from before", known.len()));
 

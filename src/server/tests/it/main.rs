@@ -201,6 +201,31 @@ fn both_versions_are_told_by_their_first_bytes() {
 }
 
 #[test]
+fn a_place_of_backups_that_is_suddenly_empty_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("backups");
+    let backup = |more: &[&str]| {
+        let arguments = [["db", "backup", "--to", "backups"].as_slice(), more].concat();
+        run(folder.path(), &arguments, "")
+    };
+    let mut program = Program::start(folder.path(), &[]);
+    for _ in 0..2 {
+        let (done, _, error) = backup(&[]);
+        assert!(done, "{error}");
+    }
+    // As a disk that is not mounted looks.
+    fs::remove_dir_all(&place).unwrap();
+    let (done, _, error) = backup(&[]);
+    assert!(!done && error.contains("is its disk mounted?"), "{error}");
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 0);
+    let (done, _, error) = backup(&["--anew"]);
+    assert!(done, "{error}");
+    let (done, _, error) = backup(&[]);
+    assert!(done, "{error}");
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+}
+
+#[test]
 fn a_lost_server_comes_back_from_its_backup() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let backups = folder.path().join("backups").display().to_string();
