@@ -12,7 +12,7 @@ RELEASE := tools/cargo release build --release --locked -p matron-server -p spec
 .PHONY: run build setup lint test bench soak crash power fuzz clients deb image complement-image clean
 
 run: build
-	$(TARGET)/release/matron
+	MATRON_CONFIG="$${MATRON_CONFIG-}" $(TARGET)/release/matron
 
 build: setup
 	$(RELEASE) --bin matron

@@ -271,10 +271,12 @@ fn an_interrupted_backup_is_none() {
 #[test]
 fn a_bucket_that_does_not_open_is_told() {
     run(async {
-        let (folder, store) = (TempDir::new().unwrap(), ObjectStore::start(&["vault"]).await);
+        let (folder, store) = (TempDir::new().unwrap(), ObjectStore::start(&["vault", "wards"]).await);
         let mut settings = settings(&store, true);
+        let server = Server::start_in(folder.path(), &settings).await;
         let said = command(false, &folder, &settings, &["db", "backup", "--to", "s3://wards/backups"]).await;
         assert!(said.contains("overlaps with the media"), "{said}");
+        drop(server);
         settings.iter_mut().find(|(name, _)| *name == "MATRON_BACKUP__S3__SECRET_ACCESS_KEY").unwrap().1 = "wrong";
         let said = command(false, &folder, &settings, &["db", "backups"]).await;
         assert!(said.contains("403") || said.contains("denied") || said.contains("SignatureDoesNotMatch"), "{said}");

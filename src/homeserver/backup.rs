@@ -15,6 +15,7 @@ mod verify;
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
@@ -25,6 +26,10 @@ pub use take::{Asked, Taken, take};
 pub use verify::{Verified, verify};
 
 use crate::error::{Error, Result};
+use copy::AT_ONCE;
+
+/// As much of a manifest as says how far its store was.
+const HEAD_BYTES: u64 = 1024;
 
 /// Where backups lie.
 #[derive(Debug, Clone)]
@@ -40,17 +45,35 @@ impl Place {
         Self(store)
     }
 
-    /// The names of the backups that are there, oldest first.
+    /// The names of the backups that are there, oldest first: by how far the store was, since a name is what the clock said,
+    /// and that may have been wrong.
     ///
     /// # Errors
     /// The place cannot be read.
     pub async fn names(&self) -> Result<Vec<String>> {
         let listed = self.0.list_with_delimiter(Some(&Path::from("backups"))).await.map_err(failed)?;
         let name = |file: &str| file.strip_suffix(".json").map(str::to_owned);
-        let mut names: Vec<_> =
+        let names: Vec<_> =
             listed.objects.iter().filter_map(|object| object.location.filename().and_then(name)).collect();
-        names.sort_unstable();
-        Ok(names)
+        let placed = stream::iter(names).map(|name| self.placed(name)).buffered(AT_ONCE);
+        let placed: Vec<_> = placed.try_collect().await?;
+        let mut placed: Vec<_> = placed.into_iter().flatten().collect();
+        placed.sort_unstable();
+        Ok(placed.into_iter().map(|(_, name)| name).collect())
+    }
+
+    /// A backup's name behind the position that its store was at; nothing where it has gone meanwhile.
+    async fn placed(&self, name: String) -> Result<Option<(u64, String)>> {
+        let head = match self.0.get_range(&manifest_path(&name), 0..HEAD_BYTES).await {
+            Ok(head) => head,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(Error::backup(format!("backup {name}: {error}"))),
+        };
+        let position = match Manifest::position_in(&head) {
+            Some(position) => position,
+            None => self.read(&name).await?.position,
+        };
+        Ok(Some((position, name)))
     }
 
     /// A backup by its name, or the newest.
@@ -62,10 +85,14 @@ impl Place {
             Some(name) => name.to_owned(),
             None => self.names().await?.pop().ok_or_else(|| Error::backup("there is no backup"))?,
         };
-        let path = manifest_path(&name);
-        let found = self.0.get(&path).await.map_err(|error| Error::backup(format!("backup {name}: {error}")))?;
-        let manifest = Manifest::parse(&found.bytes().await.map_err(failed)?)?;
+        let manifest = self.read(&name).await?;
         Ok((name, manifest))
+    }
+
+    async fn read(&self, name: &str) -> Result<Manifest> {
+        let found = self.0.get(&manifest_path(name)).await;
+        let found = found.map_err(|error| Error::backup(format!("backup {name}: {error}")))?;
+        Manifest::parse(&found.bytes().await.map_err(failed)?)
     }
 }
 

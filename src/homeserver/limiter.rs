@@ -10,6 +10,8 @@ use quick_cache::sync::Cache;
 /// Microseconds of a minute, and of a day.
 const MINUTE: u64 = 60_000_000;
 const DAY: u64 = 24 * 60 * MINUTE;
+/// How far apart, in microseconds, those may have read the clock who take from one bucket at once.
+const APART: u64 = 10_000_000;
 
 /// How much is allowed of what happens often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +49,14 @@ impl Pace {
     fn depth(self) -> u64 {
         self.interval.saturating_mul(u64::from(self.burst.max(1)))
     }
+
+    /// When a bucket is full again of which one more is taken now. One that would be full later than an empty one was last used
+    /// before the clock was set back: it is taken for a full one, since nobody is to wait until the clock is there again.
+    fn after_one(self, full_at: u64, now: u64) -> u64 {
+        let latest = now.saturating_add(self.depth()).saturating_add(APART);
+        let begins = if full_at > latest { now } else { full_at.max(now) };
+        begins.saturating_add(self.interval)
+    }
 }
 
 /// Counts per key. A bucket is one number (the time at which it is full again, as in the "generic cell rate algorithm");
@@ -69,16 +79,13 @@ impl<K: Eq + Hash + Clone> Limiter<K> {
     /// Milliseconds to wait, where nothing is left. Nothing is taken then.
     pub fn take(&self, key: &K, pace: impl Into<Pace>, now: u64) -> Result<(), u64> {
         let (pace, now) = (pace.into(), now.saturating_mul(1000));
-        let (interval, depth) = (pace.interval, pace.depth());
+        let most = now.saturating_add(pace.depth());
         let bucket = self.bucket(&(key.clone(), pace));
         let taken = bucket.fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
-            let next = full_at.max(now).saturating_add(interval);
-            (next <= now.saturating_add(depth)).then_some(next)
+            let next = pace.after_one(full_at, now);
+            (next <= most).then_some(next)
         });
-        taken.map(|_| ()).map_err(|full_at| {
-            let next = full_at.max(now).saturating_add(interval);
-            next.saturating_sub(now.saturating_add(depth)).div_ceil(1000)
-        })
+        taken.map(|_| ()).map_err(|full_at| pace.after_one(full_at, now).saturating_sub(most).div_ceil(1000))
     }
 
     /// Gives back one that was taken.

@@ -31,6 +31,7 @@ use crate::turns::Turns;
 
 pub use administration::Listed;
 pub use download::{Asker, Found};
+pub(crate) use files::{FileName, unhex};
 pub use files::{Pieces, objects};
 pub use name::Name;
 pub(crate) use owner::Owner;
@@ -90,7 +91,7 @@ impl Media {
         tasks: TaskTracker,
     ) -> Result<Self> {
         let owner = Owner::new(config.server_name.as_str(), store.epoch());
-        let files = Files::open(&config.media.storage, &bucket, owner)?;
+        let files = Files::open(&config.media.storage, &bucket, owner, Arc::clone(&store))?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             store,
@@ -115,7 +116,7 @@ impl Media {
     /// Where the place cannot be reached, that waits until something is to be written there.
     ///
     /// # Errors
-    /// The place is another server's, or the disk does not let us.
+    /// The place is another server's, or not the one that has the media, or the disk does not let us.
     pub async fn begin(&self) -> Result<()> {
         self.files.begin().await
     }

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "matron", version, about, max_term_width = 100)]
 pub struct Arguments {
-    /// The configuration file (or `MATRON_CONFIG`); none is needed
+    /// The configuration file (or `MATRON_CONFIG`, or /etc/matron/matron.toml where it is there); none is needed
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// What to do; to serve, where nothing is said
@@ -178,6 +178,9 @@ pub enum Db {
         /// The folder, or `s3://BUCKET/PREFIX`
         #[arg(long, value_name = "PLACE")]
         to: Option<String>,
+        /// Take it though the place is empty and had backups before: it is a new disk, say
+        #[arg(long)]
+        anew: bool,
         /// How many of the newest backups stay there; all, where nothing is said
         #[arg(long, value_name = "COUNT")]
         keep: Option<usize>,

@@ -15,6 +15,7 @@ mod traces;
 mod values;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ use source::{File, Mark, Source};
 pub use traces::Traces;
 use values::{networks, path, text, url, within};
 
+/// Where the file is that a package brings.
+pub const PACKAGED: &str = "/etc/matron/matron.toml";
 /// The longest configuration file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -83,6 +86,8 @@ enum People {
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that it was read from; none where there is none.
+    pub file: Option<PathBuf>,
     /// What concerns the domain.
     pub domain: Domain,
     /// The folder that holds everything.
@@ -120,8 +125,19 @@ impl fmt::Display for Problems {
     }
 }
 
+/// The configuration file: what the command line names, or the environment, whose empty name says that there is none; else that
+/// of a package, where it is there.
+pub fn file(named: Option<PathBuf>, variable: Option<OsString>, packaged: &Path) -> Option<PathBuf> {
+    match (named, variable) {
+        (Some(file), _) => Some(file),
+        (None, Some(file)) => (!file.is_empty()).then(|| file.into()),
+        // One that may not be looked at is read all the same, so that this is told.
+        (None, None) => packaged.try_exists().unwrap_or(true).then(|| packaged.to_owned()),
+    }
+}
+
 impl Config {
-    /// Reads the file, if one is named, and the environment.
+    /// Reads the file, if there is one, and the environment.
     ///
     /// # Errors
     /// All that is wrong, each with its line or variable.
@@ -141,7 +157,8 @@ impl Config {
         let variables: Vec<_> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect();
-        Self::parse(read.as_ref().map(|(name, text)| File { name, text }), &variables)
+        let parsed = Self::parse(read.as_ref().map(|(name, text)| File { name, text }), &variables)?;
+        Ok(Self { file: file.map(Path::to_path_buf), ..parsed })
     }
 
     fn parse(file: Option<File<'_>>, variables: &[(String, String)]) -> Result<Self, Problems> {
@@ -151,6 +168,14 @@ impl Config {
             Some(config) if source.problems.is_empty() => Ok(config),
             _ => Err(Problems(source.problems)),
         }
+    }
+
+    /// Which file it was read from, for people.
+    pub fn origin(&self) -> String {
+        self.file.as_ref().map_or_else(
+            || format!("no configuration file was read (--config or MATRON_CONFIG names one, or it is {PACKAGED})"),
+            |file| format!("the configuration file is {}", file.display()),
+        )
     }
 
     /// Where the store lies.
@@ -167,7 +192,7 @@ impl Config {
 
 /// Reads every key, so that all problems are told at once.
 fn read(source: &mut Source<'_>) -> Option<Config> {
-    let server_name = source.get::<OwnedServerName>("server_name");
+    let server_name = server_name(source);
     let data_dir = path(source, "data_dir");
     let public_url = url(source, "public_url");
     let room_version = room_version(source);
@@ -227,6 +252,7 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         ..Domain::named(server_name?)
     };
     Some(Config {
+        file: None,
         domain,
         data_dir: data_dir?,
         listeners: listeners?,
@@ -240,6 +266,16 @@ fn read(source: &mut Source<'_>) -> Option<Config> {
         shown: source.shown(),
         marks: source.marks(),
     })
+}
+
+/// The server's name. A package's file leaves it empty: whoever forgets it is not to be called `localhost` for ever.
+fn server_name(source: &mut Source<'_>) -> Option<OwnedServerName> {
+    let name = "server_name";
+    if source.get::<String>(name)?.is_empty() {
+        source.wrong(name, "choose what user ids end with, `example.org` say: it can never be changed");
+        return None;
+    }
+    source.get(name)
 }
 
 /// TURN servers: nothing where none is named.
@@ -363,7 +399,7 @@ fn metrics(source: &mut Source<'_>) -> Option<SocketAddr> {
     let text = text(source, "metrics.bind")?;
     let bind = text.parse().ok();
     if bind.is_none() {
-        source.wrong("metrics.bind", "an address such as 127.0.0.1:9090 is needed, or nothing");
+        source.wrong("metrics.bind", "an address such as 127.0.0.1:9008 is needed, or nothing");
     }
     bind
 }

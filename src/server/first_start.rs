@@ -1,6 +1,7 @@
 //! The first start: an administrator where there is nobody, and what to do next.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 
 use matron_homeserver::Homeserver;
 
@@ -42,10 +43,13 @@ pub async fn found(homeserver: &Homeserver, data: &Data) -> Result<Option<Founde
     Ok(Some(Founder { user_id, shell, told }))
 }
 
-/// What to do next.
-pub fn next_steps(founder: &Founder, url: &str) -> String {
+/// What to do next; commands are to find the server by the same configuration file.
+pub fn next_steps(founder: &Founder, url: &str, file: Option<&Path>) -> String {
     let Founder { user_id, shell, told } = founder;
-    let program = std::env::args().next().unwrap_or_else(|| "matron".to_owned());
+    let mut program = std::env::args().next().unwrap_or_else(|| "matron".to_owned());
+    if let Some(file) = file {
+        program = format!("{program} --config {}", file.display());
+    }
     format!(
         r#"
 Matron runs, and has its first account:

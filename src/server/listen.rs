@@ -2,6 +2,7 @@
 
 mod connection;
 mod tls;
+mod validity;
 mod version;
 
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Listener;
 use crate::face::Face;
 use crate::failure::{Failure, Result};
-use tls::Tls;
+pub use tls::Tls;
 
 /// A connection whose next request does not come (or does not end) within this is closed; so it bounds idle ones too.
 const HEADERS_WITHIN: Duration = Duration::from_mins(1);
@@ -35,16 +36,24 @@ pub struct Bound {
     tls: Option<Arc<Tls>>,
 }
 
+/// Reads a listener's certificate; none where it is plain.
+///
+/// # Errors
+/// A file is wrong.
+pub fn certificate(config: &Listener) -> Result<Option<Tls>> {
+    match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => Tls::load(certificate.clone(), key.clone()).map(Some),
+        _ => Ok(None),
+    }
+}
+
 impl Bound {
     /// Binds one listener and reads its certificate.
     ///
     /// # Errors
     /// The address is taken, or a file is wrong.
     pub async fn new(config: &Listener) -> Result<Self> {
-        let tls = match (&config.tls_certificate, &config.tls_key) {
-            (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate.clone(), key.clone())?)),
-            _ => None,
-        };
+        let tls = certificate(config)?.map(Arc::new);
         let failed = |error| Failure::because(format_args!("{} cannot be listened on", config.bind), &error);
         let listener = TcpListener::bind(config.bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -62,7 +71,7 @@ impl Bound {
         format!("{scheme}://{host}:{}", self.address.port())
     }
 
-    /// What reads the certificate again.
+    /// The certificate, where there is one.
     pub fn certificate(&self) -> Option<Arc<Tls>> {
         self.tls.clone()
     }

@@ -26,7 +26,7 @@ mod users;
 mod work;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -37,19 +37,18 @@ use crate::failure::{Failure, Result};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let file = arguments.config.or_else(|| std::env::var_os("MATRON_CONFIG").map(PathBuf::from));
+    let file = config::file(arguments.config, std::env::var_os("MATRON_CONFIG"), Path::new(config::PACKAGED));
+    let load = || Config::load(file.as_deref()).map_err(|problems| Failure::new(problems.to_string()));
     let done = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => load(file.as_ref()).and_then(|config| serve::run(config, file)),
-        Command::Ready => load(file.as_ref()).and_then(|config| manage::ready(&config)),
-        Command::User { command } => load(file.as_ref()).and_then(|config| manage::run(config, command)),
-        Command::Report { command } => load(file.as_ref()).and_then(|config| manage::report(config, command)),
-        Command::Media { command } => load(file.as_ref()).and_then(|config| manage::media(config, command)),
-        Command::Db { command } => load(file.as_ref()).and_then(|config| upkeep::run(config, command)),
+        Command::Serve => load().and_then(serve::run),
+        Command::Ready => load().and_then(|config| manage::ready(&config)),
+        Command::User { command } => load().and_then(|config| manage::run(config, command)),
+        Command::Report { command } => load().and_then(|config| manage::report(config, command)),
+        Command::Media { command } => load().and_then(|config| manage::media(config, command)),
+        Command::Db { command } => load().and_then(|config| upkeep::run(config, command)),
         Command::Config { command: Configuration::Document } => print(&config::document()),
-        Command::Config { command: Configuration::Check } => {
-            load(file.as_ref()).and_then(|_| print("the configuration is right\n"))
-        }
-        Command::Config { command: Configuration::Show } => load(file.as_ref()).and_then(|config| show(&config)),
+        Command::Config { command: Configuration::Check } => load().and_then(|config| check(&config)),
+        Command::Config { command: Configuration::Show } => load().and_then(|config| show(&config)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,8 +59,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn load(file: Option<&PathBuf>) -> Result<Config> {
-    Config::load(file.map(PathBuf::as_path)).map_err(|problems| Failure::new(problems.to_string()))
+/// Whether a server would start by it: the files of its certificates are read too.
+fn check(config: &Config) -> Result<()> {
+    let wrong = config.listeners.iter().filter_map(|listener| listen::certificate(listener).err());
+    let wrong: Vec<_> = wrong.map(|failure| failure.to_string()).collect();
+    if wrong.is_empty() {
+        return print(&format!("the configuration is right; {}\n", config.origin()));
+    }
+    Err(Failure::new(wrong.join("\n")))
 }
 
 /// Dotted keys are TOML too, so that what is printed can be a configuration file again.

@@ -34,8 +34,9 @@ impl Server {
     /// Finds out who holds the store, or opens it.
     ///
     /// # Errors
-    /// The data folder cannot be used, or the store not be opened.
+    /// There is no store, the data folder cannot be used, or the store not be opened.
     pub async fn reach(config: Config) -> Result<Self> {
+        must_exist(&config)?;
         match Data::reach(&config.data_dir)? {
             Reached::Taken => Ok(Self::Running(data::socket(&config.data_dir))),
             Reached::Held(held) => {
@@ -84,11 +85,30 @@ impl Server {
     }
 }
 
+/// Refuses where no server ever was: what a command founded there would bear a name that perhaps nobody chose, and be taken for
+/// the server's.
+fn must_exist(config: &Config) -> Result<()> {
+    let store = config.store_dir();
+    let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    match store.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::new(format!(
+            "there is no store in the data folder {}; {}. A server makes its store when it starts",
+            folder.display(),
+            config.origin()
+        ))),
+        Err(error) => {
+            Err(Failure::because(format_args!("the data folder {} cannot be read", folder.display()), &error))
+        }
+    }
+}
+
 /// Does one command.
 ///
 /// # Errors
 /// It is not done.
 pub fn run(config: Config, command: Command) -> Result<()> {
+    must_exist(&config)?;
     let marked = |name, mark| (Some(Question::Mark { name, mark }), None);
     // Whoever must type something does so before the store is opened.
     let (question, shown) = match command {

@@ -1,6 +1,7 @@
 //! The page of metrics, and the listener where Prometheus reads it. What is counted lies with its owners as plain numbers;
 //! here they get their names when somebody looks.
 
+mod certificates;
 mod disk;
 mod domain;
 mod process;
@@ -8,6 +9,7 @@ mod sheet;
 mod store;
 mod traffic;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,15 +22,23 @@ use matron_homeserver::config::MediaStorage;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
+use crate::listen::Tls;
+
 pub use traffic::Traffic;
 
 /// All that is on the page.
-pub fn registry(homeserver: &Arc<Homeserver>, traffic: &Arc<Traffic>, data_dir: PathBuf) -> Registry {
+pub fn registry(
+    homeserver: &Arc<Homeserver>,
+    traffic: &Arc<Traffic>,
+    data_dir: PathBuf,
+    certificates: Vec<(SocketAddr, Arc<Tls>)>,
+) -> Registry {
     let mut registry = Registry::with_prefix("matron");
     registry.register_collector(Box::new(traffic::Collect(Arc::clone(traffic))));
     registry.register_collector(Box::new(store::Collect(Arc::clone(&homeserver.store))));
     registry.register_collector(Box::new(domain::Collect(Arc::clone(homeserver))));
     registry.register_collector(Box::new(disk::Collect(folders(homeserver, data_dir))));
+    registry.register_collector(Box::new(certificates::Collect(certificates)));
     registry.register_collector(Box::new(process::Collect));
     registry
 }

@@ -1,7 +1,10 @@
 //! Where backups and media lie, by the configuration and the command line.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
 
 use matron_homeserver::backup::Place;
 use matron_homeserver::config::{Bucket, Config as Domain, MediaStorage};
@@ -12,6 +15,9 @@ use object_store::local::LocalFileSystem;
 
 use crate::config::{Config, Location};
 use crate::failure::{Failure, Result};
+
+/// How old a file must be to be taken for one that nobody is still writing.
+const LEFT_AFTER: Duration = Duration::from_hours(24);
 
 /// The place of backups that is named, or that of the configuration.
 pub fn named(config: &Config, named: Option<String>) -> Result<Location> {
@@ -38,6 +44,41 @@ pub fn open(location: &Location, domain: &Domain) -> Result<Place> {
     Ok(Place::new(store))
 }
 
+/// Deletes what a crash left half written in a folder of backups. What is put there is written aside first, to its name with
+/// `#` and a number, and no such file is ever listed. Blocks.
+///
+/// # Errors
+/// The disk does not let us.
+pub fn sweep(location: &Location) -> io::Result<()> {
+    let Location::Folder(folder) = location else { return Ok(()) };
+    let mut folders = vec![folder.join("backups")];
+    for shard in fs::read_dir(folder.join("objects"))? {
+        let shard = shard?;
+        if shard.file_type()?.is_dir() {
+            folders.push(shard.path());
+        }
+    }
+    for folder in folders {
+        for file in fs::read_dir(folder)? {
+            let file = file?;
+            if !is_half_written(&file.file_name()) {
+                continue;
+            }
+            if file.metadata()?.modified()?.elapsed().is_ok_and(|age| age > LEFT_AFTER) {
+                fs::remove_file(file.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_half_written(name: &OsStr) -> bool {
+    let Some((of, number)) = name.to_str().and_then(|name| name.rsplit_once('#')) else { return false };
+    let is_hash = of.len() == 64 && of.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_manifest = of.strip_suffix(".json").is_some_and(|time| time.ends_with('Z'));
+    (is_hash || is_manifest) && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Where the media lie.
 pub fn media(domain: &Domain) -> Result<Arc<dyn ObjectStore>> {
     Ok(matron_homeserver::media::objects(&domain.media.storage, &client(domain)?)?)
@@ -50,7 +91,7 @@ fn client(domain: &Domain) -> Result<Client> {
 
 fn folder_store(folder: &Path) -> Result<Arc<dyn ObjectStore>> {
     let failed = |error: &dyn std::fmt::Display| Failure::because(folder.display(), error);
-    std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+    fs::create_dir_all(folder).map_err(|error| failed(&error))?;
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(&error))?;
     Ok(Arc::new(store.with_fsync(true)))
 }
@@ -74,6 +115,26 @@ mod tests {
     use matron_homeserver::config::BucketAccess;
 
     use super::*;
+
+    #[test]
+    fn what_a_crash_left_half_written_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hash, manifest) = ("ab".repeat(32), "backups/20261126T110659.123Z.json");
+        let gone = [format!("objects/ab/{hash}#1"), format!("objects/ab/{hash}#23"), format!("{manifest}#1")];
+        let stay = [format!("objects/ab/{hash}"), "objects/ab/notes#1".to_owned(), manifest.to_owned()];
+        let young = format!("objects/ab/{hash}#4");
+        fs::create_dir_all(folder.path().join("objects/ab")).unwrap();
+        fs::create_dir_all(folder.path().join("backups")).unwrap();
+        let old = std::time::SystemTime::now() - 2 * LEFT_AFTER;
+        for file in gone.iter().chain(&stay) {
+            fs::File::create(folder.path().join(file)).unwrap().set_modified(old).unwrap();
+        }
+        fs::write(folder.path().join(&young), "").unwrap();
+        sweep(&Location::Folder(folder.path().to_owned())).unwrap();
+        let is_there = |file: &String| folder.path().join(file).exists();
+        assert!(!gone.iter().any(is_there));
+        assert!(stay.iter().chain([&young]).all(is_there));
+    }
 
     #[test]
     fn a_place_among_media_is_known() {

@@ -2,10 +2,12 @@
 
 mod limits;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use matron_homeserver::Homeserver;
 use matron_homeserver::clock::Clock;
 use matron_homeserver::config::Config as Domain;
@@ -21,7 +23,7 @@ use crate::control::Control;
 use crate::data::{self, Data, Reached};
 use crate::face::Face;
 use crate::failure::{Failure, Result};
-use crate::listen::Bound;
+use crate::listen::{Bound, Tls};
 use crate::logs::Logs;
 use crate::metrics::Traffic;
 use crate::traces::Traces;
@@ -31,10 +33,11 @@ use crate::{first_start, health, metrics, threads};
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
 /// What the domain began may take this long to be committed.
 const COMMIT_WITHIN: Duration = Duration::from_secs(15);
-/// Between two tries to bind the socket of the command line.
+/// Between two tries to bind the socket of the command line, or that of metrics.
 const BIND_AGAIN: Duration = Duration::from_secs(10);
 
-/// Sockets that are bound before anything else is begun: what would fail fails at once.
+/// Sockets that are bound before anything else is begun: what would fail fails at once. A server that cannot be watched, or be
+/// managed by the command line, is still a server.
 struct Sockets {
     api: Vec<Bound>,
     metrics: Option<TcpListener>,
@@ -44,18 +47,18 @@ struct Sockets {
 /// What runs.
 struct Running {
     config: Config,
-    file: Option<PathBuf>,
     logs: Logs,
     domain: Arc<Domain>,
     face: Arc<Face>,
-    certificates: Vec<Box<dyn Fn() -> Result<()> + Send + Sync>>,
+    /// Those of the listeners that have one.
+    certificates: Vec<(SocketAddr, Arc<Tls>)>,
 }
 
 /// Serves until a signal says stop.
 ///
 /// # Errors
 /// It cannot start.
-pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
+pub fn run(config: Config) -> Result<()> {
     let (runtime, behind) = (threads::answering()?, threads::behind()?);
     let traces = Traces::open(&config, runtime.handle())?;
     let logs = Logs::open(config.log_format, &config.log_filter, traces.as_ref())?;
@@ -64,7 +67,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
         let folder = config.data_dir.display();
         return Err(Failure::new(format!("another process serves the data folder {folder}: stop it first")));
     };
-    let served = runtime.block_on(serve(config, file, logs, &data, behind.handle()));
+    let served = runtime.block_on(serve(config, logs, &data, behind.handle()));
     if let Some(traces) = traces {
         traces.close();
     }
@@ -78,13 +81,7 @@ pub fn run(config: Config, file: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-async fn serve(
-    config: Config,
-    file: Option<PathBuf>,
-    logs: Logs,
-    data: &Data,
-    behind: &Handle,
-) -> Result<(Arc<Homeserver>, Logs)> {
+async fn serve(config: Config, logs: Logs, data: &Data, behind: &Handle) -> Result<(Arc<Homeserver>, Logs)> {
     // Taken before anything is opened: a signal that comes early is heeded when the start is done.
     let mut signals = Signals::new()?;
     let sockets = bind(&config).await?;
@@ -96,10 +93,10 @@ async fn serve(
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let url = sockets.api.first().map(Bound::url).unwrap_or_default();
-    let running = accept((config, file, logs), sockets, &homeserver, &stop, (&connections, behind));
+    let running = accept((config, logs), sockets, &homeserver, &stop, (&connections, behind));
     notify(&[NotifyState::Ready]);
     if let Some(founder) = founder {
-        crate::print(&first_start::next_steps(&founder, &url))?;
+        crate::print(&first_start::next_steps(&founder, &url, running.config.file.as_deref()))?;
     }
 
     while let Signal::Reload = signals.next().await {
@@ -133,20 +130,20 @@ async fn bind(config: &Config) -> Result<Sockets> {
     }
     let metrics = match config.metrics {
         None => None,
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
-            let what = format_args!("{address} cannot be listened on for metrics (metrics.bind; empty is off)");
-            Failure::because(what, &error)
-        })?),
+        Some(address) => {
+            let bound = TcpListener::bind(address).await;
+            let why = "metrics are not served while their address is taken (metrics.bind; empty is off)";
+            bound.inspect_err(|error| tracing::warn!(%address, %error, "{why}")).ok()
+        }
     };
     let control = Control::bind(data::socket(&config.data_dir));
-    // A server that cannot be managed by the command line is still a server.
     let control = control.inspect_err(|error| tracing::warn!(%error, "`matron user` cannot reach this server")).ok();
     Ok(Sockets { api, metrics, control })
 }
 
 /// Begins to serve all sockets.
 fn accept(
-    (config, file, logs): (Config, Option<PathBuf>, Logs),
+    (config, logs): (Config, Logs),
     sockets: Sockets,
     homeserver: &Arc<Homeserver>,
     stop: &CancellationToken,
@@ -156,30 +153,37 @@ fn accept(
     let (alive, able) = health::paths();
     routes.extend([alive.clone(), able.clone()]);
     let traffic = Arc::new(Traffic::new(routes, limits));
-    let registry = metrics::registry(homeserver, &traffic, config.data_dir.clone());
+    let with_address = |bound: &Bound| Some((bound.address, bound.certificate()?));
+    let certificates: Vec<_> = sockets.api.iter().filter_map(with_address).collect();
+    let registry = metrics::registry(homeserver, &traffic, config.data_dir.clone(), certificates.clone());
     let api = health::routes(router, (alive, able), homeserver);
     let face = Arc::new(Face::new(api, traffic, config.trusted_proxies.clone(), config.traces.is_some()));
-    let mut certificates: Vec<Box<dyn Fn() -> Result<()> + Send + Sync>> = Vec::new();
     for bound in sockets.api {
         tracing::info!(address = %bound.address, url = bound.url(), "listening");
-        if let Some(tls) = bound.certificate() {
-            certificates.push(Box::new(move || tls.reload()));
-        }
         tokio::spawn(bound.serve(Arc::clone(&face), stop.clone(), connections.clone()));
     }
-    if let Some(listener) = sockets.metrics {
+    if let Some(address) = config.metrics {
         let router = health::routes(metrics::routes(registry), health::paths(), homeserver);
-        let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-                tracing::error!(%error, "metrics are served no more");
-            }
-        });
+        tokio::spawn(watch((sockets.metrics, address), router, stop.clone()));
     }
     let socket = data::socket(&config.data_dir);
     connections.spawn_on(manage(sockets.control, socket, Arc::clone(homeserver), stop.clone()), behind);
     let domain = Arc::clone(&homeserver.config);
-    Running { config, file, logs, domain, face, certificates }
+    Running { config, logs, domain, face, certificates }
+}
+
+/// Serves metrics; where their address was another program's, as soon as it is free.
+async fn watch((mut bound, address): (Option<TcpListener>, SocketAddr), router: Router, stop: CancellationToken) {
+    while bound.is_none() {
+        tokio::select! {
+            () = tokio::time::sleep(BIND_AGAIN) => bound = TcpListener::bind(address).await.ok(),
+            () = stop.cancelled() => return,
+        }
+    }
+    let Some(listener) = bound else { return };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::error!(%error, "metrics are served no more");
+    }
 }
 
 /// Serves the command line; where its socket could not be bound, as soon as it can: a full disk may have had no room.
@@ -201,18 +205,9 @@ impl Running {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
-        match Config::load(self.file.as_deref()) {
+        match self.take_over() {
             Err(problems) => tracing::error!("not reloaded:\n{problems}"),
-            Ok(config) => {
-                self.face.trust(config.trusted_proxies.clone());
-                self.domain.rate_limits.set(config.domain.rate_limits.get());
-                let certificates = self.certificates.iter().map(|reload| reload());
-                for failed in certificates.chain([self.logs.set_filter(&config.log_filter)]) {
-                    if let Err(error) = failed {
-                        tracing::error!(%error, "not reloaded");
-                    }
-                }
-                let waiting = self.config.needs_restart(&config);
+            Ok(waiting) => {
                 if !waiting.is_empty() {
                     tracing::warn!(keys = waiting.join(", "), "these keys changed and need a new start");
                 }
@@ -220,6 +215,21 @@ impl Running {
             }
         }
         notify(&[NotifyState::Ready]);
+    }
+
+    /// Reads everything, then takes everything over; answers which keys changed and wait for a new start.
+    fn take_over(&self) -> Result<Vec<&'static str>> {
+        let config =
+            Config::load(self.config.file.as_deref()).map_err(|problems| Failure::new(problems.to_string()))?;
+        let read = self.certificates.iter().map(|(_, tls)| tls.read());
+        let certificates = read.collect::<Result<Vec<_>>>()?;
+        self.logs.set_filter(&config.log_filter)?;
+        for ((_, tls), certificate) in self.certificates.iter().zip(certificates) {
+            tls.set(certificate);
+        }
+        self.face.trust(config.trusted_proxies.clone());
+        self.domain.rate_limits.set(config.domain.rate_limits.get());
+        Ok(self.config.needs_restart(&config))
     }
 }
 

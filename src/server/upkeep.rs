@@ -20,10 +20,10 @@ const MIB: u64 = 1 << 20;
 pub fn run(config: Config, command: Command) -> Result<()> {
     manage::runtime()?.block_on(async {
         match command {
-            Command::Backup { to, keep, pace } => {
+            Command::Backup { to, anew, keep, pace } => {
                 let place = place::named(&config, to)?;
                 let bytes_per_second = pace.map(|pace| pace.saturating_mul(MIB));
-                have_done(config, Work::Backup { place, keep, bytes_per_second }).await
+                have_done(config, Work::Backup { place, anew, keep, bytes_per_second }).await
             }
             Command::Check => have_done(config, Work::Check).await,
             Command::Compact => have_done(config, Work::Compact).await,

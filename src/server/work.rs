@@ -25,6 +25,8 @@ pub enum Work {
     Backup {
         /// The place, with the keys to it.
         place: Location,
+        /// Whether it may be empty though backups were taken to it.
+        anew: bool,
         /// How many of the newest backups stay.
         keep: Option<usize>,
         /// How many bytes a second may be moved.
@@ -42,32 +44,53 @@ pub enum Work {
 /// It is not done; the store is not sound.
 pub async fn run(homeserver: &Homeserver, work: Work, tell: Tell<'_>) -> Result<String> {
     match work {
-        Work::Backup { place, keep, bytes_per_second } => {
-            let now = homeserver.clock.millis();
-            let asked = Asked {
-                server_name: homeserver.config.server_name.to_string(),
-                store: Arc::clone(&homeserver.store),
-                media: Some(homeserver.media.objects()),
-                now,
-                keep,
-                bytes_per_second,
-            };
-            let taken = backup::take(asked, &place::open(&place, &homeserver.config)?, tell).await?;
-            let (files, mib, copied) = (taken.files, taken.bytes / MIB, taken.copied / MIB);
-            let gone = if taken.removed == 0 { String::new() } else { format!("; {} older ones went", taken.removed) };
-            let said = format!("backup {}: {files} files, {mib} MiB, of which {copied} MiB are new{gone}", taken.name);
-            if taken.damaged.is_empty() {
-                if let Err(error) = homeserver.last_backup.set(now).await {
-                    tell(format!("it cannot be noted in the store that this backup was taken: {error}"));
-                }
-                return Ok(said);
-            }
-            // It is whole but for what was lost before: yet nobody may miss that.
-            let damaged = taken.damaged.join("\n");
-            Err(Failure::new(format!("{said}; but these media are damaged and could not be taken:\n{damaged}")))
+        Work::Backup { place, anew, keep, bytes_per_second } => {
+            back_up(homeserver, (place, anew), keep, bytes_per_second, tell).await
         }
         Work::Check => check(homeserver, tell).await,
         Work::Compact => compact(homeserver, tell).await,
+    }
+}
+
+/// Takes a backup, and notes where it is.
+async fn back_up(
+    homeserver: &Homeserver,
+    (location, anew): (Location, bool),
+    keep: Option<usize>,
+    bytes_per_second: Option<u64>,
+    tell: Tell<'_>,
+) -> Result<String> {
+    let (now, named) = (homeserver.clock.millis(), location.to_string());
+    let asked = Asked {
+        server_name: homeserver.config.server_name.to_string(),
+        store: Arc::clone(&homeserver.store),
+        media: Some(homeserver.media.objects()),
+        has_backups: !anew && homeserver.last_backup.is_in(&named).await?,
+        now,
+        keep,
+        bytes_per_second,
+    };
+    let taken = backup::take(asked, &place::open(&location, &homeserver.config)?, tell).await?;
+    sweep(location, tell).await;
+    let (files, mib, copied) = (taken.files, taken.bytes / MIB, taken.copied / MIB);
+    let gone = if taken.removed == 0 { String::new() } else { format!("; {} older ones went", taken.removed) };
+    let said = format!("backup {}: {files} files, {mib} MiB, of which {copied} MiB are new{gone}", taken.name);
+    if taken.damaged.is_empty() {
+        if let Err(error) = homeserver.last_backup.set(&named, now).await {
+            tell(format!("it cannot be noted in the store that this backup was taken: {error}"));
+        }
+        return Ok(said);
+    }
+    // It is whole but for what was lost before: yet nobody may miss that.
+    let damaged = taken.damaged.join("\n");
+    Err(Failure::new(format!("{said}; but these media are damaged or missing and could not be taken:\n{damaged}")))
+}
+
+/// Sweeps a place that is ours, since a backup was just taken there.
+async fn sweep(location: Location, tell: Tell<'_>) {
+    let swept = tokio::task::spawn_blocking(move || place::sweep(&location)).await;
+    if let Err(error) = swept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        tell(format!("what was left half written in the place cannot be deleted: {error}"));
     }
 }
 

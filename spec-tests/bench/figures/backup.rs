@@ -73,7 +73,7 @@ pub async fn measure(bench: &mut Bench) {
 async fn take(running: &Running, place: &Path) -> f64 {
     let begun = Instant::now();
     let mut command = running.server.command();
-    command.args(["db", "backup", "--to"]).arg(place.join("backup"));
+    command.args(["db", "backup", "--anew", "--to"]).arg(place.join("backup"));
     let output = tokio::process::Command::from(command).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     begun.elapsed().as_secs_f64()

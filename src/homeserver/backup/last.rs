@@ -1,13 +1,17 @@
-//! When the last good backup was taken. It stands in the store, so that a new start, and whoever takes backups while no server
-//! runs, do not make it forgotten.
+//! When the last good backup was taken, and where. It stands in the store, so that a new start, and whoever takes backups while
+//! no server runs, do not make it forgotten.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use matron_storage::{Batch, Store};
 
 use crate::error::Result;
-use crate::schema::backup::LAST_BACKUP;
+use crate::schema::backup::{BACKUP_PLACES, LAST_BACKUP};
+
+/// So many places are remembered.
+const MOST_PLACES: usize = 16;
 
 /// The last good backup.
 #[derive(Debug)]
@@ -32,17 +36,43 @@ impl Last {
         self.taken_at.load(Ordering::Relaxed)
     }
 
-    /// A backup that was begun at a time is there, whole.
+    /// Whether a good backup was taken to a place, by its name.
     ///
     /// # Errors
-    /// The store cannot be written: it is known until the next start.
-    pub async fn set(&self, taken_at: u64) -> Result<()> {
+    /// The store cannot be read.
+    pub async fn is_in(&self, place: &str) -> Result<bool> {
+        Ok(self.store.snapshot().get(&BACKUP_PLACES, &place.to_owned()).await?.is_some())
+    }
+
+    /// A backup that was begun at a time is in a place, whole.
+    ///
+    /// # Errors
+    /// The store cannot be read or written: it is known until the next start.
+    pub async fn set(&self, place: &str, taken_at: u64) -> Result<()> {
         self.taken_at.store(taken_at, Ordering::Relaxed);
+        let mut places = self.store.snapshot().scan(&BACKUP_PLACES, BACKUP_PLACES.all()).collect().await?;
+        places.retain(|(known, _)| known != place);
+        places.sort_unstable_by_key(|(_, taken_at)| Reverse(*taken_at));
         let mut batch = Batch::new();
         batch.put(&LAST_BACKUP, &(), &taken_at);
+        batch.put(&BACKUP_PLACES, &place.to_owned(), &taken_at);
+        for (old, _) in places.iter().skip(MOST_PLACES - 1) {
+            batch.delete(&BACKUP_PLACES, old);
+        }
         self.store.commit(batch).await?;
         Ok(())
     }
+}
+
+/// Forgets where backups were taken to: a store that was brought back is another one, perhaps on another machine.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn forget_places(store: &Store) -> Result<()> {
+    let mut batch = Batch::new();
+    batch.delete_range(&BACKUP_PLACES, &BACKUP_PLACES.all());
+    store.commit(batch).await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -51,15 +81,33 @@ mod tests {
 
     use matron_storage::{Options, Store};
 
-    use super::Last;
+    use super::{Last, MOST_PLACES, forget_places};
 
     #[tokio::test]
     async fn the_next_start_knows_it() {
         let store = Arc::new(Store::open(&Options::memory(), matron_storage::nobody()).unwrap());
         let last = Last::open(Arc::clone(&store)).await.unwrap();
         assert_eq!(last.taken_at(), 0);
-        last.set(1_800_000_000_000).await.unwrap();
+        last.set("/backup", 1_800_000_000_000).await.unwrap();
         assert_eq!(last.taken_at(), 1_800_000_000_000);
-        assert_eq!(Last::open(store).await.unwrap().taken_at(), 1_800_000_000_000);
+        let last = Last::open(Arc::clone(&store)).await.unwrap();
+        assert_eq!(last.taken_at(), 1_800_000_000_000);
+        assert!(last.is_in("/backup").await.unwrap() && !last.is_in("/back").await.unwrap());
+        forget_places(&store).await.unwrap();
+        assert!(!last.is_in("/backup").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_oldest_places_are_forgotten() {
+        let store = Arc::new(Store::open(&Options::memory(), matron_storage::nobody()).unwrap());
+        let last = Last::open(store).await.unwrap();
+        for (nth, taken_at) in (0..MOST_PLACES).zip(1..) {
+            last.set(&format!("/{nth}"), taken_at).await.unwrap();
+        }
+        last.set("/0", 100).await.unwrap();
+        assert!(last.is_in("/1").await.unwrap());
+        last.set("/another", 101).await.unwrap();
+        assert!(!last.is_in("/1").await.unwrap());
+        assert!(last.is_in("/0").await.unwrap() && last.is_in("/2").await.unwrap());
     }
 }

@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 
 /// The form of manifests that this version writes and reads.
 const FORMAT: u32 = 1;
+/// Where its files begin, as it is written.
+const FILES: &str = ",\"files\":";
 
 /// A backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +61,19 @@ impl Manifest {
             Some(entry) => Err(Error::backup(format!("the backup's manifest names a file {:?}", entry.path))),
             None => Ok(manifest),
         }
+    }
+
+    /// The position in the first bytes of a manifest. Its files, which may be very many, stand behind all else, since that is
+    /// how it is written; nothing where somebody wrote it otherwise.
+    pub(super) fn position_in(head: &[u8]) -> Option<u64> {
+        #[derive(Deserialize)]
+        struct Head {
+            position: u64,
+        }
+        let head = String::from_utf8_lossy(head);
+        let (before, _) = head.split_once(FILES)?;
+        let head: Head = serde_json::from_str(&format!("{before}}}")).ok()?;
+        Some(head.position)
     }
 
     /// How many bytes its files have, as it says.

@@ -11,6 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
 
 use super::copy::{AT_ONCE, Pace, Reading, put_object};
+use super::last::forget_places;
 use super::{Entry, Manifest, Place, Progress, failed, object_path};
 use crate::devices;
 use crate::error::{Error, Result};
@@ -104,6 +105,7 @@ async fn renew(store: &FilePath) -> Result<u64> {
     });
     let store = opened.await.map_err(Error::internal)??;
     devices::forget_one_time_keys(&store).await?;
+    forget_places(&store).await?;
     let epoch = store.epoch();
     // Closing it blocks.
     tokio::task::spawn_blocking(move || drop(store)).await.map_err(Error::internal)?;

@@ -1,6 +1,6 @@
 //! Takes a backup while the server runs: a copy of the store by links, then whatever of it the place does not have yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -16,6 +16,14 @@ use super::manifest::{Entry, Manifest};
 use super::tidy::tidy;
 use super::{Place, Progress, failed, manifest_path, object_path};
 use crate::error::{Error, Result};
+use crate::media::{FileName, unhex};
+use crate::schema::Digest;
+use crate::schema::media::FILE_MEDIA;
+
+/// So many of the store's media are looked at with one snapshot.
+const PAGE: usize = 512;
+/// So many media that are missing are named: where a whole disk is, that is enough.
+const MOST_MISSING: usize = 100;
 
 /// Held by whoever takes a backup: tidying up would take from another one what that has only just copied, and has no
 /// manifest yet. Whoever holds the store takes all its backups, so one process knows of all.
@@ -30,6 +38,8 @@ pub struct Asked {
     pub store: Arc<Store>,
     /// Where the media lie, each file named by its SHA-256 in hexadecimal; none where there are none.
     pub media: Option<Arc<dyn ObjectStore>>,
+    /// Whether the place has backups of this store: one that has none then is not what it was.
+    pub has_backups: bool,
     /// Now, in milliseconds since 1970.
     pub now: u64,
     /// How many of the newest backups stay; all where it is not said.
@@ -51,15 +61,15 @@ pub struct Taken {
     pub copied: u64,
     /// How many older backups went.
     pub removed: usize,
-    /// The media that are not what their names say, and why. They are left out.
+    /// The media that are missing or not what their names say, and why. They are left out.
     pub damaged: Vec<String>,
 }
 
 /// Takes a backup, once those that are being taken are done.
 ///
 /// # Errors
-/// The place belongs to another server, or it or the store cannot be read or written. What was copied until then stays and
-/// is not copied again next time.
+/// The place belongs to another server, or has lost its backups, or it or the store cannot be read or written. What was copied
+/// until then stays and is not copied again next time.
 pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result<Taken> {
     let _turn = if let Ok(turn) = TURN.try_lock() {
         turn
@@ -68,6 +78,11 @@ pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result
         TURN.lock().await
     };
     let before = previous(place, &asked.server_name).await?;
+    if asked.has_backups && before.is_none() {
+        return Err(Error::backup(
+            "the place had backups of this server and has none any more: is its disk mounted? If it is a new one, say --anew",
+        ));
+    }
     let mut known = objects(place).await?;
     progress(format!("{} files are there from before", known.len()));
 
@@ -76,7 +91,7 @@ pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result
     let store = Arc::clone(&asked.store);
     let checkpoint = tokio::task::spawn_blocking(move || store.checkpoint()).await.map_err(Error::internal)??;
     let pace = Pace::new(asked.bytes_per_second);
-    let mut run = Run { place, known: &mut known, pace: &pace, copied: 0, damaged: Vec::new() };
+    let mut run = Run::new(place, &mut known, &pace);
     // Sorted tables never change, and within an epoch no name is given twice.
     let unchanged: HashMap<_, _> = before
         .iter()
@@ -93,6 +108,7 @@ pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result
     progress(format!("the store is copied: {} files", manifest.files.len()));
     if let Some(media) = &asked.media {
         run.media(&**media, &mut manifest.files, progress).await?;
+        run.unlisted(&asked.store, &**media, &mut manifest.files).await?;
     }
     let (copied, damaged) = (run.copied, run.damaged);
 
@@ -152,19 +168,25 @@ struct Run<'a> {
     pace: &'a Pace,
     copied: u64,
     damaged: Vec<String>,
+    /// The media that were listed.
+    listed: HashSet<Digest>,
 }
 
 /// What became of a medium.
 enum Medium {
     /// It is in the place.
     Copied(Entry),
-    /// It was deleted before it was copied.
-    Gone,
+    /// It was no longer there when it was to be copied.
+    Gone(Entry),
     /// It is not what its name says.
     Damaged(String),
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(place: &'a Place, known: &'a mut HashMap<String, u64>, pace: &'a Pace) -> Self {
+        Self { place, known, pace, copied: 0, damaged: Vec::new(), listed: HashSet::new() }
+    }
+
     async fn store_file(&mut self, file: &FilePath, unchanged: &HashMap<&str, &Entry>) -> Result<Entry> {
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let path = format!("store/{name}");
@@ -191,6 +213,7 @@ impl Run<'_> {
         let (mut copying, mut count) = (FuturesUnordered::new(), 0_usize);
         while let Some(object) = listed.next().await {
             let Some((entry, location)) = entry_of(object.map_err(failed)?) else { continue };
+            self.listed.extend(unhex(&entry.sha256));
             if self.is_new(&entry.sha256, entry.bytes) {
                 if copying.len() == AT_ONCE
                     && let Some(copied) = copying.next().await
@@ -213,13 +236,75 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Looks for what the store knows and the listing did not have: what came meanwhile is taken too, and what is not there is
+    /// told. A folder whose disk is not mounted, or a bucket that was emptied, is listed like one without media.
+    async fn unlisted(&mut self, store: &Store, media: &dyn ObjectStore, files: &mut Vec<Entry>) -> Result<()> {
+        let (mut from, mut missing) = ((Digest::default(), String::new()), 0_usize);
+        loop {
+            let mut rows = store.snapshot().scan(&FILE_MEDIA, FILE_MEDIA.range(from..)).take(PAGE).await?;
+            let is_last = rows.len() < PAGE;
+            for ((file, _), ()) in &rows {
+                // Each once, however many media it holds.
+                if !self.listed.insert(*file) || self.unlisted_one(store, media, *file, files).await? {
+                    continue;
+                }
+                missing += 1;
+                if missing == MOST_MISSING {
+                    self.damaged.push("and others: no more of them are looked for".to_owned());
+                    return Ok(());
+                }
+            }
+            match rows.pop() {
+                Some((last, ())) if !is_last => from = last,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes a file that was not listed; answers whether nothing is missing.
+    async fn unlisted_one(
+        &mut self,
+        store: &Store,
+        media: &dyn ObjectStore,
+        file: Digest,
+        files: &mut Vec<Entry>,
+    ) -> Result<bool> {
+        let path = Path::from(FileName::content(file).to_string());
+        match media.head(&path).await {
+            Ok(object) => {
+                let Some((entry, location)) = entry_of(object) else { return Ok(true) };
+                if self.is_new(&entry.sha256, entry.bytes) {
+                    let medium = copy(self.place, self.pace, (media, location), entry).await?;
+                    self.copied(medium, files);
+                } else {
+                    files.push(entry);
+                }
+                Ok(true)
+            }
+            Err(object_store::Error::NotFound { .. }) => {
+                // Who deletes a medium deletes its row first.
+                let held = store.snapshot().scan(&FILE_MEDIA, FILE_MEDIA.under(&(file,))).first().await?;
+                if let Some(((_, name), ())) = &held {
+                    self.damaged.push(format!("media/{path}: it is not there (mxc://{name})"));
+                }
+                Ok(held.is_none())
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     fn copied(&mut self, medium: Medium, files: &mut Vec<Entry>) {
         match medium {
             Medium::Copied(entry) => {
                 self.copied += entry.bytes;
                 files.push(entry);
             }
-            Medium::Gone => {}
+            // Whether it was deleted is seen when all are looked through.
+            Medium::Gone(entry) => {
+                if let Some(file) = unhex(&entry.sha256) {
+                    self.listed.remove(&file);
+                }
+            }
             Medium::Damaged(why) => self.damaged.push(why),
         }
     }
@@ -243,7 +328,7 @@ async fn copy(place: &Place, pace: &Pace, (media, location): (&dyn ObjectStore, 
     match put_object((media, &location), to, &entry, pace).await {
         Ok(Ok(())) => Ok(Medium::Copied(entry)),
         Ok(Err(why)) => Ok(Medium::Damaged(format!("{}: {why}", entry.path))),
-        Err(_) if is_gone(media, &location).await => Ok(Medium::Gone),
+        Err(_) if is_gone(media, &location).await => Ok(Medium::Gone(entry)),
         Err(error) => Err(error),
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use matron_matrix::digest;
 use matron_storage::{Batch, Options};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -17,9 +18,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::key_counts;
 use crate::error::Result;
-use crate::media::Owner;
-use crate::schema::DeviceNum;
+use crate::media::{FileName, Owner, unhex};
+use crate::schema::backup::LAST_BACKUP;
 use crate::schema::devices::{CLAIM_HEADS, ClaimHead, KeyQueue, ONE_TIME_KEYS, OneTimeKey};
+use crate::schema::media::FILE_MEDIA;
+use crate::schema::{DeviceNum, Digest};
 use crate::streams::{Token, TokenError};
 
 const MEDIUM: &[u8] = b"a picture";
@@ -46,6 +49,25 @@ impl Drill {
         Self { folder, server, media, place, objects, time: Mutex::new(1_800_000_000_000) }
     }
 
+    /// Lets the store go on by a position.
+    async fn go_on(&self) {
+        let mut batch = Batch::new();
+        let _ = batch.stamp();
+        batch.put(&LAST_BACKUP, &(), &0);
+        self.server.store.commit(batch).await.unwrap();
+    }
+
+    /// Has the store know media in these files, two in each.
+    async fn know(&self, files: impl IntoIterator<Item = Digest>) {
+        let mut batch = Batch::new();
+        for file in files {
+            for name in ["one", "two"] {
+                batch.put(&FILE_MEDIA, &(file, format!("localhost/{name}")), &());
+            }
+        }
+        self.server.store.commit(batch).await.unwrap();
+    }
+
     async fn take(&self, keep: Option<usize>) -> Taken {
         let now = {
             let mut time = self.time.lock().unwrap();
@@ -56,6 +78,7 @@ impl Drill {
             server_name: "localhost".to_owned(),
             store: Arc::clone(&self.server.store),
             media: Some(Arc::<InMemory>::clone(&self.media)),
+            has_backups: false,
             now,
             keep,
             bytes_per_second: None,
@@ -202,6 +225,38 @@ async fn media_of_all_sizes_are_taken_and_a_damaged_one_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn media_that_the_store_knows_and_nobody_has_are_told() {
+    let drill = Drill::new().await;
+    let there = unhex(MEDIUM_SHA256).unwrap();
+    let path = Path::from(FileName::content(there).to_string());
+    drill.media.put(&path, PutPayload::from_static(MEDIUM)).await.unwrap();
+    drill.know([there, [7; 32]]).await;
+    let taken = drill.take(None).await;
+    assert_eq!(taken.damaged, [format!("media/07/{}: it is not there (mxc://localhost/one)", "07".repeat(32))]);
+    assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
+    // The disk of the media is away: not all of them are named. They are looked for page by page.
+    drill.media.delete(&path).await.unwrap();
+    drill.know((0..1500_u64).map(|nth| digest::of(&nth.to_be_bytes()))).await;
+    let taken = drill.take(None).await;
+    assert_eq!(taken.damaged.len(), 101);
+    assert!(taken.damaged[100].starts_with("and others"), "{:?}", taken.damaged);
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_media_that_are_there_are_found_there() {
+    let drill = Drill::new().await;
+    let files: Vec<Digest> = (0..1500_u64).map(|nth| digest::of(&nth.to_be_bytes())).collect();
+    for (nth, file) in (0..1500_u64).zip(&files) {
+        let path = Path::from(FileName::content(*file).to_string());
+        drill.media.put(&path, PutPayload::from_iter(nth.to_be_bytes())).await.unwrap();
+    }
+    drill.know(files).await;
+    assert_eq!(drill.take(None).await.damaged, Vec::<String>::new());
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn backups_that_are_asked_for_at_once_are_taken_one_after_the_other() {
     let drill = Drill::new().await;
     drill.server.lifecycle.create_account("alice", "correct horse", false).await.unwrap();
@@ -218,10 +273,15 @@ async fn the_backup_that_was_just_taken_stays_whatever_the_clock_says() {
     let drill = Drill::new().await;
     let ahead = drill.take(None).await;
     *drill.time.lock().unwrap() -= 24 * 60 * 60 * 1000;
+    drill.go_on().await;
     let first = drill.take(Some(2)).await;
-    assert_eq!(drill.place.names().await.unwrap(), [first.name, ahead.name.clone()]);
+    assert!(first.name < ahead.name);
+    assert_eq!(drill.place.names().await.unwrap(), [ahead.name, first.name.clone()]);
+    assert_eq!(drill.place.manifest(None).await.unwrap().0, first.name);
+    drill.go_on().await;
     let second = drill.take(Some(2)).await;
-    assert_eq!((second.removed, drill.place.names().await.unwrap()), (1, vec![second.name.clone(), ahead.name]));
+    assert_eq!((second.removed, drill.place.names().await.unwrap()), (1, vec![first.name, second.name.clone()]));
+    drill.go_on().await;
     let third = drill.take(Some(1)).await;
     assert_eq!((third.removed, drill.place.names().await.unwrap()), (2, vec![third.name.clone()]));
     assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
@@ -239,6 +299,7 @@ async fn another_servers_backups_are_left_alone() {
         server_name: "other.example".to_owned(),
         store: Arc::clone(&drill.server.store),
         media: None,
+        has_backups: true,
         now: 1_900_000_000_000,
         keep: Some(1),
         bytes_per_second: None,
@@ -252,7 +313,7 @@ async fn another_servers_backups_are_left_alone() {
 async fn a_living_servers_media_are_taken_on_request_alone() {
     let drill = Drill::new().await;
     let living = Owner::new("localhost", drill.server.store.epoch());
-    living.claim(&*drill.media).await.unwrap();
+    living.claim(&*drill.media, &drill.server.store).await.unwrap();
     drill.take(None).await;
     drill.server.stop().await;
     let store = drill.new_store();
@@ -262,9 +323,9 @@ async fn a_living_servers_media_are_taken_on_request_alone() {
     assert!(!store.exists());
     assert_eq!(Owner::of(&*drill.media).await.unwrap().as_ref(), Some(&living));
     restored(true).await.unwrap();
-    assert!(living.claim(&*drill.media).await.is_err());
+    assert!(living.claim(&*drill.media, &drill.server.store).await.is_err());
     let server = start(store.clone()).await;
-    Owner::new("localhost", server.store.epoch()).claim(&*drill.media).await.unwrap();
+    Owner::new("localhost", server.store.epoch()).claim(&*drill.media, &server.store).await.unwrap();
     server.stop().await;
 }
 
@@ -279,6 +340,12 @@ fn a_manifest_leads_nowhere_else() {
         });
         Manifest::parse(json.to_string().as_bytes())
     };
+    // How far the store was is told by the first bytes alone.
+    let mut written = serde_json::to_vec(&Manifest::new("a".to_owned(), 1, 77, 1)).unwrap();
+    assert_eq!(Manifest::position_in(&written), Some(77));
+    written.truncate(written.len() - 2);
+    assert_eq!(Manifest::position_in(&written), Some(77));
+    assert_eq!(Manifest::position_in(br#"{"files":[],"position":77}"#), None);
     // Nobody's files are that large, but that is for who reads them to find.
     assert_eq!(manifest("store/000001.sst", &hash).unwrap().bytes(), u64::MAX);
     for path in ["/etc/passwd", "store/../../x", "store//x", "other/x", "store/", "media/a\\b", "store/."] {

@@ -42,6 +42,29 @@ fn a_rest_never_gives_more_than_the_burst() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+    let (limiter, budget) = (Limiter::new(10), budget(3, 60));
+    for _ in 0..3 {
+        assert_eq!(limiter.take(&1, budget, 10 * HOUR), Ok(()));
+    }
+    limiter.give_back(&1, budget);
+    for _ in 0..3 {
+        assert_eq!(limiter.take(&1, budget, HOUR), Ok(()));
+    }
+    assert_eq!(limiter.take(&1, budget, HOUR), Err(1000));
+    assert_eq!(limiter.take(&1, budget, 10 * HOUR), Ok(()), "and forward again");
+}
+
+#[test]
+fn who_read_the_clock_a_moment_earlier_gains_nothing() {
+    let (limiter, budget) = (Limiter::new(10), budget(3, 60));
+    for _ in 0..3 {
+        assert_eq!(limiter.take(&1, budget, HOUR + 5000), Ok(()));
+    }
+    assert_eq!(limiter.take(&1, budget, HOUR), Err(6000));
+}
+
+#[test]
 fn another_budget_counts_from_the_start() {
     let limiter = Limiter::new(10);
     assert_eq!(limiter.take(&1, budget(1, 1), HOUR), Ok(()));

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use matron_storage::Error as StorageError;
+use matron_storage::{Error as StorageError, Store};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use tempfile::TempDir;
@@ -43,6 +43,15 @@ pub(super) fn hex(digest: &Digest) -> String {
     digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
+/// A digest from the beginning of its hexadecimal form; none where that is another text.
+pub(crate) fn unhex(hex: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    for (nth, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * nth..2 * nth + 2)?, 16).ok()?;
+    }
+    Some(digest)
+}
+
 /// A file's name: what it holds, or a thumbnail of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileName {
@@ -65,11 +74,7 @@ impl FileName {
 
     /// The digest in a file's path; none where the file is not one of ours.
     fn digest_of(path: &Path) -> Option<Digest> {
-        let hex = path.filename()?.get(..64)?;
-        let mut digest = Digest::default();
-        for (nth, byte) in digest.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(hex.get(2 * nth..2 * nth + 2)?, 16).ok()?;
-        }
+        let digest = unhex(path.filename()?)?;
         // Deeper lie others' files: those of a server whose prefix begins with ours.
         path.as_ref().starts_with(&Self::content(digest).to_string()).then_some(digest)
     }
@@ -128,6 +133,8 @@ pub struct Files {
     objects: Arc<dyn ObjectStore>,
     incoming: PathBuf,
     owner: Owner,
+    /// The owner's: it says which media there are.
+    store: Arc<Store>,
     /// Whether the place was seen to be the owner's.
     ours: AtomicBool,
     _temporary: Option<TempDir>,
@@ -153,7 +160,7 @@ impl Files {
     ///
     /// # Errors
     /// The folder cannot be made or written, or the bucket's settings are wrong.
-    pub fn open(storage: &MediaStorage, client: &Client, owner: Owner) -> Result<Self> {
+    pub fn open(storage: &MediaStorage, client: &Client, owner: Owner, store: Arc<Store>) -> Result<Self> {
         let mut temporary = None;
         let (place, objects, folder): (_, Arc<dyn ObjectStore>, _) = match storage {
             MediaStorage::Folder(folder) => {
@@ -173,14 +180,15 @@ impl Files {
         };
         let incoming = folder.join(INCOMING);
         folder::present(&incoming)?;
-        Ok(Self { place, objects, incoming, owner, ours: AtomicBool::new(false), _temporary: temporary })
+        let ours = AtomicBool::new(false);
+        Ok(Self { place, objects, incoming, owner, store, ours, _temporary: temporary })
     }
 
     /// Claims the place, and deletes what was half written when the server last stopped. A place that does not answer is
     /// claimed later: see [`Self::claim`].
     ///
     /// # Errors
-    /// The place is another's, or the disk does not let us.
+    /// The place is another's, or not the one that has our media, or the disk does not let us.
     pub async fn begin(&self) -> Result<()> {
         let claimed = tokio::time::timeout(CLAIMED_WITHIN, self.claim()).await;
         match claimed.unwrap_or_else(|_| Err(unavailable(&"the place of media does not answer"))) {
@@ -197,9 +205,9 @@ impl Files {
     /// ran, which was taken for lost.
     ///
     /// # Errors
-    /// The place is another's, or cannot be read or written.
+    /// The place is another's, or not the one that has our media, or cannot be read or written.
     pub async fn claim(&self) -> Result<()> {
-        let claimed = self.owner.claim(&*self.objects).await;
+        let claimed = self.owner.claim(&*self.objects, &self.store).await;
         match &claimed {
             // One that cannot be asked is as it was.
             Err(error) if error.is_passing() => {}

@@ -1,5 +1,6 @@
 //! The keys of backups.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use matron_homeserver::config::{Bucket, BucketAccess};
@@ -30,6 +31,19 @@ pub enum Location {
     Folder(PathBuf),
     /// A part of a bucket.
     Bucket(Bucket),
+}
+
+/// As it is told to people, and remembered; without keys.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::Bucket(Bucket { name, prefix, access }) => {
+                write!(f, "{BUCKET}{name}/{prefix}")?;
+                access.endpoint.as_ref().map_or(Ok(()), |endpoint| write!(f, " at {endpoint}"))
+            }
+        }
+    }
 }
 
 impl Backup {
@@ -107,6 +121,8 @@ mod tests {
             let bucket = Bucket { name: name.to_owned(), prefix: prefix.to_owned(), access: access.clone() };
             assert_eq!(location(&backup, place), Ok(Location::Bucket(bucket)), "{place}");
         }
+        assert_eq!(location(&backup, "s3://wards/night/").unwrap().to_string(), "s3://wards/night");
+        assert_eq!(location(&backup, "/backups").unwrap().to_string(), "/backups");
         for place in ["s3://", "s3:///matron", "s3://wards?x/a"] {
             assert!(location(&backup, place).is_err(), "{place}");
         }

@@ -10,7 +10,8 @@ const HEAD: &str = "\
 <!-- Made from src/server/config/keys.rs by `cargo run -p matron-server -- config document > docs/configuration.md`. -->
 
 Matron runs with no configuration at all. What should be otherwise stands in one TOML file, named by `--config FILE` or
-`MATRON_CONFIG`, or in the environment, which wins: the variable is `MATRON_`, then the key in capitals, with `__` for each
+`MATRON_CONFIG` (where neither names one, it is `/etc/matron/matron.toml`, if that is there; an empty `MATRON_CONFIG` says that
+there is none), or in the environment, which wins: the variable is `MATRON_`, then the key in capitals, with `__` for each
 dot. Numbers, lists and `true` are written there as in the file, texts without quotes:
 
 ```sh
@@ -19,9 +20,9 @@ MATRON_REGISTRATION__MODE=open
 MATRON_LISTENERS='[{ bind = \"0.0.0.0:8008\" }]'
 ```
 
-An unknown or wrong key stops the start and is named with its line. `matron config check` finds the same without starting;
-`matron config show` prints what is in force, without secrets. Keys marked *reload* are taken over on SIGHUP, as are the files
-of certificates; all others need a new start.
+An unknown or wrong key stops the start and is named with its line. `matron config check` finds the same without starting, reads
+the certificates of listeners too, and says which file it read; `matron config show` prints what is in force, without secrets. Keys
+marked *reload* are taken over on SIGHUP, as are the files of certificates; all others need a new start.
 
 A file that many servers would begin with:
 

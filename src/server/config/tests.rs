@@ -19,13 +19,34 @@ fn nothing_is_a_whole_configuration() {
     assert_eq!(config.domain.registration, Registration::Closed);
     assert_eq!(config.domain.default_room_version, RoomVersionId::V12);
     assert_eq!(config.cache_bytes, 256 << 20);
-    assert_eq!(config.metrics.unwrap().port(), 9090);
+    assert_eq!(config.metrics.unwrap().port(), 9008);
     assert_eq!(config.domain.rate_limits.get(), RateLimits::default());
 }
 
 #[test]
+fn the_file_of_a_package_is_read_where_nobody_names_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let packaged = folder.path().join("matron.toml");
+    let found = |named: Option<&str>, variable: Option<&str>| {
+        file(named.map(PathBuf::from), variable.map(OsString::from), &packaged).map(|file| file.display().to_string())
+    };
+    assert_eq!(found(None, None), None);
+    std::fs::write(&packaged, "").unwrap();
+    assert_eq!(found(None, None), Some(packaged.display().to_string()));
+    assert_eq!(found(None, Some("/b")).as_deref(), Some("/b"));
+    assert_eq!(found(Some("/a"), Some("/b")).as_deref(), Some("/a"));
+    assert_eq!(found(None, Some("")), None);
+}
+
+#[test]
 fn what_is_shipped_is_right() {
-    let config = parse(include_str!("../../../deploy/systemd/matron.toml"), &[]).unwrap();
+    let shipped = include_str!("../../../deploy/systemd/matron.toml");
+    // It stops the start until a name is chosen.
+    let error = parse(shipped, &[]).unwrap_err();
+    assert!(error.contains("`server_name`: choose") && error.lines().count() == 1, "{error}");
+    let chosen = shipped.replace("server_name = \"\"", "server_name = \"trust.example\"");
+    let config = parse(&chosen, &[]).unwrap();
+    assert_eq!(config.domain.server_name, "trust.example");
     let place = config.backup.place.unwrap();
     // The unit lets nothing else be written.
     let unit = include_str!("../../../deploy/systemd/matron.service");
@@ -99,7 +120,7 @@ fn a_wrong_value_is_named_with_its_line() {
         "outgoing.allowed_networks = [\"private\"]",
         "password_hashing.memory_kib = 7",
         "password_hashing.iterations = -1",
-        "metrics.bind = \"9090\"",
+        "metrics.bind = \"9008\"",
         "log.filter = \"matron=loud\"",
         "traces.endpoint = \"collector:4318\"",
         "traces.sample = 1.5",

@@ -3,8 +3,8 @@
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -12,6 +12,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const WAITING_LINES: usize = 8192;
 /// After it has written, the thread rests: lines that come meanwhile are written together, and wake nobody.
 const REST: Duration = Duration::from_millis(20);
+/// How long the end waits for what is not written yet. Whoever should read it may have stopped reading.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(2);
 
 enum Message {
     Line(Vec<u8>),
@@ -42,10 +44,18 @@ impl Writer {
 
     /// Waits until everything is written, but not for long.
     pub fn flush(&self) {
+        let until = Instant::now() + FLUSHED_WITHIN;
         let (answer, answered) = sync_channel(1);
-        if self.queue.send(Message::Flush(answer)).is_ok() {
-            let _ = answered.recv_timeout(Duration::from_secs(2));
+        let mut message = Message::Flush(answer);
+        loop {
+            match self.queue.try_send(message) {
+                Ok(()) => break,
+                Err(TrySendError::Full(again)) if Instant::now() < until => message = again,
+                Err(_) => return,
+            }
+            std::thread::sleep(REST);
         }
+        let _ = answered.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -90,5 +100,27 @@ fn run(messages: &Receiver<Message>, lost: &AtomicU64) {
         }
         let _ = out.flush();
         std::thread::sleep(REST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_log_that_stands_still() {
+        let (queue, messages) = sync_channel(1);
+        let writer = Writer { queue, lost: Arc::new(AtomicU64::new(0)) };
+        let (done, ended) = sync_channel(1);
+        std::thread::spawn(move || {
+            // One line waits, another one is lost, and nothing is taken.
+            for _ in 0..2 {
+                writer.clone().write_all(b"line\n").unwrap();
+            }
+            writer.flush();
+            done.send(writer.lost.load(Ordering::Relaxed)).unwrap();
+        });
+        assert_eq!(ended.recv_timeout(FLUSHED_WITHIN * 5), Ok(1));
+        drop(messages);
     }
 }

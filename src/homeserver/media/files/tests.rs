@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use futures_util::TryStreamExt as _;
+use matron_storage::{Options, Store};
 use object_store::path::Path;
 use tempfile::TempDir;
 
@@ -16,7 +19,8 @@ fn open(folder: &TempDir) -> Files {
 fn open_by(folder: &TempDir, epoch: u64) -> Files {
     let storage = MediaStorage::Folder(folder.path().join("media"));
     let client = Client::new(&trust::client(&[]).unwrap(), Addresses::all().into());
-    Files::open(&storage, &client, Owner::new("example.org", epoch)).unwrap()
+    let store = Arc::new(Store::open(&Options::memory(), matron_storage::nobody()).unwrap());
+    Files::open(&storage, &client, Owner::new("example.org", epoch), store).unwrap()
 }
 
 async fn keep(files: &Files, bytes: &'static [u8]) -> FileName {

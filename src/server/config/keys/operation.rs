@@ -8,15 +8,16 @@ pub(super) const KEYS: &[Key] = &[
         "log.filter",
         Some("\"info,ruma_state_res=warn\""),
         "\"info,matron_homeserver=debug\"",
-        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, for all or by part. At `info` every request is one \
-         line; `warn` leaves those out.",
+        "What is logged: `error`, `warn`, `info`, `debug`, `trace`, for all or by part. At `info` every request that was \
+         refused or failed is one line, at `debug` every other one too; `warn` leaves them out.",
     )
     .reload(),
     Key::text(
         "metrics.bind",
-        Some("\"127.0.0.1:9090\""),
+        Some("\"127.0.0.1:9008\""),
         "\"\"",
-        "Where `/metrics` is served for Prometheus (and `/health` and `/ready` too). Empty: nowhere.",
+        "Where `/metrics` is served for Prometheus (and `/health` and `/ready` too). Empty: nowhere. Where another program has the \
+         port, the server starts all the same and tries again.",
     ),
     Key::text(
         "traces.endpoint",

@@ -8,7 +8,8 @@ pub(super) const KEYS: &[Key] = &[
         Some("\"localhost\""),
         "\"example.org\"",
         "The name that user ids and room ids end with: `@alice:example.org`. It is part of everything that is stored and \
-         signed, so it can never be changed; choose it before the first start.",
+         signed, so it can never be changed; choose it before the first start. An empty one, as in the package's file, stops the \
+         start.",
     ),
     Key::text(
         "data_dir",

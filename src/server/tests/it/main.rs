@@ -10,7 +10,7 @@ mod watching;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use program::{Program, run};
+use program::{Program, run, run_with};
 use rustix::process::Signal;
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -83,13 +83,46 @@ fn root_leaves_nothing_in_anothers_data_folder() {
     }
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    fs::create_dir(&data).unwrap();
+    fs::create_dir_all(data.join("store")).unwrap();
     std::os::unix::fs::chown(&data, Some(4242), None).unwrap();
     for arguments in [["serve"].as_slice(), &["user", "list"], &["db", "check"]] {
         let (status, _, error) = run(folder.path(), arguments, "");
         assert!(!status && error.contains("belongs to user 4242"), "{error}");
     }
-    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(data.join("store")).unwrap().count(), 0);
+}
+
+#[test]
+fn no_command_makes_a_store_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        ["user", "add", "alice", "--random"].as_slice(),
+        &["user", "list"],
+        &["report", "list"],
+        &["media", "list", "alice"],
+        &["db", "check"],
+        &["db", "backup", "--to", "backups"],
+    ] {
+        let (done, _, error) = run(folder.path(), arguments, "");
+        let is_told = error.contains("/data; no configuration file was read") && error.contains("--config");
+        assert!(!done && error.contains("there is no store") && is_told, "{error}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    fs::write(folder.path().join("matron.toml"), "data_dir = \"elsewhere\"\n").unwrap();
+    let (done, _, error) = run(folder.path(), &["--config", "matron.toml", "user", "list"], "");
+    assert!(!done && error.contains("/elsewhere; the configuration file is matron.toml"), "{error}");
+}
+
+#[test]
+fn a_check_of_the_configuration_says_what_it_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (done, out, error) = run(folder.path(), &["config", "check"], "");
+    assert!(done && out.contains("is right; no configuration file was read"), "{error}");
+    fs::write(folder.path().join("matron.toml"), "").unwrap();
+    let by_variable = [("MATRON_CONFIG", "matron.toml")];
+    let (done, out, error) = run_with(folder.path(), &by_variable, &["config", "check"], "");
+    assert!(done && out.contains("is right; the configuration file is matron.toml"), "{error}");
 }
 
 #[test]
@@ -164,6 +197,31 @@ fn both_versions_are_told_by_their_first_bytes() {
     let mut frame = [0; 9];
     stream.read_exact(&mut frame).unwrap();
     assert_eq!(frame[3], 4);
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_place_of_backups_that_is_suddenly_empty_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("backups");
+    let backup = |more: &[&str]| {
+        let arguments = [["db", "backup", "--to", "backups"].as_slice(), more].concat();
+        run(folder.path(), &arguments, "")
+    };
+    let mut program = Program::start(folder.path(), &[]);
+    for _ in 0..2 {
+        let (done, _, error) = backup(&[]);
+        assert!(done, "{error}");
+    }
+    // As a disk that is not mounted looks.
+    fs::remove_dir_all(&place).unwrap();
+    let (done, _, error) = backup(&[]);
+    assert!(!done && error.contains("is its disk mounted?"), "{error}");
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 0);
+    let (done, _, error) = backup(&["--anew"]);
+    assert!(done, "{error}");
+    let (done, _, error) = backup(&[]);
+    assert!(done, "{error}");
     assert_eq!(program.stop(Signal::TERM), Some(0));
 }
 

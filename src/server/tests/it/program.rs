@@ -17,6 +17,8 @@ fn command(folder: &Path) -> Command {
     }
     command
         .current_dir(folder)
+        // None, even where the machine has a package's.
+        .env("MATRON_CONFIG", "")
         .env("MATRON_METRICS__BIND", "")
         .env("MATRON_PASSWORD_HASHING__MEMORY_KIB", "8")
         .env("MATRON_LISTENERS", "[{bind=\"127.0.0.1:0\"}]");
@@ -25,8 +27,14 @@ fn command(folder: &Path) -> Command {
 
 /// Runs a command to its end: whether it succeeded, what it said, what it complained of.
 pub fn run(folder: &Path, arguments: &[&str], input: &str) -> (bool, String, String) {
+    run_with(folder, &[], arguments, input)
+}
+
+/// The same, with these variables.
+pub fn run_with(folder: &Path, variables: &[(&str, &str)], arguments: &[&str], input: &str) -> (bool, String, String) {
     let mut command = command(folder);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs(variables.iter().copied()).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // It may end without having read.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());

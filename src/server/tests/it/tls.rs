@@ -12,10 +12,10 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::program::Program;
+use super::program::{Program, run_with};
 
 /// Writes a new certificate and its key; answers the certificate.
-fn certify(folder: &Path) -> CertificateDer<'static> {
+pub fn certify(folder: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
     fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
@@ -66,4 +66,49 @@ async fn a_certificate_is_served_and_replaced() {
     program.wait_for_log("holds no certificate");
     assert!(get(port, &second).await.is_ok());
     assert_eq!(program.stop(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_reload_takes_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = certify(folder.path());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listeners = format!(
+        "[{{bind=\"127.0.0.1:{port}\"}}, {{bind=\"127.0.0.1:0\", tls_certificate=\"tls.crt\", tls_key=\"tls.key\"}}]"
+    );
+    let file = folder.path().join("matron.toml");
+    fs::write(&file, "rate_limits.other = { burst = 1, per_minute = 1 }\n").unwrap();
+    let variables = [("MATRON_LISTENERS", &*listeners), ("MATRON_CONFIG", "matron.toml")];
+    let mut program = Program::start_at(folder.path(), port, &variables);
+    let answers = |status: &str| program.get("/_matrix/client/v3/login").starts_with(&format!("HTTP/1.1 {status} "));
+    assert!(answers("200") && answers("429"));
+    // No limit, but a certificate that cannot be read.
+    fs::write(&file, "rate_limits.enabled = false\n").unwrap();
+    fs::write(folder.path().join("tls.crt"), "nonsense").unwrap();
+    program.signal(Signal::HUP);
+    program.wait_for_log("tls.crt holds no certificate");
+    assert!(answers("429"));
+    let log = program.log();
+    assert!(!log.lines().any(|line| line.ends_with(" reloaded")), "{log}");
+    let _ = certify(folder.path());
+    program.signal(Signal::HUP);
+    program.wait_until("there is no limit", || answers("200"));
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_check_of_the_configuration_reads_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let listeners = "[{bind=\"127.0.0.1:1\", tls_certificate=\"tls.crt\", tls_key=\"tls.key\"}]";
+    let check = || run_with(folder.path(), &[("MATRON_LISTENERS", listeners)], &["config", "check"], "");
+    let (done, _, error) = check();
+    assert!(!done && error.contains("tls.crt cannot be read"), "{error}");
+    let _ = certify(folder.path());
+    let (done, _, error) = check();
+    assert!(done, "{error}");
+    // The key of another certificate.
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(folder.path().join("tls.key"), key.serialize_pem()).unwrap();
+    let (done, _, error) = check();
+    assert!(!done && error.contains("tls.key does not fit tls.crt"), "{error}");
 }

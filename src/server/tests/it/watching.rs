@@ -1,12 +1,13 @@
 //! What whoever operates the server sees: the page of metrics, and ids of requests.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use rustix::process::Signal;
 
 use super::program::{Program, get_at};
+use super::tls::certify;
 
 /// A file of the project.
 fn file(path: &str) -> String {
@@ -33,11 +34,18 @@ fn named(text: &str) -> BTreeSet<&str> {
 #[test]
 fn alerts_board_and_docs_name_what_is_on_the_page() {
     let folder = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (plain, port) = (free(), free());
     let bind = format!("127.0.0.1:{port}");
-    let mut program = Program::start(
+    let _ = certify(folder.path());
+    let listeners = format!(
+        "[{{bind=\"127.0.0.1:{plain}\"}}, {{bind=\"127.0.0.1:0\", tls_certificate=\"tls.crt\", tls_key=\"tls.key\"}}]"
+    );
+    let mut program = Program::start_at(
         folder.path(),
+        plain,
         &[
+            ("MATRON_LISTENERS", listeners.as_str()),
             ("MATRON_METRICS__BIND", bind.as_str()),
             ("MATRON_PUBLIC_URL", "https://matrix.trust.example"),
             ("MATRON_MAIL__HOST", "localhost"),
@@ -66,6 +74,20 @@ fn alerts_board_and_docs_name_what_is_on_the_page() {
     for alert in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
         assert!(docs.contains(&format!("**{alert}**")), "the docs do not say what to do on {alert}");
     }
+    assert_eq!(program.stop(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_port_for_metrics_that_is_taken_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let bind = format!("127.0.0.1:{port}");
+    let mut program = Program::start(folder.path(), &[("MATRON_METRICS__BIND", bind.as_str())]);
+    program.wait_for_log("metrics are not served");
+    drop(taken);
+    program.wait_until("metrics are served", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert!(get_at(port, "/metrics", "").trim_end().ends_with("# EOF"));
     assert_eq!(program.stop(Signal::TERM), Some(0));
 }
 
