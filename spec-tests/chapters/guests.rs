@@ -12,11 +12,9 @@ async fn house(folder: &TempDir) -> Server {
 }
 
 async fn guest_of(server: &Server) -> User {
-    let mut guest = User::stranger(&server.url);
-    let session = guest.post("/v3/register?kind=guest", json!({})).await.ok();
-    guest.id = session["user_id"].as_str().unwrap().to_owned();
-    guest.token = session["access_token"].as_str().unwrap().to_owned();
-    guest
+    let session = User::stranger(&server.url).post("/v3/register?kind=guest", json!({})).await.ok();
+    let text = |key: &str| session[key].as_str().unwrap().to_owned();
+    User::with_token(&server.url, &text("user_id"), &text("access_token"), &text("device_id"))
 }
 
 #[test]

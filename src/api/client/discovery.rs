@@ -16,7 +16,7 @@ const VERSIONS: [&str; 13] =
     ["v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12", "v1.13"];
 
 /// What is served of proposals, by the names under which clients look for it: each flag stands for paths that are routed.
-const UNSTABLE: [&str; 10] = [
+const UNSTABLE: [&str; 11] = [
     "org.matrix.msc3030",
     "org.matrix.msc3266",
     "org.matrix.msc3814",

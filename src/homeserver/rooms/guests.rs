@@ -66,7 +66,7 @@ impl Append<'_> {
     /// Notes what follows from another guest access event in the place of the `old` one.
     pub(super) async fn guest_access_changed(&mut self, old: Option<EventNum>, new: Option<&Pdu>) -> Result<()> {
         let let_them_in = match old {
-            Some(old) => lets_in(&self.working.pdu(self.rooms, old).await?),
+            Some(old) => lets_in(self.working.pdu(self.rooms, old).await?.as_ref()),
             None => false,
         };
         if let_them_in && !new.is_some_and(lets_in) {

@@ -229,14 +229,18 @@ impl Streams {
 /// waits for the answers of a piece, and not for all of them.
 fn wake_all(mut waiting: Vec<Arc<Notify>>) {
     let crowd = waiting.split_off(waiting.len().min(AT_ONCE));
-    waiting.iter().for_each(|notify| notify.notify_waiters());
+    for one in waiting {
+        one.notify_waiters();
+    }
     if crowd.is_empty() {
         return;
     }
     tokio::spawn(async move {
         for piece in crowd.chunks(AT_ONCE) {
             tokio::task::yield_now().await;
-            piece.iter().for_each(|notify| notify.notify_waiters());
+            for one in piece {
+                one.notify_waiters();
+            }
         }
     });
 }
