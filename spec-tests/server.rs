@@ -128,6 +128,15 @@ impl Server {
         }
     }
 
+    /// Waits until the log says this: it is written behind the answers.
+    pub async fn logged(&self, what: &str) {
+        let begun = Instant::now();
+        while !self.log().contains(what) {
+            assert!(begun.elapsed() < PATIENCE, "{what} is not in the log:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// What the server wrote to its log.
     #[must_use]
     pub fn log(&self) -> String {

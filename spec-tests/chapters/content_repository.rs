@@ -261,8 +261,9 @@ fn what_keeps_a_server_from_its_media_is_in_its_log() {
         std::fs::remove_dir_all(folder.path().join("data/media")).unwrap();
         assert_eq!(ann.get(&format!("/client/v1/media/download/{medium}")).await.status, 503);
         assert_eq!(ann.call(Method::POST, "/media/v3/upload", &[], b"more".to_vec()).await.status, 503);
-        let log = server.log();
         for what in ["a file of the media cannot be read", "a file of the media cannot be written aside"] {
+            server.logged(what).await;
+            let log = server.log();
             let lines: Vec<_> = log.lines().filter(|line| line.contains(what)).collect();
             assert!(lines.len() == 1 && lines[0].contains("data/media"), "{what}: {lines:?}");
         }
