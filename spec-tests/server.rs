@@ -65,6 +65,8 @@ impl Server {
     fn program(folder: &Path, settings: &[(String, String)], address: &str) -> Command {
         let mut command = Command::new(program());
         command
+            // Not that of a package which this machine may have.
+            .env("MATRON_CONFIG", "")
             .env("MATRON_SERVER_NAME", "localhost")
             .env("MATRON_DATA_DIR", folder.join("data"))
             .env("MATRON_LISTENERS", format!("[{{bind=\"{address}\"}}]"))

@@ -13,6 +13,7 @@ mod tests;
 mod tidy;
 mod verify;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -45,8 +46,7 @@ impl Place {
         Self(store)
     }
 
-    /// The names of the backups that are there, oldest first: by how far the store was, since a name is what the clock said,
-    /// and that may have been wrong.
+    /// The names of the backups that are there, oldest first.
     ///
     /// # Errors
     /// The place cannot be read.
@@ -57,23 +57,24 @@ impl Place {
             listed.objects.iter().filter_map(|object| object.location.filename().and_then(name)).collect();
         let placed = stream::iter(names).map(|name| self.placed(name)).buffered(AT_ONCE);
         let placed: Vec<_> = placed.try_collect().await?;
-        let mut placed: Vec<_> = placed.into_iter().flatten().collect();
-        placed.sort_unstable();
-        Ok(placed.into_iter().map(|(_, name)| name).collect())
+        Ok(in_order(placed.into_iter().flatten().collect()))
     }
 
-    /// A backup's name behind the position that its store was at; nothing where it has gone meanwhile.
-    async fn placed(&self, name: String) -> Result<Option<(u64, String)>> {
+    /// A backup's name, and how far its store was; nothing where it has gone meanwhile.
+    async fn placed(&self, name: String) -> Result<Option<Placed>> {
         let head = match self.0.get_range(&manifest_path(&name), 0..HEAD_BYTES).await {
             Ok(head) => head,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(Error::backup(format!("backup {name}: {error}"))),
         };
-        let position = match Manifest::position_in(&head) {
-            Some(position) => position,
-            None => self.read(&name).await?.position,
+        let (epoch, position) = match Manifest::moment_in(&head) {
+            Some(moment) => moment,
+            None => {
+                let manifest = self.read(&name).await?;
+                (manifest.epoch, manifest.position)
+            }
         };
-        Ok(Some((position, name)))
+        Ok(Some(Placed { epoch, position, name }))
     }
 
     /// A backup by its name, or the newest.
@@ -94,6 +95,32 @@ impl Place {
         let found = found.map_err(|error| Error::backup(format!("backup {name}: {error}")))?;
         Manifest::parse(&found.bytes().await.map_err(failed)?)
     }
+}
+
+/// A backup among others.
+#[derive(Debug)]
+struct Placed {
+    epoch: u64,
+    position: u64,
+    name: String,
+}
+
+/// The names, oldest first. Within one life of a store by how far it was, since a name is what the clock said, and that may
+/// have been wrong. Of several lives, of a store that was brought back or founded anew, positions say nothing: the last is
+/// the one that has the latest name.
+fn in_order(mut placed: Vec<Placed>) -> Vec<String> {
+    let mut latest: HashMap<u64, String> = HashMap::new();
+    for Placed { epoch, name, .. } in &placed {
+        let latest = latest.entry(*epoch).or_default();
+        if *latest < *name {
+            latest.clone_from(name);
+        }
+    }
+    placed.sort_by(|one, other| {
+        let key = |placed: &Placed| (latest.get(&placed.epoch), placed.epoch, placed.position);
+        key(one).cmp(&key(other)).then_with(|| one.name.cmp(&other.name))
+    });
+    placed.into_iter().map(|placed| placed.name).collect()
 }
 
 fn manifest_path(name: &str) -> Path {

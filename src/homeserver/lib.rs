@@ -343,8 +343,9 @@ impl Homeserver {
             let ephemeral = Arc::clone(&self.ephemeral);
             self.tasks.spawn(self.until_stop(async move { ephemeral.watch_presence().await }));
         }
-        self.tasks.spawn_on(self.until_stop(Arc::clone(&self.search).follow()), behind);
-        self.tasks.spawn_on(self.until_stop(Arc::clone(&self.directory).follow()), behind);
+        // Searches wait for these.
+        self.tasks.spawn(self.until_stop(Arc::clone(&self.search).follow()));
+        self.tasks.spawn(self.until_stop(Arc::clone(&self.directory).follow()));
         self.tasks.spawn_on(Arc::clone(&self.push).serve(), behind);
         self.tasks.spawn_on(Arc::clone(&self.media).keep_clean(), behind);
         let sweeps = sweeps(&self.rooms, &self.devices);

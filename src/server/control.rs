@@ -8,7 +8,6 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::failure::{Failure, Result};
 use crate::users::{self, Mark, User};
@@ -155,8 +155,8 @@ impl Control {
         Ok(Self { listener, path })
     }
 
-    /// Answers until it is time to stop; a long piece of work holds nobody up.
-    pub async fn serve(self, homeserver: Arc<Homeserver>, stop: CancellationToken) {
+    /// Answers until it is time to stop; a long piece of work holds nobody up, and is done on the threads of `behind`.
+    pub async fn serve(self, homeserver: Arc<Homeserver>, behind: Handle, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
@@ -165,10 +165,10 @@ impl Control {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (homeserver, stop) = (Arc::clone(&homeserver), stop.clone());
+                    let (homeserver, behind, stop) = (Arc::clone(&homeserver), behind.clone(), stop.clone());
                     tasks.spawn(async move {
                         let talked = tokio::select! {
-                            talked = talk(stream, &homeserver) => talked,
+                            talked = talk(stream, homeserver, behind) => talked,
                             () = stop.cancelled() => return,
                         };
                         if let Err(error) = talked {
@@ -188,7 +188,7 @@ impl Control {
     }
 }
 
-async fn talk(stream: UnixStream, homeserver: &Homeserver) -> io::Result<()> {
+async fn talk(stream: UnixStream, homeserver: Arc<Homeserver>, behind: Handle) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(MAX_QUESTION_BYTES));
@@ -203,12 +203,16 @@ async fn talk(stream: UnixStream, homeserver: &Homeserver) -> io::Result<()> {
         // Who asked is gone: that ends the work by itself.
         let _ = lines.send(line);
     };
-    let mut answer = pin!(answer(homeserver, question, &tell));
+    // Work on the whole store is long. All else is asked by somebody who waits, and may touch rooms that others are in.
+    let threads = if matches!(question, Question::Db(_)) { behind } else { Handle::current() };
+    let answer = async move { answer(&homeserver, question, &tell).await };
+    let mut answer = AbortOnDropHandle::new(threads.spawn(answer));
     loop {
         tokio::select! {
             biased;
             Some(line) = told.recv() => say(&mut write, &Answer::Told(line)).await?,
             answer = &mut answer => {
+                let answer = answer.map_err(io::Error::other)?;
                 // What was told in the last moment comes first.
                 while let Ok(line) = told.try_recv() {
                     say(&mut write, &Answer::Told(line)).await?;

@@ -167,7 +167,7 @@ fn accept(
         tokio::spawn(watch((sockets.metrics, address), router, stop.clone()));
     }
     let socket = data::socket(&config.data_dir);
-    connections.spawn_on(manage(sockets.control, socket, Arc::clone(homeserver), stop.clone()), behind);
+    connections.spawn(manage(sockets.control, socket, (Arc::clone(homeserver), behind.clone()), stop.clone()));
     let domain = Arc::clone(&homeserver.config);
     Running { config, logs, domain, face, certificates }
 }
@@ -187,7 +187,12 @@ async fn watch((mut bound, address): (Option<TcpListener>, SocketAddr), router: 
 }
 
 /// Serves the command line; where its socket could not be bound, as soon as it can: a full disk may have had no room.
-async fn manage(mut bound: Option<Control>, socket: PathBuf, homeserver: Arc<Homeserver>, stop: CancellationToken) {
+async fn manage(
+    mut bound: Option<Control>,
+    socket: PathBuf,
+    (homeserver, behind): (Arc<Homeserver>, Handle),
+    stop: CancellationToken,
+) {
     while bound.is_none() {
         tokio::select! {
             () = tokio::time::sleep(BIND_AGAIN) => bound = Control::bind(socket.clone()).ok(),
@@ -195,7 +200,7 @@ async fn manage(mut bound: Option<Control>, socket: PathBuf, homeserver: Arc<Hom
         }
     }
     if let Some(control) = bound {
-        control.serve(homeserver, stop).await;
+        control.serve(homeserver, behind, stop).await;
     }
 }
 

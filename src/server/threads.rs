@@ -15,8 +15,8 @@ pub fn answering() -> Result<Runtime> {
     build(Builder::new_multi_thread().thread_name("answer"))
 }
 
-/// The threads on which is done what nobody waits for: pushing, indexing, sweeping, backups. The kernel lets them run where
-/// those that answer leave a core free.
+/// The threads on which is done what nobody waits for: pushing, sweeping, backups. The kernel lets them run where those that
+/// answer leave a core free.
 ///
 /// # Errors
 /// No threads can be started.

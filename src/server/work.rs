@@ -75,10 +75,10 @@ async fn back_up(
     let (files, mib, copied) = (taken.files, taken.bytes / MIB, taken.copied / MIB);
     let gone = if taken.removed == 0 { String::new() } else { format!("; {} older ones went", taken.removed) };
     let said = format!("backup {}: {files} files, {mib} MiB, of which {copied} MiB are new{gone}", taken.name);
+    if let Err(error) = homeserver.last_backup.set(&named, now, taken.damaged.is_empty()).await {
+        tell(format!("it cannot be noted in the store that this backup was taken: {error}"));
+    }
     if taken.damaged.is_empty() {
-        if let Err(error) = homeserver.last_backup.set(&named, now).await {
-            tell(format!("it cannot be noted in the store that this backup was taken: {error}"));
-        }
         return Ok(said);
     }
     // It is whole but for what was lost before: yet nobody may miss that.

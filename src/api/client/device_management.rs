@@ -3,19 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::response::Response;
-use http::StatusCode;
 use matron_homeserver::Homeserver;
 use matron_homeserver::accounts::DeviceInfo;
 use matron_homeserver::lifecycle::Operation;
 use matron_matrix::Error as MatrixError;
-use ruma::api::Metadata;
-use ruma::api::client::device::{delete_device, delete_devices, get_device, get_devices, update_device};
-use ruma::api::path_builder::PathBuilder;
-use serde::Serialize;
-use serde_json::json;
+use ruma::api::client::device::{Device, delete_device, delete_devices, get_device, get_devices, update_device};
+use ruma::{MilliSecondsSinceUnixEpoch, UInt};
 
-use crate::error::{self, Result};
+use crate::error::Result;
 use crate::request::Ruma;
 use crate::router::Routes;
 
@@ -23,46 +18,36 @@ use crate::router::Routes;
 const MOST: usize = 1000;
 
 pub fn routes(routes: &mut Routes) {
-    for path in get_devices::v3::Request::PATH_BUILDER.all_paths() {
-        routes.add_answering(path, list);
-    }
-    for path in get_device::v3::Request::PATH_BUILDER.all_paths() {
-        routes.add_answering(path, get);
-    }
+    routes.add(list);
+    routes.add(get);
     routes.add(rename);
     routes.add(delete);
     routes.add(delete_many);
 }
 
-/// A device, without what is not known of it: ruma's type has nulls.
-#[derive(Serialize)]
-struct Shown {
-    device_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_seen_ip: Option<String>,
-    last_seen_ts: u64,
+/// A device, with nulls for what is not known of it: the spec leaves such keys out, but clients are known that read no device
+/// without them (matrix-nio).
+fn shown(info: DeviceInfo) -> Device {
+    let mut device = Device::new(info.device_id.into());
+    device.display_name = info.device.display_name;
+    // Clients count on a time for each device: one that has not asked for anything yet was last seen as it was made.
+    let at = info.last_seen.as_ref().map_or(info.device.created, |seen| seen.at);
+    device.last_seen_ts = Some(MilliSecondsSinceUnixEpoch(UInt::new_saturating(at)));
+    device.last_seen_ip = info.last_seen.map(|seen| seen.ip).filter(|ip| !ip.is_empty());
+    device
 }
 
-impl From<DeviceInfo> for Shown {
-    fn from(DeviceInfo { device_id, device, last_seen }: DeviceInfo) -> Self {
-        // Clients count on a time for each device: one that has not asked for anything yet was last seen as it was made.
-        let last_seen_ts = last_seen.as_ref().map_or(device.created, |seen| seen.at);
-        let last_seen_ip = last_seen.map(|seen| seen.ip).filter(|ip| !ip.is_empty());
-        Self { device_id, display_name: device.display_name, last_seen_ip, last_seen_ts }
-    }
-}
-
-async fn list(homeserver: Arc<Homeserver>, request: Ruma<get_devices::v3::Request>) -> Result<Response> {
+async fn list(
+    homeserver: Arc<Homeserver>,
+    request: Ruma<get_devices::v3::Request>,
+) -> Result<get_devices::v3::Response> {
     let devices = homeserver.accounts.devices(request.identity.user).await?;
-    let devices: Vec<_> = devices.into_iter().map(Shown::from).collect();
-    Ok(error::json(StatusCode::OK, &json!({ "devices": devices })))
+    Ok(get_devices::v3::Response::new(devices.into_iter().map(shown).collect()))
 }
 
-async fn get(homeserver: Arc<Homeserver>, request: Ruma<get_device::v3::Request>) -> Result<Response> {
+async fn get(homeserver: Arc<Homeserver>, request: Ruma<get_device::v3::Request>) -> Result<get_device::v3::Response> {
     let device = homeserver.accounts.device(request.identity.user, request.body.device_id.as_str()).await?;
-    Ok(error::json(StatusCode::OK, &Shown::from(device)))
+    Ok(get_device::v3::Response::new(shown(device)))
 }
 
 async fn rename(

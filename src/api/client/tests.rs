@@ -176,7 +176,9 @@ async fn from_registration_to_log_out() {
     assert_eq!(house.get("/devices", &token).await.body["devices"][0]["device_id"], "ONE");
     house.get("/devices", "").await.refused(401, "M_MISSING_TOKEN");
     house.get("/devices", "x").await.refused(401, "M_UNKNOWN_TOKEN");
-    let listed = json!({ "devices": [{ "device_id": "ONE", "last_seen_ts": 1_700_000_000_000_u64 }] });
+    let one = json!({ "device_id": "ONE", "display_name": null, "last_seen_ip": null,
+        "last_seen_ts": 1_700_000_000_000_u64 });
+    let listed = json!({ "devices": [one] });
     assert_eq!(house.get("/devices", &token).await.body, listed);
     assert_eq!(house.get("/devices/ONE", &token).await.body, listed["devices"][0]);
     assert_eq!(house.post("/logout", &token, json!({})).await.body, json!({}));

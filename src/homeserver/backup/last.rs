@@ -44,17 +44,21 @@ impl Last {
         Ok(self.store.snapshot().get(&BACKUP_PLACES, &place.to_owned()).await?.is_some())
     }
 
-    /// A backup that was begun at a time is in a place, whole.
+    /// A backup that was begun at a time is in a place: the last good one, if it is whole.
     ///
     /// # Errors
     /// The store cannot be read or written: it is known until the next start.
-    pub async fn set(&self, place: &str, taken_at: u64) -> Result<()> {
-        self.taken_at.store(taken_at, Ordering::Relaxed);
+    pub async fn set(&self, place: &str, taken_at: u64, is_whole: bool) -> Result<()> {
+        if is_whole {
+            self.taken_at.store(taken_at, Ordering::Relaxed);
+        }
         let mut places = self.store.snapshot().scan(&BACKUP_PLACES, BACKUP_PLACES.all()).collect().await?;
         places.retain(|(known, _)| known != place);
         places.sort_unstable_by_key(|(_, taken_at)| Reverse(*taken_at));
         let mut batch = Batch::new();
-        batch.put(&LAST_BACKUP, &(), &taken_at);
+        if is_whole {
+            batch.put(&LAST_BACKUP, &(), &taken_at);
+        }
         batch.put(&BACKUP_PLACES, &place.to_owned(), &taken_at);
         for (old, _) in places.iter().skip(MOST_PLACES - 1) {
             batch.delete(&BACKUP_PLACES, old);
@@ -88,11 +92,14 @@ mod tests {
         let store = Arc::new(Store::open(&Options::memory(), matron_storage::nobody()).unwrap());
         let last = Last::open(Arc::clone(&store)).await.unwrap();
         assert_eq!(last.taken_at(), 0);
-        last.set("/backup", 1_800_000_000_000).await.unwrap();
+        last.set("/backup", 1_800_000_000_000, true).await.unwrap();
+        // One that lacks something stands there too, yet nobody may take it for a good one.
+        last.set("/half", 1_900_000_000_000, false).await.unwrap();
         assert_eq!(last.taken_at(), 1_800_000_000_000);
         let last = Last::open(Arc::clone(&store)).await.unwrap();
         assert_eq!(last.taken_at(), 1_800_000_000_000);
-        assert!(last.is_in("/backup").await.unwrap() && !last.is_in("/back").await.unwrap());
+        assert!(last.is_in("/backup").await.unwrap() && last.is_in("/half").await.unwrap());
+        assert!(!last.is_in("/back").await.unwrap());
         forget_places(&store).await.unwrap();
         assert!(!last.is_in("/backup").await.unwrap());
     }
@@ -102,11 +109,11 @@ mod tests {
         let store = Arc::new(Store::open(&Options::memory(), matron_storage::nobody()).unwrap());
         let last = Last::open(store).await.unwrap();
         for (nth, taken_at) in (0..MOST_PLACES).zip(1..) {
-            last.set(&format!("/{nth}"), taken_at).await.unwrap();
+            last.set(&format!("/{nth}"), taken_at, true).await.unwrap();
         }
-        last.set("/0", 100).await.unwrap();
+        last.set("/0", 100, true).await.unwrap();
         assert!(last.is_in("/1").await.unwrap());
-        last.set("/another", 101).await.unwrap();
+        last.set("/another", 101, true).await.unwrap();
         assert!(!last.is_in("/1").await.unwrap());
         assert!(last.is_in("/0").await.unwrap() && last.is_in("/2").await.unwrap());
     }

@@ -63,17 +63,18 @@ impl Manifest {
         }
     }
 
-    /// The position in the first bytes of a manifest. Its files, which may be very many, stand behind all else, since that is
+    /// The epoch and position in the first bytes of a manifest. Its files, which may be very many, stand behind all else, since that is
     /// how it is written; nothing where somebody wrote it otherwise.
-    pub(super) fn position_in(head: &[u8]) -> Option<u64> {
+    pub(super) fn moment_in(head: &[u8]) -> Option<(u64, u64)> {
         #[derive(Deserialize)]
         struct Head {
+            epoch: u64,
             position: u64,
         }
         let head = String::from_utf8_lossy(head);
         let (before, _) = head.split_once(FILES)?;
         let head: Head = serde_json::from_str(&format!("{before}}}")).ok()?;
-        Some(head.position)
+        Some((head.epoch, head.position))
     }
 
     /// How many bytes its files have, as it says.

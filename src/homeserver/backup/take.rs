@@ -299,8 +299,9 @@ impl<'a> Run<'a> {
                 self.copied += entry.bytes;
                 files.push(entry);
             }
-            // Whether it was deleted is seen when all are looked through.
+            // Whether it was deleted is seen when all are looked through. It may be there again by then.
             Medium::Gone(entry) => {
+                self.known.remove(&entry.sha256);
                 if let Some(file) = unhex(&entry.sha256) {
                     self.listed.remove(&file);
                 }

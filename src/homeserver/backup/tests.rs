@@ -12,7 +12,7 @@ use ruma::server_name;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::{Asked, Manifest, Place, Taken, object_path, restore, take, verify};
+use super::{Asked, Manifest, Place, Placed, Taken, in_order, object_path, restore, take, verify};
 use crate::Homeserver;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -330,6 +330,21 @@ async fn a_living_servers_media_are_taken_on_request_alone() {
 }
 
 #[test]
+fn the_newest_is_of_the_last_life_and_there_the_furthest() {
+    let placed = |epoch, position, name: &str| Placed { epoch, position, name: name.to_owned() };
+    let order = in_order(vec![
+        // The clock was ahead once, in the life before.
+        placed(7, 900, "2026-03"),
+        placed(7, 800, "2026-02"),
+        placed(7, 850, "2026-09"),
+        // Founded anew later.
+        placed(3, 10, "2026-11"),
+        placed(3, 20, "2026-10"),
+    ]);
+    assert_eq!(order, ["2026-02", "2026-09", "2026-03", "2026-11", "2026-10"]);
+}
+
+#[test]
 fn a_manifest_leads_nowhere_else() {
     let hash = "0".repeat(64);
     let manifest = |path: &str, hash: &str| {
@@ -342,10 +357,10 @@ fn a_manifest_leads_nowhere_else() {
     };
     // How far the store was is told by the first bytes alone.
     let mut written = serde_json::to_vec(&Manifest::new("a".to_owned(), 1, 77, 1)).unwrap();
-    assert_eq!(Manifest::position_in(&written), Some(77));
+    assert_eq!(Manifest::moment_in(&written), Some((1, 77)));
     written.truncate(written.len() - 2);
-    assert_eq!(Manifest::position_in(&written), Some(77));
-    assert_eq!(Manifest::position_in(br#"{"files":[],"position":77}"#), None);
+    assert_eq!(Manifest::moment_in(&written), Some((1, 77)));
+    assert_eq!(Manifest::moment_in(br#"{"files":[],"epoch":1,"position":77}"#), None);
     // Nobody's files are that large, but that is for who reads them to find.
     assert_eq!(manifest("store/000001.sst", &hash).unwrap().bytes(), u64::MAX);
     for path in ["/etc/passwd", "store/../../x", "store//x", "other/x", "store/", "media/a\\b", "store/."] {

@@ -10,6 +10,7 @@ use super::Lifecycle;
 use super::interactive::{Operation, Stage};
 use crate::accounts::{Session, Verdict, usable};
 use crate::error::Result;
+use crate::remote::mail;
 use crate::schema::UserNum;
 use crate::schema::accounts::Account;
 
@@ -24,21 +25,34 @@ pub struct Proven {
     pub(super) account: Account,
 }
 
+/// Whom somebody means who proves who they are.
+pub(super) struct Meant {
+    /// What guesses are counted by. An address counts by itself: by its owner's name it would tell whose it is.
+    pub name: String,
+    /// Who it is, if there is somebody.
+    pub found: Option<(OwnedUserId, UserNum, Account)>,
+}
+
 /// The operation that an e-mail address of the user's lets one do without a password.
 pub(super) const NEW_PASSWORD: &str = "account/password";
 
 impl Lifecycle {
-    /// Whom an identifier means, if it is of a sort that we know. An address that is nobody's stands for itself: whoever
-    /// tries it learns nothing, and not sooner.
-    pub(super) async fn name_in(&self, identifier: &UserIdentifier) -> Result<Option<String>> {
-        Ok(match identifier {
-            UserIdentifier::Matrix(matrix) => Some(matrix.user.clone()),
+    /// Whom an identifier means, if it is of a sort that we know.
+    pub(super) async fn meant_by(&self, identifier: &UserIdentifier) -> Result<Option<Meant>> {
+        let (name, user) = match identifier {
+            UserIdentifier::Matrix(matrix) => (matrix.user.clone(), Some(matrix.user.clone())),
             UserIdentifier::Email(email) => {
                 let owner = self.accounts.email_owner(&email.address).await?;
-                Some(owner.map_or_else(|| email.address.clone(), |owner| owner.to_string()))
+                let address = mail::address(&email.address).unwrap_or_else(|| email.address.clone());
+                (address, owner.map(|owner| owner.to_string()))
             }
-            _ => None,
-        })
+            _ => return Ok(None),
+        };
+        let found = match user {
+            Some(user) => self.accounts.identify(&user).await?,
+            None => None,
+        };
+        Ok(Some(Meant { name, found }))
     }
 
     /// The flows of an operation.
@@ -77,8 +91,7 @@ impl Lifecycle {
             Some(AuthData::FallbackAcknowledgement(_)) => return self.proven_before(stage).await,
             Some(_) => return Err(stage.refuse()),
         };
-        let name = self.name_in(&given.identifier).await?.ok_or_else(wrong_password)?;
-        let found = self.accounts.identify(&name).await?;
+        let Meant { name, found } = self.meant_by(&given.identifier).await?.ok_or_else(wrong_password)?;
         if let Some(session) = session
             && found.as_ref().is_none_or(|(_, user, _)| *user != session.user)
         {

@@ -82,6 +82,6 @@ impl Lifecycle {
                 Some(self.prove(name, answer, address, found).await?.ok_or_else(wrong_password)?)
             }
         };
-        self.interactive.pass(session, stage.clone(), proven)
+        self.interactive.pass(session, stage.clone(), proven).map(drop)
     }
 }

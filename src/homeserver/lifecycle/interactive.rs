@@ -1,6 +1,7 @@
 //! Sessions of "User-Interactive Authentication": what a client has proved so far, for one operation.
 
 use std::net::IpAddr;
+use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,6 +13,7 @@ use ruma::api::error::{ErrorKind, StandardErrorBody};
 use super::authorize::Proven;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::locks::lock;
 use crate::meters::Held;
 use crate::schema::{Digest, UserNum};
 
@@ -79,6 +81,8 @@ impl State {
 pub(super) struct Interactive {
     clock: Clock,
     sessions: Cache<String, State>,
+    /// Held while a session is read to be changed: a client and its user's browser may pass stages at once.
+    turn: Mutex<()>,
 }
 
 /// A session that a request goes on with, new or not.
@@ -87,6 +91,8 @@ pub(super) struct Stage<'a> {
     interactive: &'a Interactive,
     id: String,
     state: State,
+    /// Whether others may know the session: the client came with it.
+    is_known: bool,
 }
 
 /// An operation is bound to what it does and for whom: a session proves nothing for another one.
@@ -108,7 +114,7 @@ pub(super) fn not_awaited() -> MatrixError {
 
 impl Interactive {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, sessions: Cache::new(REMEMBERED) }
+        Self { clock, sessions: Cache::new(REMEMBERED), turn: Mutex::default() }
     }
 
     pub(super) fn held(&self) -> Held {
@@ -126,7 +132,8 @@ impl Interactive {
     ///
     /// # Errors
     /// `M_NOT_FOUND` where the session has ended meanwhile, `M_UNRECOGNIZED` where it does not await the stage.
-    pub(super) fn pass(&self, id: &str, stage: AuthType, proven: Option<Proven>) -> Result<()> {
+    pub(super) fn pass(&self, id: &str, stage: AuthType, proven: Option<Proven>) -> Result<State> {
+        let _turn = lock(&self.turn);
         let mut state = self.known(id).ok_or_else(ended)?;
         if !state.pass(stage) {
             return Err(not_awaited().into());
@@ -134,8 +141,14 @@ impl Interactive {
         if proven.is_some() {
             state.proven = proven;
         }
-        self.sessions.insert(id.to_owned(), state);
-        Ok(())
+        self.sessions.insert(id.to_owned(), state.clone());
+        Ok(state)
+    }
+
+    /// Ends a session. Whether it was there: of two who end it at once, one does what it was for.
+    fn end(&self, id: &str) -> bool {
+        let _turn = lock(&self.turn);
+        self.sessions.remove(id).is_some()
     }
 
     /// Goes on with the session that the client names, or begins one: also where the named one is forgotten.
@@ -155,7 +168,7 @@ impl Interactive {
             if state.operation != mark {
                 return Err(MatrixError::forbidden("the session was begun for another operation").into());
             }
-            return Ok(Stage { interactive: self, id: id.to_owned(), state });
+            return Ok(Stage { interactive: self, id: id.to_owned(), state, is_known: true });
         }
         let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>());
         let state = State {
@@ -167,23 +180,27 @@ impl Interactive {
             completed: Vec::new(),
             proven: None,
         };
-        Ok(Stage { interactive: self, id, state })
+        Ok(Stage { interactive: self, id, state, is_known: false })
     }
 }
 
 impl Stage<'_> {
     /// Asks the client for more, and says what was wrong if anything was.
     pub(super) fn ask(self, wrong: Option<MatrixError>) -> Error {
-        let Self { interactive, id, state } = self;
+        let Self { interactive, id, mut state, is_known } = self;
+        if !is_known {
+            interactive.sessions.insert(id.clone(), state.clone());
+        } else if let Some(now) = interactive.known(&id) {
+            state = now;
+        }
         let info = UiaaInfo {
-            flows: state.flows.clone(),
-            completed: state.completed.clone(),
+            flows: state.flows,
+            completed: state.completed,
             // Clients are known that stumble where it is left out.
             params: serde_json::value::to_raw_value(&serde_json::Map::new()).ok(),
-            session: Some(id.clone()),
+            session: Some(id),
             auth_error: wrong.map(|error| Box::new(StandardErrorBody::new(error.kind, error.message))),
         };
-        interactive.sessions.insert(id, state);
         Error::Interactive(Box::new(info))
     }
 
@@ -209,20 +226,27 @@ impl Stage<'_> {
     /// # Errors
     /// [`Error::Interactive`] where more stages are asked for, or another one before this.
     pub(super) fn pass(mut self, stage: AuthType) -> Result<()> {
-        if self.state.pass(stage) { self.finish().map(drop) } else { Err(self.refuse()) }
+        let counts = if self.is_known {
+            self.interactive.pass(&self.id, stage, None).map(|state| self.state = state).is_ok()
+        } else {
+            self.state.pass(stage)
+        };
+        if counts { self.finish().map(drop) } else { Err(self.refuse()) }
     }
 
     /// Ends the session if one of the flows is complete: it is good for one operation. Who gave their password in a
     /// browser, if somebody did.
     ///
     /// # Errors
-    /// [`Error::Interactive`] where more stages are asked for.
+    /// [`Error::Interactive`] where more stages are asked for, `M_NOT_FOUND` where the session has ended meanwhile.
     pub(super) fn finish(self) -> Result<Option<Proven>> {
         let State { flows, completed, .. } = &self.state;
         if !flows.iter().any(|flow| completed.starts_with(&flow.stages)) {
             return Err(self.ask(None));
         }
-        self.interactive.sessions.remove(&self.id);
+        if self.is_known && !self.interactive.end(&self.id) {
+            return Err(ended().into());
+        }
         Ok(self.state.proven)
     }
 }

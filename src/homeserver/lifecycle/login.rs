@@ -3,7 +3,7 @@
 use matron_storage::{Batch, Error as StorageError};
 use ruma::api::client::uiaa::{AuthData, UserIdentifier};
 
-use super::authorize::wrong_password;
+use super::authorize::{Meant, wrong_password};
 use super::interactive::Operation;
 use super::open::Right;
 use super::{Lifecycle, LoggedIn, NewDevice};
@@ -56,8 +56,7 @@ impl Lifecycle {
         password: &str,
         device: &NewDevice,
     ) -> Result<LoggedIn> {
-        let name = self.name_in(identifier).await?.ok_or_else(wrong_password)?;
-        let found = self.accounts.identify(&name).await?;
+        let Meant { name, found } = self.meant_by(identifier).await?.ok_or_else(wrong_password)?;
         let account = found.as_ref().map(|(_, _, account)| account);
         let verdict = self.accounts.verify_password(&name, password, device.address, account).await?;
         let (user_id, user, account) = found.ok_or_else(wrong_password)?;

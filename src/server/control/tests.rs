@@ -20,7 +20,7 @@ async fn the_socket_is_its_owners_and_survives_nonsense() {
     let config = Config::named("localhost".try_into().unwrap());
     let homeserver = Homeserver::start(config, &Options::memory(), Clock::system()).await.unwrap();
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(control.serve(Arc::clone(&homeserver), stop.clone()));
+    let serving = tokio::spawn(control.serve(Arc::clone(&homeserver), Handle::current(), stop.clone()));
 
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream.write_all(b"{\"command\":\"nonsense\"}\n").await.unwrap();

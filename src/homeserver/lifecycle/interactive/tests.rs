@@ -97,3 +97,19 @@ fn memory_is_bounded() {
     }
     assert!(interactive.sessions.len() <= REMEMBERED * 2);
 }
+
+#[test]
+fn a_stage_passed_elsewhere_is_not_lost_and_one_session_does_not_do_two_operations() {
+    let interactive = Interactive::new(Clock::by(|| 1000));
+    let for_user = (DELETE, Some(UserNum(1)));
+    let id = asked(interactive.enter(None, for_user, flows()).unwrap().ask(None)).session.unwrap();
+    let enter = || interactive.enter(Some(&id), for_user, flows()).unwrap();
+    // The browser is faster than the client, whose request was there already.
+    let slow = enter();
+    interactive.pass(&id, AuthType::RegistrationToken, None).unwrap();
+    assert_eq!(asked(slow.refuse()).completed, [AuthType::RegistrationToken]);
+    interactive.pass(&id, AuthType::Dummy, None).unwrap();
+    let (one, other) = (enter(), enter());
+    one.finish().unwrap();
+    assert!(matches!(other.finish(), Err(Error::Matrix(error)) if error.kind == ErrorKind::NotFound));
+}
