@@ -58,6 +58,29 @@ fn a_token_from_before_a_restart_is_told_what_was_new_then() {
     });
 }
 
+#[test]
+fn a_forgotten_room_is_no_news_until_one_is_asked_back() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        bob.join(&room).await;
+        for way in ["leave", "forget"] {
+            let _ = bob.post(&format!("/v3/rooms/{room}/{way}"), json!({})).await.ok();
+        }
+        let since = token(&bob).await;
+        for way in ["ban", "unban"] {
+            let _ = ann.post(&format!("/v3/rooms/{room}/{way}"), json!({ "user_id": bob.id })).await.ok();
+            let news = bob.sync(Some(&since)).await;
+            assert!(news.get("rooms").is_none(), "{news}");
+        }
+        let _ = ann.post(&format!("/v3/rooms/{room}/invite"), json!({ "user_id": bob.id })).await.ok();
+        assert!(bob.sync(Some(&since)).await["rooms"]["invite"][&room].is_object());
+        let _ = bob.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
+        bob.get(&format!("/v3/rooms/{room}/messages?dir=b")).await.refused(403, "M_FORBIDDEN");
+    });
+}
+
 async fn token(user: &User) -> String {
     user.sync(None).await["next_batch"].as_str().unwrap().to_owned()
 }

@@ -352,6 +352,17 @@ impl Homeserver {
         self.tasks.spawn_on(sweeps.run(self.clock.clone(), self.stop.clone()), behind);
     }
 
+    /// Does to its end what spans several owners, though whoever asked for it may hang up meanwhile.
+    ///
+    /// # Errors
+    /// As the work.
+    pub async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.tasks.spawn(work).await.map_err(Error::internal)?
+    }
+
     /// A worker that is dropped when the server stops.
     fn until_stop<F: Future<Output = ()> + Send>(&self, worker: F) -> impl Future<Output = ()> + Send + use<F> {
         let stop = self.stop.clone();

@@ -14,10 +14,15 @@ use crate::error::Result;
 use crate::request::{Loose, Ruma};
 use crate::router::Routes;
 
-/// Who does not say means that the room is to be published.
 #[derive(Deserialize)]
 struct VisibilityBody {
-    visibility: Option<Visibility>,
+    /// Who does not say means that the room is to be published.
+    #[serde(default = "public")]
+    visibility: Visibility,
+}
+
+const fn public() -> Visibility {
+    Visibility::Public
 }
 
 pub fn routes(routes: &mut Routes) {
@@ -71,9 +76,9 @@ async fn set_visibility(
 ) -> Result<set_room_visibility::v3::Response> {
     let room_id = request.body.id::<OwnedRoomId>(0)?;
     let public = match request.body.body.visibility {
-        None | Some(Visibility::Public) => true,
-        Some(Visibility::Private) => false,
-        Some(_) => return Err(MatrixError::invalid_param("a room is public or private").into()),
+        Visibility::Public => true,
+        Visibility::Private => false,
+        _ => return Err(MatrixError::invalid_param("a room is public or private").into()),
     };
     homeserver.rooms.set_listed(&request.identity, &room_id, public).await?;
     Ok(set_room_visibility::v3::Response::new())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use matron_homeserver::Homeserver;
+use matron_homeserver::schema::UserNum;
 use matron_matrix::Error as MatrixError;
 use ruma::OwnedUserId;
 use ruma::api::client::profile::{delete_profile_field, get_profile, get_profile_field, set_profile_field};
@@ -37,6 +38,12 @@ async fn get(
     Ok(get_profile_field::v3::Response::new(value))
 }
 
+/// Tells of a new name or picture wherever its user is seen.
+async fn tell(homeserver: &Homeserver, user: UserNum) {
+    homeserver.ephemeral.profile_changed(user);
+    homeserver.rooms.profile_changed(user).await;
+}
+
 /// ruma takes what stands beside the field, or instead of it, for no JSON.
 async fn put(
     homeserver: Arc<Homeserver>,
@@ -47,10 +54,14 @@ async fn put(
     let value = request.body.body.get(name);
     let value = value.ok_or_else(|| MatrixError::missing_param("the body does not have the field of the path"))?;
     let value = ProfileFieldValue::new(name, value.clone()).map_err(|error| bad_json(&error))?;
-    if homeserver.accounts.set_profile_field(&request.identity, &user_id, &value).await? {
-        homeserver.ephemeral.profile_changed(request.identity.user);
-        homeserver.rooms.profile_changed(request.identity.user).await;
-    }
+    let (house, session) = (Arc::clone(&homeserver), request.identity);
+    let done = homeserver.to_its_end(async move {
+        if house.accounts.set_profile_field(&session, &user_id, &value).await? {
+            tell(&house, session.user).await;
+        }
+        Ok(())
+    });
+    done.await?;
     Ok(set_profile_field::v3::Response::new())
 }
 
@@ -59,9 +70,13 @@ async fn delete(
     request: Ruma<delete_profile_field::v3::Request>,
 ) -> Result<delete_profile_field::v3::Response> {
     let delete_profile_field::v3::Request { user_id, field } = request.body;
-    if homeserver.accounts.delete_profile_field(&request.identity, &user_id, &field).await? {
-        homeserver.ephemeral.profile_changed(request.identity.user);
-        homeserver.rooms.profile_changed(request.identity.user).await;
-    }
+    let (house, session) = (Arc::clone(&homeserver), request.identity);
+    let done = homeserver.to_its_end(async move {
+        if house.accounts.delete_profile_field(&session, &user_id, &field).await? {
+            tell(&house, session.user).await;
+        }
+        Ok(())
+    });
+    done.await?;
     Ok(delete_profile_field::v3::Response::new())
 }

@@ -25,6 +25,8 @@ use crate::schema::{EventNum, RoomNum, UserNum};
 
 /// How long a request waits for guests to leave: most rooms have few.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long nobody is turned out after a policy server was away.
+const SECONDS_OF_REST: usize = 60;
 
 #[derive(Deserialize)]
 struct GuestAccess {
@@ -136,15 +138,19 @@ impl Rooms {
         })
     }
 
-    /// Lets this server's guests leave, where they are to, and looks again where that changed meanwhile. What cannot be done
-    /// now is done at the next start.
+    /// Lets this server's guests leave, where they are to, and looks again where that changed meanwhile, or where a policy
+    /// server was away.
     async fn turn_guests_out(self: &Arc<Self>, room: RoomNum) -> Result<()> {
-        loop {
+        while !self.tasks.is_closed() {
             let Some(change) = self.store.snapshot().get(&GUESTS_LEAVING, &room).await? else { return Ok(()) };
             let mut is_done = true;
             for guest in self.unwanted_guests(room).await? {
                 if self.tasks.is_closed() {
                     return Ok(());
+                }
+                // Those before may have taken long to leave.
+                if !self.is_unwanted(guest, room).await? {
+                    continue;
                 }
                 match self.step_out(guest, room).await {
                     Err(error) if error.is_refusal() => {
@@ -156,7 +162,8 @@ impl Rooms {
                 }
             }
             if !is_done {
-                return Ok(());
+                self.rest().await;
+                continue;
             }
             let mut batch = Batch::new();
             batch.expect_value(&GUESTS_LEAVING, &room, &change);
@@ -166,6 +173,24 @@ impl Rooms {
                 done => return Ok(done.map(drop)?),
             }
         }
+        Ok(())
+    }
+
+    /// Waits, unless the server stops.
+    async fn rest(&self) {
+        for _ in 0..SECONDS_OF_REST {
+            if self.tasks.is_closed() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Whether somebody is a guest still, and the room lets none in.
+    async fn is_unwanted(&self, guest: UserNum, room: RoomNum) -> Result<bool> {
+        let snapshot = self.store.snapshot();
+        let is_guest = is_guests(snapshot.get(&ACCOUNTS, &guest).await?.as_ref());
+        Ok(is_guest && !self.lets_guests_in(&snapshot, room).await?)
     }
 
     /// The guests of this server in a room that lets none in.

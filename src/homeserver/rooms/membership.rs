@@ -362,6 +362,9 @@ mod tests {
         assert!(rooms.full_state(&bob, &room).await.is_err());
         rooms.unban(&ann, &room, &bob.user_id, Said::default()).await.unwrap();
         assert!(rooms.full_state(&bob, &room).await.is_err());
+        rooms.invite(&ann, &room, &bob.user_id, Said::default()).await.unwrap();
+        rooms.leave(&bob, &room, Said::default()).await.unwrap();
+        assert!(rooms.full_state(&bob, &room).await.is_err(), "who declines was not there");
         rooms.join(&bob, &room, None, None).await.unwrap();
         rooms.leave(&bob, &room, Said::default()).await.unwrap();
         assert!(rooms.full_state(&bob, &room).await.is_ok());

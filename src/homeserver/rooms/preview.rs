@@ -1,5 +1,7 @@
 //! Looking at a room from outside: client-server API, "Room previews" and "Spaces" (who may see which room).
 
+use std::collections::HashSet;
+
 use matron_matrix::Error as MatrixError;
 use matron_matrix::event::rules;
 use matron_storage::Snapshot;
@@ -113,10 +115,11 @@ impl Rooms {
         let from = from.map(|from| from.parse().map(RoomNum).map_err(wrong)).transpose()?;
         let Some(other) = self.ids.find_user(other).await? else { return Ok(Mutual::default()) };
         let snapshot = self.store.snapshot();
+        let theirs: HashSet<_> = self.joined_rooms(&snapshot, other).await?.iter().copied().collect();
         let mut mutual = Mutual::default();
         let mut last = None;
         for room in self.joined_rooms(&snapshot, session.user).await?.iter().copied() {
-            if !self.streams.is_joined(&snapshot, room, other).await? {
+            if !theirs.contains(&room) {
                 continue;
             }
             mutual.count += 1;

@@ -135,8 +135,9 @@ struct Ways<'a> {
 }
 
 impl Ways<'_> {
-    /// Whether all between this event and the one that is asked about is asked for too.
-    async fn lead_from(&mut self, view: &View<'_>, event: &StoredEvent) -> Result<bool> {
+    /// Whether all between this event and the one that is asked about is asked for too, and how many events were looked at
+    /// for that.
+    async fn lead_from(&mut self, view: &View<'_>, event: &StoredEvent) -> Result<(bool, usize)> {
         let mut between = Vec::new();
         let mut next = target_of_stored(event);
         let is_wanted = loop {
@@ -156,8 +157,9 @@ impl Ways<'_> {
             let event = by_num(&view.snapshot, num).await?.event;
             next = target_of_stored(&event).filter(|(_, rel_type, _)| self.asked.wants(rel_type, &event.header.kind));
         };
+        let looked = between.len();
         self.known.extend(between.into_iter().map(|digest| (digest, is_wanted)));
-        Ok(is_wanted)
+        Ok((is_wanted, looked))
     }
 }
 
@@ -189,7 +191,7 @@ impl Rooms {
             let is_later = matches!(place.arrival, Arrival::Live(position) if position > until);
             let is_wanted = !is_later && asked.wants(&relation.rel_type, &relation.kind);
             let is_full =
-                events.len() + kept.len() == limit || looked == limit * LOOKS_PER_EVENT || bytes >= MOST_BYTES;
+                events.len() + kept.len() == limit || looked >= limit * LOOKS_PER_EVENT || bytes >= MOST_BYTES;
             if passed == MOST_PASSED || (is_wanted && is_full) {
                 next = last;
                 break;
@@ -202,10 +204,11 @@ impl Rooms {
             }
             looked += 1;
             let Some(event) = snapshot.get(&TIMELINE, &(view.room, arrival)).await? else { continue };
-            let leads_there = match &mut ways {
+            let (leads_there, between) = match &mut ways {
                 Some(ways) => ways.lead_from(&view, &event).await?,
-                None => true,
+                None => (true, 0),
             };
+            looked += between;
             if leads_there && view.sees(&event, Some(arrival)).await? {
                 bytes += event.json.len();
                 kept.push(event);

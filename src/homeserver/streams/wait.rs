@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use matron_storage::{Position, Snapshot};
 use tokio::sync::{Notify, mpsc};
@@ -21,7 +22,22 @@ const AT_ONCE: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     waiting: usize,
-    notify: Arc<Notify>,
+    bell: Arc<Bell>,
+}
+
+/// What wakes a user.
+#[derive(Debug, Default)]
+struct Bell {
+    notify: Notify,
+    /// Whether its turn comes anyhow: whoever is woken sees all that is published by then.
+    is_listed: AtomicBool,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.is_listed.store(false, Ordering::Release);
+        self.notify.notify_waiters();
+    }
 }
 
 /// Where the news arrive that [`Streams::serve`] wakes people by.
@@ -92,19 +108,19 @@ impl Streams {
 
     fn wake(&self, user: UserNum) {
         if let Some(parked) = lock(&self.parked).get(&user) {
-            parked.notify.notify_waiters();
+            parked.bell.ring();
         }
     }
 
     /// Begins to wait: changes that become readable from now on wake the ticket.
     pub fn park(self: &Arc<Self>, user: UserNum) -> Ticket {
-        let notify = {
+        let bell = {
             let mut parked = lock(&self.parked);
             let entry = parked.entry(user).or_default();
             entry.waiting += 1;
-            Arc::clone(&entry.notify)
+            Arc::clone(&entry.bell)
         };
-        Ticket { streams: Arc::clone(self), user, notify }
+        Ticket { streams: Arc::clone(self), user, bell }
     }
 
     /// How many users wait.
@@ -204,11 +220,15 @@ impl Streams {
     fn wake_joined(&self, joined: &Joined) {
         let waiting = {
             let parked = lock(&self.parked);
-            let notify = |entry: &Parked| Arc::clone(&entry.notify);
+            let unlisted = |entry: &Parked| {
+                let is_listed = entry.bell.is_listed.swap(true, Ordering::AcqRel);
+                (!is_listed).then(|| Arc::clone(&entry.bell))
+            };
             if parked.len() < joined.len() {
-                parked.iter().filter(|(user, _)| joined.contains(*user)).map(|(_, entry)| notify(entry)).collect()
+                let joined = parked.iter().filter(|(user, _)| joined.contains(*user));
+                joined.filter_map(|(_, entry)| unlisted(entry)).collect()
             } else {
-                joined.iter().filter_map(|user| parked.get(user)).map(notify).collect()
+                joined.iter().filter_map(|user| parked.get(user)).filter_map(unlisted).collect()
             }
         };
         wake_all(waiting);
@@ -221,16 +241,16 @@ impl Streams {
 
     /// Wakes all who wait: at a stop, and where it cannot be found out whom something concerns.
     pub fn wake_everybody(&self) {
-        lock(&self.parked).values().for_each(|entry| entry.notify.notify_waiters());
+        lock(&self.parked).values().for_each(|entry| entry.bell.ring());
     }
 }
 
 /// Wakes all of these: a crowd in pieces, each when those before have been answered. Who asks for something meanwhile
 /// waits for the answers of a piece, and not for all of them.
-fn wake_all(mut waiting: Vec<Arc<Notify>>) {
+fn wake_all(mut waiting: Vec<Arc<Bell>>) {
     let crowd = waiting.split_off(waiting.len().min(AT_ONCE));
-    for one in waiting {
-        one.notify_waiters();
+    for bell in waiting {
+        bell.ring();
     }
     if crowd.is_empty() {
         return;
@@ -238,8 +258,8 @@ fn wake_all(mut waiting: Vec<Arc<Notify>>) {
     tokio::spawn(async move {
         for piece in crowd.chunks(AT_ONCE) {
             tokio::task::yield_now().await;
-            for one in piece {
-                one.notify_waiters();
+            for bell in piece {
+                bell.ring();
             }
         }
     });
@@ -250,13 +270,13 @@ fn wake_all(mut waiting: Vec<Arc<Notify>>) {
 pub struct Ticket {
     streams: Arc<Streams>,
     user: UserNum,
-    notify: Arc<Notify>,
+    bell: Arc<Bell>,
 }
 
 impl Ticket {
     /// Resolves at the next wake-up after this call.
     pub fn woken(&self) -> tokio::sync::futures::Notified<'_> {
-        self.notify.notified()
+        self.bell.notify.notified()
     }
 }
 

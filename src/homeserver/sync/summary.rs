@@ -18,7 +18,7 @@ use crate::schema::{EventNum, UserNum};
 const HEROES: usize = 5;
 
 /// So many rows of members are looked at for heroes: of a room with no more of them, the first ones are found.
-pub(super) const LOOKS: usize = 128;
+pub(super) const LOOKS: usize = 32;
 /// So many more where heroes are missing yet: many may have left before those who are there came.
 const FURTHER_LOOKS: usize = 2048;
 

@@ -210,6 +210,7 @@ async fn aliases_and_the_list() {
     assert_eq!(house.get(&list, "").await.done(), json!({ "visibility": "private" }));
     house.put(&list, &ann, json!({})).await.done();
     assert_eq!(house.get(&list, "").await.done(), json!({ "visibility": "public" }), "who does not say publishes");
+    house.put(&list, &ann, json!({ "visibility": null })).await.refused(400, "M_BAD_JSON");
 }
 
 #[tokio::test]

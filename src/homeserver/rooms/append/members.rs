@@ -132,7 +132,12 @@ impl Append<'_> {
             Some(row) => row.clone(),
             None => self.working.snapshot.get(&USER_ROOMS, &(user, room)).await?,
         };
-        if let Some(old) = &old {
+        let is_out = matches!(new, Some((_, Membership::Leave | Membership::Ban)));
+        // What others do to somebody who is out and has forgotten the room brings nothing back, and is no news.
+        let forgotten = old.as_ref().filter(|old| old.forgotten && is_out).map(|old| old.news);
+        if let Some(old) = &old
+            && forgotten.is_none()
+        {
             self.batch.delete(&USER_STREAM, &(user, old.news));
         }
         self.batch.announce(Subject::Memberships(user).into());
@@ -144,25 +149,27 @@ impl Append<'_> {
         let left = match &old {
             _ if membership == Membership::Join => None,
             Some(old) if old.membership == Membership::Join => Some(position),
+            // Nothing of what was forgotten is to be read again before a new join.
+            Some(old) if old.forgotten && !is_out => None,
             Some(old) => old.left,
             None => None,
         };
         let stays = old.as_ref().filter(|old| old.membership == membership);
-        let is_out = matches!(membership, Membership::Leave | Membership::Ban);
         let row = UserRoom {
             membership,
             event,
             // A new display name is no new membership: who was joined stays joined since then.
             since: stays.map_or(position, |old| old.since),
-            news: position,
-            // What others do to somebody who is out brings nothing back.
-            forgotten: is_out && old.as_ref().is_some_and(|old| old.forgotten),
+            news: forgotten.unwrap_or(position),
+            forgotten: forgotten.is_some(),
             left,
             stripped: None,
         };
         self.batch.put(&USER_ROOMS, &(user, room), &row);
-        let news = UserNews { change: UserChange::Membership, room: Some(room), kind: String::new() };
-        self.batch.put(&USER_STREAM, &(user, position), &news);
+        if forgotten.is_none() {
+            let news = UserNews { change: UserChange::Membership, room: Some(room), kind: String::new() };
+            self.batch.put(&USER_STREAM, &(user, position), &news);
+        }
         self.working.touched.user_rooms.insert(user, Some(row));
         Ok(())
     }
