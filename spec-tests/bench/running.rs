@@ -1,6 +1,6 @@
 //! A server that is measured: over a store of its own, with exact meters and the world that is in the store.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,9 @@ pub struct Running {
     pub server: Server,
     pub meter: Meter,
     pub address: SocketAddr,
+    /// Where its page of metrics is.
+    #[allow(dead_code, reason = "the soak asks there")]
+    pub metrics: String,
     pub folder: PathBuf,
     pub world: Arc<World>,
 }
@@ -29,14 +32,20 @@ impl Running {
     pub async fn start(folder: PathBuf, world: Arc<World>) -> Self {
         // The rest is as everybody has it by default, but that limits on requests are off and passwords hashed at once.
         let cache = CACHE_MIB.to_string();
-        // As it runs by default: the tests' servers tell who is there.
-        let settings = [("MATRON_STORE__CACHE_MIB", &*cache), ("MATRON_PRESENCE__ENABLED", "false")];
+        let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        // As it runs by default: the tests' servers tell who is there, and show no metrics.
+        let settings = [
+            ("MATRON_STORE__CACHE_MIB", &*cache),
+            ("MATRON_PRESENCE__ENABLED", "false"),
+            ("MATRON_METRICS__BIND", &*metrics),
+        ];
         let server = Server::start_in(&folder, &settings).await;
         let meter = Meter::of(server.process_id());
         let address = server.url.trim_start_matches("http://").parse().unwrap();
         meter.quiet().await;
         meter.quiet().await;
-        Self { server, meter, address, folder, world }
+        let metrics = format!("http://{metrics}/metrics");
+        Self { server, meter, address, metrics, folder, world }
     }
 
     /// The same over a copy of the kept store, after the first commit: with it the store gives up the snapshot that it opened

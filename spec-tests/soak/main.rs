@@ -28,6 +28,7 @@ mod world;
 
 mod deeds;
 mod hand;
+mod holdings;
 mod listener;
 mod minutes;
 mod stage;
@@ -38,6 +39,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdings::Holdings;
 use minutes::{Minute, Watch};
 use running::Running;
 use spec_tests::Server;
@@ -95,6 +97,7 @@ async fn soak(shelf: &Shelf, world: World, minutes: usize, machine: &str) -> boo
     println!("{}", Minute::HEAD);
     let mut watch = Watch::begin(&running, &stage);
     let mut seen = Vec::with_capacity(minutes);
+    let mut warm = None;
     let stopped = tokio::signal::ctrl_c();
     tokio::pin!(stopped);
     while seen.len() < minutes {
@@ -104,11 +107,17 @@ async fn soak(shelf: &Shelf, world: World, minutes: usize, machine: &str) -> boo
             minute = watch.next() => {
                 println!("{minute}");
                 seen.push(minute);
+                if seen.len() == verdict::warm_up(minutes) {
+                    warm = Holdings::read(&running.metrics).await;
+                }
             }
             _ = &mut stopped => break,
         }
     }
     stage.end();
+    if let (Some(warm), Some(now)) = (warm, Holdings::read(&running.metrics).await) {
+        println!("\n{}", now.since(&warm));
+    }
     let ended = running.server.has_ended();
     if !ended {
         tokio::time::sleep(DRAIN).await;

@@ -35,6 +35,11 @@ impl fmt::Display for Sentence {
     }
 }
 
+/// How many of so many minutes warm the server.
+pub fn warm_up(minutes: usize) -> usize {
+    (minutes / 4).min(WARM_UP)
+}
+
 /// Judges what was seen.
 pub fn judge(minutes: &[Minute], tally: &Tally, log: &str) -> Vec<Sentence> {
     let total = tally.total();
@@ -46,7 +51,7 @@ pub fn judge(minutes: &[Minute], tally: &Tally, log: &str) -> Vec<Sentence> {
         },
         logged(log),
     ];
-    let warm = &minutes[(minutes.len() / 4).min(WARM_UP)..];
+    let warm = &minutes[warm_up(minutes.len())..];
     if warm.len() < 2 {
         sentences.push(Sentence { good: false, text: "it was too short to say more".to_owned() });
         return sentences;
