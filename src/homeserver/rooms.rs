@@ -57,6 +57,9 @@ use crate::schema::RoomNum;
 use crate::signing::SigningKey;
 use crate::streams::Streams;
 
+/// Bytes of nodes of rooms' states that are kept in memory, about: those of ten thousand rooms.
+const NODE_BYTES: u64 = 16 << 20;
+
 /// The owner of rooms.
 #[derive(Debug)]
 pub struct Rooms {
@@ -105,7 +108,7 @@ impl Rooms {
             accounts,
             key,
             servers,
-            nodes: Arc::new(tree::NodeCache::new(50_000)),
+            nodes: Arc::new(tree::NodeCache::new(NODE_BYTES)),
             constants: Cache::new(50_000),
             authorities: event::authorities(),
             shown: event::shown_events(),

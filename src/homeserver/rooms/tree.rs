@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use matron_storage::{Batch, Snapshot};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::error::{Error, Result};
@@ -28,18 +29,32 @@ use node::{Child, LEAF, Node, SLOTS, hash, slot};
 /// The number of a node in its room.
 pub type NodeNum = u32;
 
+/// What a node takes in memory as a rule.
+const TYPICAL_BYTES: u64 = 512;
+
 /// The empty state.
 pub const EMPTY: NodeNum = 0;
 
-/// Decoded nodes of recently used rooms. Nodes never change, so nothing here is ever stale.
+/// Decoded nodes of recently used rooms. Nodes never change, so nothing here is ever stale; every change of a state leaves
+/// some that hardly anybody asks for again.
 #[derive(Debug)]
-pub struct NodeCache(Cache<(RoomNum, NodeNum), Arc<Node>>);
+pub struct NodeCache(Cache<(RoomNum, NodeNum), Arc<Node>, Weigh>);
+
+#[derive(Debug, Clone)]
+struct Weigh;
+
+impl Weighter<(RoomNum, NodeNum), Arc<Node>> for Weigh {
+    fn weight(&self, _: &(RoomNum, NodeNum), node: &Arc<Node>) -> u64 {
+        node.weight()
+    }
+}
 
 impl NodeCache {
-    /// A cache for so many nodes.
+    /// A cache for so many bytes of nodes, about.
     #[must_use]
-    pub fn new(nodes: usize) -> Self {
-        Self(Cache::new(nodes))
+    pub fn new(bytes: u64) -> Self {
+        let nodes = usize::try_from(bytes / TYPICAL_BYTES).unwrap_or(usize::MAX);
+        Self(Cache::with_weighter(nodes, bytes, Weigh))
     }
 
     pub(super) fn held(&self) -> Held {
@@ -222,7 +237,10 @@ impl Editor {
             node = next;
         }
         let Node::Leaf(entries) = &*node else { return Err(Error::internal("a walk ended on an inner node")) };
-        let mut entries = entries.clone();
+        // Room for one more, not for as many again: the node may be kept for long.
+        let mut copy = Vec::with_capacity(entries.len() + 1);
+        copy.extend_from_slice(entries);
+        let mut entries = copy;
         match (entries.binary_search_by_key(&key, |(key, _)| *key), event) {
             (Ok(at), Some(event)) => match entries.get_mut(at) {
                 Some(entry) if entry.1 != event => entry.1 = event,

@@ -47,6 +47,15 @@ const INNER_TAG: u8 = 1;
 const WITH_PARENT: u8 = 2;
 
 impl Node {
+    /// Bytes of memory that it takes where it is kept, about.
+    pub(super) const fn weight(&self) -> u64 {
+        let own = match self {
+            Self::Leaf(entries) => size_of_val(entries.as_slice()),
+            Self::Inner(children) => size_of_val(children.as_slice()),
+        };
+        128 + own as u64
+    }
+
     /// The bytes: a tag, the parent's number where it is a root, then the entries (keys as differences) or children.
     pub fn encode(&self, parent: Option<NodeNum>) -> Vec<u8> {
         let mut out = Encoder::default();
@@ -95,6 +104,8 @@ impl Node {
                     last = last.checked_add(Varint::get(&mut input)?).ok_or(Corrupt("a state key is too great"))?;
                     entries.push((StateKeyNum(last), EventNum(Varint::get(&mut input)?)));
                 }
+                // It may be kept for long.
+                entries.shrink_to_fit();
                 Ok(Self::Leaf(entries))
             }
             INNER_TAG => {
@@ -110,6 +121,7 @@ impl Node {
                     start = end;
                     children.push(Child { end, node });
                 }
+                children.shrink_to_fit();
                 if start == SLOTS { Ok(Self::Inner(children)) } else { Err(Corrupt("slots are missing")) }
             }
             _ => Err(Corrupt("its tag is unknown")),

@@ -29,7 +29,7 @@ fn expected_diff(old: &Model, new: &Model) -> Vec<Change> {
 async fn check(steps: Vec<(u64, Option<u64>)>, commit_every: usize, keys: u64) {
     let store = Store::open(&Options::memory(), Arc::new(Deaf)).unwrap();
     let room = RoomNum(1);
-    let fresh_reader = || Reader::new(store.snapshot(), Arc::new(NodeCache::new(8)), room);
+    let fresh_reader = || Reader::new(store.snapshot(), Arc::new(NodeCache::new(4_000)), room);
     let mut editor = Editor::new(fresh_reader(), 0);
     let mut states: Vec<(u32, Model)> = vec![(EMPTY, Model::new())];
     let mut kept = Vec::new();
@@ -91,7 +91,7 @@ proptest! {
 #[tokio::test]
 async fn a_large_state_costs_a_few_nodes_a_change() {
     let store = Store::open(&Options::memory(), Arc::new(Deaf)).unwrap();
-    let reader = Reader::new(store.snapshot(), Arc::new(NodeCache::new(10_000)), RoomNum(1));
+    let reader = Reader::new(store.snapshot(), Arc::new(NodeCache::new(10_000_000)), RoomNum(1));
     let mut editor = Editor::new(reader, 0);
     let mut root = EMPTY;
     for key in 0..20_000 {
