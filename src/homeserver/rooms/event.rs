@@ -257,7 +257,7 @@ impl Rooms {
         Ok(events.into_iter().flatten().collect())
     }
 
-    /// The event lies in the store in another form now.
+    /// Memory has the event no more: it lies in the store in another form now, or hardly anybody will ask for it.
     pub(super) fn forget_authority(&self, num: EventNum) {
         self.authorities.remove(&num);
         self.shown.remove(&num);

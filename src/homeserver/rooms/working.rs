@@ -333,6 +333,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_came_and_went_is_not_remembered() {
+        let mut scene = Scene::new(RoomVersionId::V11).await;
+        let rooms = Arc::clone(&scene.server.rooms);
+        let (visitor, mut last) = ("@visitor:third.example", scene.last());
+        let mut placed = Vec::new();
+        for membership in ["join", "leave"] {
+            let (root, content) = (scene.working.head.state, json!({ "membership": membership }));
+            let sent = scene.make(visitor, "m.room.member", Some(visitor), content, &[last], root, None).await;
+            scene.live(&sent).await;
+            placed.push(scene.stored(&sent.0).await.unwrap().event.header.num);
+            assert_eq!(rooms.remembered(placed[0]).is_some(), membership == "join");
+            last = sent.0;
+        }
+        assert!(placed.iter().all(|num| rooms.remembered(*num).is_none()));
+        let name = (StateEventType::RoomMember, visitor.to_owned());
+        assert!(scene.working.state.get(&name).is_none());
+        let (num, _) = scene.working.state_event(&rooms, &name.0, visitor).await.unwrap().unwrap();
+        assert_eq!(num, placed[1], "what was forgotten is read again");
+    }
+
+    #[tokio::test]
     async fn a_working_copy_weighs_what_it_remembers() {
         let mut scene = Scene::new(RoomVersionId::V11).await;
         let rooms = Arc::clone(&scene.server.rooms);

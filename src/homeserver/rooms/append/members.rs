@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::rooms::event::membership_of;
 use crate::rooms::summary;
 use crate::rooms::tree::Change;
-use crate::rooms::working::Policy;
+use crate::rooms::working::{Policy, StateEvent};
 use crate::schema::accounts::{USER_STREAM, UserChange, UserNews};
 use crate::schema::rooms::{MEMBERS, Member, Membership, SERVERS, USER_ROOMS, UserRoom};
 use crate::schema::{EventNum, UserNum};
@@ -28,7 +28,10 @@ impl Append<'_> {
                 Some(num) => Some((num, self.changed_event(num).await?)),
                 None => None,
             };
-            self.working.state.insert((kind.clone(), name.key.clone()), new.clone());
+            let is_member = kind == StateEventType::RoomMember;
+            let membership = new.as_ref().filter(|_| is_member).map(|(_, pdu)| membership_of(pdu.content.get()));
+            let is_gone = is_member && matches!(membership, None | Some(Membership::Leave | Membership::Ban));
+            self.remember(change, (kind.clone(), name.key.clone()), new.as_ref(), is_gone);
             if kind == StateEventType::SpaceChild {
                 self.move_child(&name.key, new.as_ref().map(|(num, _)| *num));
             }
@@ -39,12 +42,24 @@ impl Append<'_> {
                 self.guest_access_changed(change.old, new.as_ref().map(|(_, pdu)| &**pdu)).await?;
             }
             self.retell |= name.key.is_empty() && summary::tells(&kind);
-            if kind == StateEventType::RoomMember {
-                let new = new.map(|(num, pdu)| (num, membership_of(pdu.content.get())));
-                self.move_member(&name.key, new, position).await?;
+            if is_member {
+                self.move_member(&name.key, change.new.zip(membership), position).await?;
             }
         }
         Ok(())
+    }
+
+    /// Memory keeps what the state names from now on, and not what it named. Whoever is gone does nothing here for a while:
+    /// where people come and go, memory would keep ever more of them.
+    fn remember(&mut self, change: &Change, name: (StateEventType, String), new: Option<&StateEvent>, is_gone: bool) {
+        if is_gone {
+            self.working.state.remove(&name);
+        } else {
+            self.working.state.insert(name, new.cloned());
+        }
+        for num in change.old.into_iter().chain(change.new.filter(|_| is_gone)) {
+            self.rooms.forget_authority(num);
+        }
     }
 
     async fn move_member(
