@@ -9,6 +9,8 @@ pub mod devices;
 pub mod directory;
 pub mod ephemeral;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 pub mod follow;
 pub mod ids;
 pub mod lifecycle;

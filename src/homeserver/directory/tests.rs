@@ -7,14 +7,15 @@ use matron_matrix::canonical;
 use matron_matrix::event::Template;
 use matron_storage::Options;
 use proptest::prelude::*;
+use ruma::OwnedRoomId;
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
-use ruma::{OwnedRoomId, UserId};
 use serde_json::json;
 
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fixture::session;
 use crate::rooms::intent::Intent;
 use crate::rooms::membership::Said;
 use crate::schema::directory::OPEN_MEMBERS;
@@ -36,20 +37,6 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_usize..2, 0_usize..4).prop_map(|(room, rule)| Step::Rule { room, rule }),
         1 => Just(Step::CatchUp),
     ]
-}
-
-async fn session(server: &Homeserver, name: &str) -> Session {
-    let user_id = UserId::parse(format!("@{name}:localhost")).unwrap();
-    Session {
-        user: server.ids.user(&user_id).await.unwrap(),
-        user_id,
-        device_id: "D".into(),
-        device: server.ids.new_device().await.unwrap(),
-        guest: false,
-        admin: false,
-        suspended: false,
-        rate_limit: None,
-    }
 }
 
 struct World {

@@ -3,34 +3,21 @@
 use matron_storage::Options;
 use ruma::api::client::room::create_room::v3::Request as NewRoom;
 use ruma::events::TimelineEventType;
-use ruma::{CanonicalJsonObject, UserId, room_id, user_id};
+use ruma::{CanonicalJsonObject, room_id, user_id};
 
-use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fixture::session;
 use crate::rooms::intent::TransactionKey;
 use crate::rooms::membership::Said;
 use crate::{Error, Homeserver};
-
-async fn session(server: &Homeserver, user_id: &UserId) -> Session {
-    Session {
-        user: server.ids.user(user_id).await.unwrap(),
-        user_id: user_id.to_owned(),
-        device_id: "D".into(),
-        device: server.ids.new_device().await.unwrap(),
-        guest: false,
-        admin: false,
-        suspended: false,
-        rate_limit: None,
-    }
-}
 
 #[tokio::test]
 async fn reports_are_kept_listed_and_deleted() {
     let config = Config::named(ruma::server_name!("localhost").to_owned());
     let server = Homeserver::start(config, &Options::memory(), Clock::system()).await.unwrap();
-    let ann = session(&server, user_id!("@ann:localhost")).await;
-    let bob = session(&server, user_id!("@bob:localhost")).await;
+    let ann = session(&server, "ann").await;
+    let bob = session(&server, "bob").await;
     for reason in ["one", "two", "three"] {
         server.reports.user(&ann, &bob.user_id, reason).await.unwrap();
     }
@@ -57,7 +44,7 @@ async fn reports_are_kept_listed_and_deleted() {
 async fn what_was_reported_is_shown_until_it_is_redacted() {
     let config = Config::named(ruma::server_name!("localhost").to_owned());
     let server = Homeserver::start(config, &Options::memory(), Clock::system()).await.unwrap();
-    let ann = session(&server, user_id!("@ann:localhost")).await;
+    let ann = session(&server, "ann").await;
     let transaction = |id: &str| TransactionKey::new(ann.device, "PUT", id, id);
     let room = server.rooms.create(&ann, NewRoom::new()).await.unwrap();
     let content: CanonicalJsonObject = serde_json::from_str(r#"{"msgtype":"m.text","body":"rude"}"#).unwrap();
@@ -79,8 +66,7 @@ async fn what_was_reported_is_shown_until_it_is_redacted() {
 async fn a_room_is_reported_also_by_who_may_not_see_it() {
     let config = Config::named(ruma::server_name!("localhost").to_owned());
     let server = Homeserver::start(config, &Options::memory(), Clock::system()).await.unwrap();
-    let (ann, bob) =
-        (session(&server, user_id!("@ann:localhost")).await, session(&server, user_id!("@bob:localhost")).await);
+    let (ann, bob) = (session(&server, "ann").await, session(&server, "bob").await);
     let mut request = NewRoom::new();
     request.invite = vec![bob.user_id.clone()];
     let room_id = server.rooms.create(&ann, request).await.unwrap();
@@ -97,8 +83,7 @@ async fn a_room_is_reported_also_by_who_may_not_see_it() {
 async fn nobody_fills_the_store_with_reports() {
     let config = Config::named(ruma::server_name!("localhost").to_owned());
     let server = Homeserver::start(config, &Options::memory(), Clock::by(|| 1_700_000_000_000)).await.unwrap();
-    let (ann, bob) =
-        (session(&server, user_id!("@ann:localhost")).await, session(&server, user_id!("@bob:localhost")).await);
+    let (ann, bob) = (session(&server, "ann").await, session(&server, "bob").await);
     let (room, none) = (server.rooms.create(&ann, NewRoom::new()).await.unwrap(), room_id!("!none:localhost"));
     for _ in 0..100 {
         server.reports.room(&bob, &room, "again").await.unwrap();

@@ -167,8 +167,8 @@ mod tests {
     use ruma::room_alias_id;
     use serde_json::json;
 
+    use crate::fixture::{house, session};
     use crate::rooms::membership::Said;
-    use crate::rooms::tests::{house, session};
     use crate::schema::rooms::{ALIASES, ROOM_ALIASES};
 
     #[tokio::test]

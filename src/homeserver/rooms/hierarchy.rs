@@ -206,8 +206,8 @@ mod tests {
 
     use super::{Asked, From, MOST_AGAIN, MOST_BYTES_AGAIN};
     use crate::Error;
+    use crate::fixture::{house, session};
     use crate::rooms::event::by_id;
-    use crate::rooms::tests::{house, session};
     use crate::schema::RoomNum;
     use crate::schema::directory::SPACE_CHILDREN;
 

@@ -276,7 +276,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Asked, MOST_LOOKS, Published, SETTLED_AFTER, Since};
-    use crate::rooms::tests::house;
+    use crate::fixture::house;
     use crate::schema::RoomNum;
     use crate::schema::directory::{LIST_ORDER, LISTED, Summary};
 

@@ -331,7 +331,7 @@ mod tests {
 
     use super::Said;
     use crate::error::Error;
-    use crate::rooms::tests::{house, session};
+    use crate::fixture::{house, session};
 
     #[tokio::test]
     async fn forgetting_a_room_is_news() {

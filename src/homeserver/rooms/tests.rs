@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use matron_matrix::event::{Pdu, Template};
 use matron_matrix::resolve::{Material, authority, resolve};
 use matron_matrix::{authorize, canonical};
-use matron_storage::{Batch, Options};
+use matron_storage::Batch;
 use proptest::prelude::*;
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
 use ruma::events::StateEventType;
 use ruma::state_res::StateMap;
-use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId, UserId};
+use ruma::{OwnedEventId, OwnedRoomId, RoomVersionId};
 use serde_json::{Value, json};
 
 use super::append::Append;
@@ -25,8 +24,7 @@ use super::tree::{NodeCache, NodeNum, Reader};
 use super::working::Working;
 use crate::Homeserver;
 use crate::accounts::Session;
-use crate::clock::Clock;
-use crate::config::Config;
+use crate::fixture::{house, session};
 use crate::schema::RoomNum;
 use crate::schema::rooms::{Extremity, StoredEvent, TIMELINE};
 
@@ -54,30 +52,6 @@ fn step() -> impl Strategy<Value = Step> {
         what,
         back,
     })
-}
-
-pub(super) async fn house() -> Arc<Homeserver> {
-    house_by(Config::named(ruma::server_name!("localhost").to_owned())).await
-}
-
-async fn house_by(config: Config) -> Arc<Homeserver> {
-    let now = AtomicU64::new(1_700_000_000_000);
-    let clock = Clock::by(move || now.fetch_add(1, Ordering::Relaxed));
-    Homeserver::start(config, &Options::memory(), clock).await.unwrap()
-}
-
-pub(super) async fn session(server: &Homeserver, name: &str) -> Session {
-    let user_id = UserId::parse(format!("@{name}:{}", server.config.server_name)).unwrap();
-    Session {
-        user: server.ids.user(&user_id).await.unwrap(),
-        user_id,
-        device_id: "D".into(),
-        device: server.ids.new_device().await.unwrap(),
-        guest: false,
-        admin: false,
-        suspended: false,
-        rate_limit: None,
-    }
 }
 
 /// What somebody says or does, by number.
@@ -237,7 +211,7 @@ async fn state(server: &Homeserver, room: RoomNum) -> BTreeMap<(String, String),
 /// The states before and after every event can be read from the store alone, also those that only a fork had.
 async fn every_state_is_on_disk(server: &Homeserver, room: RoomNum) {
     let snapshot = server.store.snapshot();
-    let reader = Reader::new(snapshot.clone(), Arc::new(NodeCache::new(10)), room);
+    let reader = Reader::new(snapshot.clone(), Arc::new(NodeCache::new(10_000)), room);
     for (_, event) in snapshot.scan(&TIMELINE, TIMELINE.under(&(room,))).collect().await.unwrap() {
         for root in [event.header.state_before, event.header.state_after] {
             reader.entries(root).await.unwrap();

@@ -19,7 +19,7 @@ use ruma::push::{
     PushConditionRoomCtx, RuleKind, Ruleset, Tweak,
 };
 use ruma::serde::Raw;
-use ruma::{EventId, OwnedEventId, OwnedRoomId, UInt, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, UInt};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,7 @@ use crate::accounts::{IGNORED_USER_LIST, Session};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ephemeral::Mark;
+use crate::fixture::session;
 use crate::rooms::intent::{Intent, TransactionKey};
 use crate::schema::ephemeral::ReceiptKind;
 use crate::unread::Unread;
@@ -212,20 +213,6 @@ struct House {
     /// The reader comes first.
     users: Vec<Session>,
     room: OwnedRoomId,
-}
-
-async fn session(server: &Homeserver, name: &str) -> Session {
-    let user_id = UserId::parse(format!("@{name}:localhost")).unwrap();
-    Session {
-        user: server.ids.user(&user_id).await.unwrap(),
-        user_id,
-        device_id: "D".into(),
-        device: server.ids.new_device().await.unwrap(),
-        guest: false,
-        admin: false,
-        suspended: false,
-        rate_limit: None,
-    }
 }
 
 impl House {

@@ -3,8 +3,8 @@
 use matron_matrix::canonical;
 use matron_matrix::event::Template;
 use matron_storage::{Options, Position};
+use ruma::OwnedRoomId;
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
-use ruma::{OwnedRoomId, UserId};
 use serde_json::json;
 
 use super::Asked;
@@ -12,23 +12,10 @@ use crate::Homeserver;
 use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fixture::session;
 use crate::push::audience::Compiled;
 use crate::rooms::intent::Intent;
 use crate::rooms::membership::Said;
-
-async fn session(server: &Homeserver, name: &str) -> Session {
-    let user_id = UserId::parse(format!("@{name}:localhost")).unwrap();
-    Session {
-        user: server.ids.user(&user_id).await.unwrap(),
-        user_id,
-        device_id: "D".into(),
-        device: server.ids.new_device().await.unwrap(),
-        guest: false,
-        admin: false,
-        suspended: false,
-        rate_limit: None,
-    }
-}
 
 async fn say(server: &Homeserver, by: &Session, room: &OwnedRoomId, msgtype: &str) {
     let snapshot = server.store.snapshot();

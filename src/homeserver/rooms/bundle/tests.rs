@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::Homeserver;
 use crate::accounts::{IGNORED_USER_LIST, Session};
+use crate::fixture::{house, session};
 use crate::rooms::intent::TransactionKey;
 use crate::rooms::relations::Asked;
-use crate::rooms::tests::{house, session};
 
 #[derive(Debug, Clone)]
 struct Step {

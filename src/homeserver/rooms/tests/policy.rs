@@ -11,11 +11,11 @@ use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId, R
 use serde_json::{Value, json};
 
 use super::scene::{FAR, Scene, Sent};
-use super::{house_by, session};
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::fixture::{house_by, session};
 use crate::remote::addresses::Addresses;
 use crate::remote::fixture::{Came, Far};
 use crate::rooms::Rooms;

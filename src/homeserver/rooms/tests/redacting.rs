@@ -11,10 +11,10 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId, room_alias_id, use
 use serde_json::{Value, json};
 
 use super::scene::{FAR, Scene};
-use super::{house, session};
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
+use crate::fixture::{house, session};
 use crate::rooms::event::{Found, by_id};
 use crate::rooms::intent::{Intent, TransactionKey};
 use crate::rooms::membership::Said;

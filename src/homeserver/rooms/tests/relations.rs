@@ -6,7 +6,7 @@ use ruma::EventId;
 use ruma::api::client::room::create_room::v3::Request as NewRoom;
 use serde_json::{Value, json};
 
-use super::{house, session};
+use crate::fixture::{house, session};
 use crate::rooms::event::by_id;
 use crate::rooms::intent::TransactionKey;
 use crate::rooms::relations::Asked;

@@ -9,9 +9,9 @@ use ruma::signatures::Ed25519KeyPair;
 use ruma::{OwnedRoomId, RoomVersionId, UInt, UserId, server_name};
 use serde_json::{Value, json};
 
-use super::{house, session};
 use crate::Homeserver;
 use crate::accounts::Session;
+use crate::fixture::{house, session};
 use crate::rooms::append::Append;
 use crate::rooms::built::Built;
 use crate::rooms::event::{Found, by_id};

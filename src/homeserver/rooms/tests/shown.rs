@@ -6,9 +6,9 @@ use ruma::RoomId;
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
 use serde_json::{Value, json};
 
-use super::{house, session};
 use crate::Homeserver;
 use crate::accounts::Session;
+use crate::fixture::{house, session};
 use crate::rooms::event::by_id;
 use crate::rooms::intent::TransactionKey;
 use crate::schema::EventNum;

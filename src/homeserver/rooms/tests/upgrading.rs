@@ -10,10 +10,10 @@ use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
 use ruma::{OwnedUserId, RoomVersionId, UserId};
 use serde_json::{Value, json};
 
-use super::session;
 use crate::Homeserver;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fixture::session;
 use crate::rooms::intent::Intent;
 use crate::rooms::membership::Said;
 use crate::schema::RoomNum;

@@ -10,10 +10,10 @@ use matron_storage::Options;
 use ruma::api::client::room::create_room::v3::Request as NewRoom;
 use serde_json::json;
 
-use super::session;
 use crate::Homeserver;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fixture::session;
 use crate::rooms::intent::{Intent, TransactionKey};
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
 use tokio_util::sync::CancellationToken;
 
+use super::House;
 use super::turns::request;
-use super::{House, session};
+use crate::fixture::session;
 use crate::rooms::membership::Said;
 use crate::sync::summary::LOOKS;
 
