@@ -1,6 +1,6 @@
 //! A file on its way in: hashed while it is written aside, a piece at a time.
 
-use std::io::{self, Write as _};
+use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -72,10 +72,28 @@ impl Work {
     fn take(mut self, pieces: &[Bytes]) -> io::Result<Self> {
         for piece in pieces {
             self.hash.update(piece);
-            self.file()?.write_all(piece)?;
         }
+        write_all(self.file()?.as_file_mut(), pieces)?;
         Ok(self)
     }
+}
+
+/// Writes all pieces in as few calls as the system takes: the larger a write, the fewer blocks of the disk and pages of its
+/// cache have to be found one by one.
+fn write_all(to: &mut impl Write, pieces: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut rest = slices.as_mut_slice();
+    // A write of empty pieces alone would look like a full disk.
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match to.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl Incoming {
@@ -136,5 +154,57 @@ impl Incoming {
         };
         let whole = tokio::task::spawn_blocking(last).await.map_err(Error::internal)?;
         whole.map_err(|error: io::Error| refused(&folder, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, IoSlice, Write};
+
+    use bytes::Bytes;
+
+    use super::write_all;
+
+    /// Takes a few bytes of each second call, and is interrupted in between.
+    #[derive(Default)]
+    struct Slow {
+        taken: Vec<u8>,
+        calls: usize,
+        most: usize,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.calls += 1;
+            if self.calls.is_multiple_of(2) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let offered: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            let taken = offered.get(..self.most.min(offered.len())).unwrap();
+            self.taken.extend_from_slice(taken);
+            Ok(taken.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn pieces_are_written_whole_and_in_order_however_little_is_taken_at_once() {
+        let pieces: Vec<_> =
+            ["", "one", "", "two and more", "3", ""].map(|text| Bytes::from_static(text.as_bytes())).to_vec();
+        for most in 1..=16 {
+            let mut slow = Slow { most, ..Slow::default() };
+            write_all(&mut slow, &pieces).unwrap();
+            assert_eq!(slow.taken, b"onetwo and more3");
+        }
+        write_all(&mut Slow { most: 1, ..Slow::default() }, &[Bytes::new()]).unwrap();
+        let full = write_all(&mut Slow::default(), &pieces).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::WriteZero);
     }
 }
