@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use matron_storage::Position;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use roaring::RoaringBitmap;
 
 use crate::locks::lock;
 use crate::meters::Held;
@@ -24,11 +25,34 @@ const MOST_BYTES: u64 = 64 << 20;
 /// The members that one answer brings, by room.
 pub(super) type Brought = Vec<(RoomNum, HashSet<UserNum>)>;
 
-/// Whom a device knows of a room.
+/// Whom a device knows of a room: in a large one, each of its devices comes to know everybody who speaks.
 #[derive(Debug, Default)]
 struct Known {
     round: u64,
-    users: HashSet<UserNum>,
+    users: RoaringBitmap,
+}
+
+impl Known {
+    /// A user's number where it is one that can be noted; the four thousand millions after which none can are never reached.
+    fn number(user: UserNum) -> Option<u32> {
+        u32::try_from(user.0).ok()
+    }
+
+    fn has(&self, user: UserNum) -> bool {
+        Self::number(user).is_some_and(|number| self.users.contains(number))
+    }
+
+    fn note(&mut self, round: u64, users: HashSet<UserNum>) {
+        if self.round != round {
+            *self = Self { round, users: RoaringBitmap::new() };
+        }
+        self.users.extend(users.into_iter().filter_map(Self::number));
+    }
+
+    /// Bytes of memory, about: in powers of two, so that few changes weigh anew.
+    fn weight(&self) -> u64 {
+        128 + self.users.serialized_size().next_power_of_two() as u64
+    }
 }
 
 /// How far a device is.
@@ -64,7 +88,7 @@ impl<K, T> Weighter<K, Weighed<T>> for Weigh {
     }
 }
 
-/// What so many users weigh in memory, about: in powers of two, so that few changes weigh anew.
+/// What so many users weigh on their way, about: in powers of two, as [`Known::weight`].
 fn bytes_of(users: usize) -> u64 {
     128 + 24 * users.next_power_of_two() as u64
 }
@@ -149,7 +173,7 @@ impl SentMembers {
         if let Some(known) = self.known.get(&(asker.device, room)) {
             let known = lock(&known.value);
             if known.round == asker.round {
-                users.retain(|user| !known.users.contains(user));
+                users.retain(|user| !known.has(*user));
             }
         }
         users
@@ -166,16 +190,11 @@ impl SentMembers {
             let found = self.known.get(&key);
             let is_new = found.is_none();
             let mut weighed = found.unwrap_or_default();
-            let all = {
+            let bytes = {
                 let mut known = lock(&weighed.value);
-                if known.round == asker.round {
-                    known.users.extend(users);
-                } else {
-                    *known = Known { round: asker.round, users };
-                }
-                known.users.len()
+                known.note(asker.round, users);
+                known.weight()
             };
-            let bytes = bytes_of(all);
             if is_new {
                 weighed.bytes = bytes;
                 self.known.insert(key, weighed);
@@ -279,11 +298,12 @@ mod tests {
         assert!(pending > 10_000);
         let asker = sent.ask(DEVICE, Some(at(5)));
         let light = sent.known.weight();
-        assert!(light > 10_000);
+        assert!(light > 1000);
         let more: Vec<_> = (0..5000).collect();
         answer(&sent, asker, 6, &more);
         let asker = sent.ask(DEVICE, Some(at(6)));
-        assert!(sent.known.weight() > 3 * light && sent.progress.weight() > 3 * pending);
+        assert!(sent.progress.weight() > 3 * pending);
+        assert!(sent.known.weight() > 3 * light && sent.known.weight() < 30_000);
         sent.forget(asker, ROOM);
         assert_eq!(sent.known.weight(), 0);
     }
