@@ -33,7 +33,7 @@ struct Known {
 }
 
 impl Known {
-    /// A user's number where it is one that can be noted; the four thousand millions after which none can are never reached.
+    /// A user's number where it can be noted. No server comes to four thousand millions; a user beyond them is sent again.
     fn number(user: UserNum) -> Option<u32> {
         u32::try_from(user.0).ok()
     }
