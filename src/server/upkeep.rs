@@ -22,7 +22,7 @@ pub fn run(config: Config, command: Command) -> Result<()> {
         match command {
             Command::Backup { to, anew, keep, pace } => {
                 let place = place::named(&config, to)?;
-                let bytes_per_second = pace.map(|pace| pace.saturating_mul(MIB));
+                let bytes_per_second = (pace > 0).then(|| pace.saturating_mul(MIB));
                 have_done(config, Work::Backup { place, anew, keep, bytes_per_second }).await
             }
             Command::Check => have_done(config, Work::Check).await,
