@@ -184,7 +184,7 @@ pub enum Db {
         /// How many of the newest backups stay there; all, where nothing is said
         #[arg(long, value_name = "COUNT")]
         keep: Option<usize>,
-        /// Read and write no more than so many MiB in a second, so that nobody who sends feels it; 0: as many as the disks give
+        /// Read and write no more than so many MiB in a second, so that messages stay quick; 0: as many as the disks give
         #[arg(long, value_name = "MIB", default_value_t = 32)]
         pace: u64,
     },

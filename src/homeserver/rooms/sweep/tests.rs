@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use matron_storage::Options;
 use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
-use ruma::{CanonicalJsonObject, OwnedEventId, OwnedRoomId, UserId};
+use ruma::{CanonicalJsonObject, OwnedEventId, OwnedRoomId};
 
 use crate::Homeserver;
 use crate::accounts::Session;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fixture::session;
 use crate::rooms::event::by_id;
 use crate::rooms::intent::TransactionKey;
 use crate::schema::rooms::{REDACTED, TRANSACTIONS};
@@ -31,17 +32,7 @@ impl House {
         let clock = Clock::by(move || clock.load(Ordering::Relaxed));
         let config = Config::named(ruma::server_name!("localhost").to_owned());
         let server = Homeserver::start(config, &Options::memory(), clock).await.unwrap();
-        let user_id = UserId::parse("@ann:localhost").unwrap();
-        let ann = Session {
-            user: server.ids.user(&user_id).await.unwrap(),
-            user_id,
-            device_id: "D".into(),
-            device: server.ids.new_device().await.unwrap(),
-            guest: false,
-            admin: false,
-            suspended: false,
-            rate_limit: None,
-        };
+        let ann = session(&server, "ann").await;
         let mut request = NewRoom::new();
         request.preset = Some(RoomPreset::PublicChat);
         let room = server.rooms.create(&ann, request).await.unwrap();
