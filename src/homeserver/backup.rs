@@ -12,11 +12,14 @@ mod take;
 mod tests;
 mod tidy;
 mod verify;
+mod writing;
 
 use std::collections::HashMap;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
@@ -28,22 +31,43 @@ pub use verify::{Verified, verify};
 
 use crate::error::{Error, Result};
 use copy::AT_ONCE;
+use writing::Target;
 
 /// As much of a manifest as says how far its store was.
 const HEAD_BYTES: u64 = 1024;
 
-/// Where backups lie.
+/// Where backups lie: a tree that belongs to the backups of one server.
 #[derive(Debug, Clone)]
-pub struct Place(Arc<dyn ObjectStore>);
+pub struct Place {
+    store: Arc<dyn ObjectStore>,
+    /// Where it is a folder of this machine.
+    folder: Option<PathBuf>,
+}
 
 /// What is told while a long piece of work goes on: a line for people.
 pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 impl Place {
-    /// A place in an object store: its whole tree belongs to the backups of one server.
+    /// A folder of this machine, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// The disk does not let us.
+    pub fn folder(folder: &FilePath) -> Result<Self> {
+        let refused = |error: &dyn std::fmt::Display| Error::backup(format!("{}: {error}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(|error| refused(&error))?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| refused(&error))?;
+        Ok(Self { store: Arc::new(store), folder: Some(folder.to_owned()) })
+    }
+
+    /// An object store, such as a bucket.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self(store)
+    pub fn store(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, folder: None }
+    }
+
+    /// Where files are put.
+    fn target(&self) -> Target<'_> {
+        self.folder.as_deref().map_or(Target::Store(&*self.store), Target::Folder)
     }
 
     /// The names of the backups that are there, oldest first.
@@ -51,7 +75,7 @@ impl Place {
     /// # Errors
     /// The place cannot be read.
     pub async fn names(&self) -> Result<Vec<String>> {
-        let listed = self.0.list_with_delimiter(Some(&Path::from("backups"))).await.map_err(failed)?;
+        let listed = self.store.list_with_delimiter(Some(&Path::from("backups"))).await.map_err(failed)?;
         let name = |file: &str| file.strip_suffix(".json").map(str::to_owned);
         let names: Vec<_> =
             listed.objects.iter().filter_map(|object| object.location.filename().and_then(name)).collect();
@@ -62,7 +86,7 @@ impl Place {
 
     /// A backup's name, and how far its store was; nothing where it has gone meanwhile.
     async fn placed(&self, name: String) -> Result<Option<Placed>> {
-        let head = match self.0.get_range(&manifest_path(&name), 0..HEAD_BYTES).await {
+        let head = match self.store.get_range(&manifest_path(&name), 0..HEAD_BYTES).await {
             Ok(head) => head,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(Error::backup(format!("backup {name}: {error}"))),
@@ -91,7 +115,7 @@ impl Place {
     }
 
     async fn read(&self, name: &str) -> Result<Manifest> {
-        let found = self.0.get(&manifest_path(name)).await;
+        let found = self.store.get(&manifest_path(name)).await;
         let found = found.map_err(|error| Error::backup(format!("backup {name}: {error}")))?;
         Manifest::parse(&found.bytes().await.map_err(failed)?)
     }

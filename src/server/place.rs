@@ -11,7 +11,6 @@ use matron_homeserver::config::{Bucket, Config as Domain, MediaStorage};
 use matron_homeserver::remote::bucket::{self, Care};
 use matron_homeserver::remote::{addresses::Addresses, http::Client, trust};
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 
 use crate::config::{Config, Location};
 use crate::failure::{Failure, Result};
@@ -27,7 +26,7 @@ pub fn named(config: &Config, named: Option<String>) -> Result<Location> {
 /// The backups in a folder, which is made where it does not exist, or in a bucket. They may not lie where media do: what is
 /// no medium there is swept away.
 pub fn open(location: &Location, domain: &Domain) -> Result<Place> {
-    let store = match (location, &domain.media.storage) {
+    match (location, &domain.media.storage) {
         (Location::Folder(folder), MediaStorage::Folder(media)) if lies_in(folder, media)? => {
             return Err(Failure::new(format!("{} is a folder of media: take another place", folder.display())));
         }
@@ -37,11 +36,11 @@ pub fn open(location: &Location, domain: &Domain) -> Result<Place> {
                 "s3://{name}/{prefix} overlaps with the media there: take another prefix"
             )));
         }
-        (Location::Folder(folder), _) => folder_store(folder)?,
+        (Location::Folder(folder), _) => Ok(Place::folder(folder)?),
         (Location::Bucket(settings), _) => bucket::open(settings, &client(domain)?, Care::BACKUP)
-            .map_err(|error| Failure::because("the bucket for backups", &error))?,
-    };
-    Ok(Place::new(store))
+            .map(Place::store)
+            .map_err(|error| Failure::because("the bucket for backups", &error)),
+    }
 }
 
 /// Deletes what a crash left half written in a folder of backups. What is put there is written aside first, to its name with
@@ -87,13 +86,6 @@ pub fn media(domain: &Domain) -> Result<Arc<dyn ObjectStore>> {
 /// The configuration names whom it calls, so that any address may be.
 fn client(domain: &Domain) -> Result<Client> {
     Ok(Client::new(&trust::client(&domain.outgoing.authorities)?, Addresses::all().into()))
-}
-
-fn folder_store(folder: &Path) -> Result<Arc<dyn ObjectStore>> {
-    let failed = |error: &dyn std::fmt::Display| Failure::because(folder.display(), error);
-    fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-    let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(&error))?;
-    Ok(Arc::new(store.with_fsync(true)))
 }
 
 fn lies_in(folder: &Path, media: &Path) -> Result<bool> {

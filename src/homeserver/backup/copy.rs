@@ -4,32 +4,28 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path as FilePath;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
-use object_store::{GetResult, GetResultPayload, ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
+use object_store::{GetResult, GetResultPayload, ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
+use super::writing::{Target, Writing};
 use super::{Entry, failed};
 use crate::error::{Error, Result};
 
 /// How many files are moved at once: over a network each waits for answers most of the time.
 pub const AT_ONCE: usize = 4;
 
-/// What is held of a file at a time, and the parts in which it is sent; S3 takes none below 5 MiB.
-const PIECE_BYTES: usize = 8 << 20;
-/// What is read at once of a file that comes from another place.
-const READ_BYTES: usize = 1 << 20;
-/// How many parts of a file are on their way at once.
-const PARTS_AT_ONCE: usize = 2;
-/// S3 takes no more parts of a file.
-const MOST_PARTS: u64 = 10_000;
+/// What is read at once of a file: little enough that nobody else waits long for the disk.
+const READ_BYTES: usize = 512 << 10;
+/// What was lost by a late wake or a slow write is made up for, up to so much; a time in which nothing had to be moved is not.
+const CATCHES_UP: Duration = Duration::from_millis(50);
 /// What is hashed where it is: handing it to another thread would take as long.
 const SMALL_BYTES: usize = 64 << 10;
 
@@ -37,25 +33,35 @@ const SMALL_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Pace {
     bytes_per_second: Option<u64>,
-    began: Instant,
-    moved: AtomicU64,
+    next: Mutex<Instant>,
 }
 
 impl Pace {
     /// At most so many bytes in a second; without end where none is given.
     pub fn new(bytes_per_second: Option<u64>) -> Self {
-        Self { bytes_per_second, began: Instant::now(), moved: AtomicU64::new(0) }
+        Self { bytes_per_second, next: Mutex::new(Instant::now()) }
+    }
+
+    /// Whether there is a limit.
+    const fn is_limited(&self) -> bool {
+        self.bytes_per_second.is_some()
     }
 
     /// Waits until it is time for what comes after these bytes.
     async fn moved(&self, bytes: usize) {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let moved = self.moved.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if let Some(per_second) = self.bytes_per_second {
-            let micros = u128::from(moved) * 1_000_000 / u128::from(per_second.max(1));
-            let due = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
-            tokio::time::sleep_until(self.began + due).await;
+        if let Some(next) = self.after(bytes, Instant::now()) {
+            tokio::time::sleep_until(next).await;
         }
+    }
+
+    /// When it is time for what comes after these bytes, which were moved now.
+    fn after(&self, bytes: usize, now: Instant) -> Option<Instant> {
+        let per_second = u128::from(self.bytes_per_second?.max(1));
+        let micros = u128::try_from(bytes).unwrap_or(u128::MAX).saturating_mul(1_000_000) / per_second;
+        let takes = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        *next = (*next).max(now.checked_sub(CATCHES_UP).unwrap_or(now)).checked_add(takes)?;
+        Some(*next)
     }
 }
 
@@ -138,75 +144,36 @@ fn pieces_of(file: File) -> BoxStream<'static, object_store::Result<Bytes>> {
     futures_util::stream::try_unfold(file, next).boxed()
 }
 
-fn unreadable(file: &FilePath) -> impl Fn(std::io::Error) -> Error {
-    move |error| Error::backup(format!("{}: {error}", file.display()))
-}
-
-/// The next piece of a file; empty at its end.
-async fn piece(input: &mut tokio::fs::File, file: &FilePath) -> Result<Bytes> {
-    let mut piece = Vec::with_capacity(PIECE_BYTES);
-    let most = u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX);
-    input.take(most).read_to_end(&mut piece).await.map_err(unreadable(file))?;
-    Ok(piece.into())
+/// Opens a file to read it.
+async fn open(file: &FilePath) -> Result<Reading> {
+    let opened = tokio::fs::File::open(file).await;
+    let opened = opened.map_err(|error| Error::backup(format!("{}: {error}", file.display())))?;
+    Ok(Reading { pieces: pieces_of(opened.into_std().await), hash: Hash::default() })
 }
 
 /// A file's size and SHA-256.
 pub async fn hash_file(file: &FilePath, pace: &Pace) -> Result<(u64, String)> {
-    let mut input = tokio::fs::File::open(file).await.map_err(unreadable(file))?;
-    let mut hash = Hash::default();
-    loop {
-        let piece = piece(&mut input, file).await?;
-        if piece.is_empty() {
-            return Ok(hash.end());
-        }
+    let mut reading = open(file).await?;
+    while let Some(piece) = reading.next().await? {
         pace.moved(piece.len()).await;
-        hash.add(&piece).await?;
     }
+    Ok(reading.end())
 }
 
-/// Puts a file into an object store.
-pub async fn put_file(to: &dyn ObjectStore, path: &Path, file: &FilePath, pace: &Pace) -> Result<()> {
-    let mut input = tokio::fs::File::open(file).await.map_err(unreadable(file))?;
-    let first = piece(&mut input, file).await?;
-    if first.len() < PIECE_BYTES {
-        pace.moved(first.len()).await;
-        to.put(path, PutPayload::from_bytes(first)).await.map_err(failed)?;
-        return Ok(());
-    }
-    let mut upload = upload(to, path, PIECE_BYTES).await?;
-    let sent = async {
-        let mut next = first;
-        while !next.is_empty() {
-            send(&mut upload, next, pace).await?;
-            next = piece(&mut input, file).await?;
-        }
-        Ok::<_, Error>(())
-    };
-    match sent.await {
-        Ok(()) => upload.finish().await.map(drop).map_err(failed),
-        Err(error) => give_up(upload, Err(error)).await,
-    }
+/// Puts a file. What is not what `entry` says is not put there: why, then.
+pub async fn put_file(
+    file: &FilePath,
+    to: (Target<'_>, &Path),
+    entry: &Entry,
+    pace: &Pace,
+) -> Result<Result<(), String>> {
+    put(open(file).await?, to, entry, pace).await
 }
 
-/// Puts bytes into an object store.
-pub async fn put_bytes(to: &dyn ObjectStore, path: &Path, mut bytes: Bytes) -> Result<()> {
-    if bytes.len() < PIECE_BYTES {
-        return to.put(path, PutPayload::from_bytes(bytes)).await.map(drop).map_err(failed);
-    }
-    let (mut upload, pace) = (upload(to, path, PIECE_BYTES).await?, Pace::new(None));
-    while !bytes.is_empty() {
-        let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
-        if let Err(error) = send(&mut upload, piece, &pace).await {
-            return give_up(upload, Err(error)).await;
-        }
-    }
-    upload.finish().await.map(drop).map_err(failed)
-}
-
-/// Copies an object from one store to another. What is not what `entry` says is not put there: why, then.
+/// Puts an object of a store. What is not what `entry` says is not put there: why, then.
 pub async fn put_object(
     (from, source): (&dyn ObjectStore, &Path),
-    (to, path): (&dyn ObjectStore, &Path),
+    to: (Target<'_>, &Path),
     entry: &Entry,
     pace: &Pace,
 ) -> Result<Result<(), String>> {
@@ -214,50 +181,63 @@ pub async fn put_object(
     if found.meta.size != entry.bytes {
         return Ok(entry.compare(&(found.meta.size, String::new())));
     }
-    let mut reading = Reading::new(found);
-    let length = usize::try_from(entry.bytes).unwrap_or(usize::MAX);
-    if length < PIECE_BYTES {
-        // One request, where an upload in parts takes three.
-        let mut pieces = Vec::new();
+    put(Reading::new(found), to, entry, pace).await
+}
+
+async fn put(
+    mut reading: Reading,
+    (to, path): (Target<'_>, &Path),
+    entry: &Entry,
+    pace: &Pace,
+) -> Result<Result<(), String>> {
+    let mut writing = Writing::new(to, path, entry.bytes, pace.is_limited()).await?;
+    let written = async {
         while let Some(piece) = reading.next().await? {
             pace.moved(piece.len()).await;
-            pieces.push(piece);
+            writing.write(piece).await?;
         }
-        let compared = entry.compare(&reading.end());
-        if compared.is_ok() {
-            to.put(path, PutPayload::from_iter(pieces)).await.map_err(failed)?;
-        }
-        return Ok(compared);
-    }
-    let part_bytes = usize::try_from(entry.bytes / MOST_PARTS + 1).unwrap_or(usize::MAX).max(PIECE_BYTES);
-    let mut upload = upload(to, path, part_bytes).await?;
-    let sent = async {
-        while let Some(piece) = reading.next().await? {
-            send(&mut upload, piece, pace).await?;
-        }
-        Ok::<_, Error>(entry.compare(&reading.end()))
+        Ok(entry.compare(&reading.end()))
     };
-    match sent.await {
-        Ok(Ok(())) => upload.finish().await.map(|_| Ok(())).map_err(failed),
-        not_whole => give_up(upload, not_whole).await,
+    match written.await {
+        Ok(Ok(())) => writing.finish().await.map(Ok),
+        not_whole => {
+            writing.give_up().await;
+            not_whole
+        }
     }
 }
 
-async fn upload(to: &dyn ObjectStore, path: &Path, part_bytes: usize) -> Result<WriteMultipart> {
-    let begun = to.put_multipart(path).await.map_err(failed)?;
-    Ok(WriteMultipart::new_with_chunk_size(begun, part_bytes))
+/// Puts bytes.
+pub async fn put_bytes(to: Target<'_>, path: &Path, bytes: Bytes) -> Result<()> {
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let mut writing = Writing::new(to, path, length, false).await?;
+    match writing.write(bytes).await {
+        Ok(()) => writing.finish().await,
+        Err(error) => {
+            writing.give_up().await;
+            Err(error)
+        }
+    }
 }
 
-/// Sends a piece on, once it is time and those before it are gone.
-async fn send(upload: &mut WriteMultipart, piece: Bytes, pace: &Pace) -> Result<()> {
-    pace.moved(piece.len()).await;
-    upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)?;
-    upload.put(piece);
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What was sent must not lie there for ever; that it cannot be taken back changes nothing in why.
-async fn give_up<T>(upload: WriteMultipart, why: Result<T>) -> Result<T> {
-    let _ = upload.abort().await;
-    why
+    /// How long it takes to move a million bytes in a hundred pieces, each late by so much.
+    fn takes(pace: &Pace, begun: Instant, late: Duration) -> Duration {
+        let end = (0..100).fold(begun, |now, _| pace.after(10_000, now).unwrap().max(now) + late);
+        end - begun
+    }
+
+    #[test]
+    fn a_pace_is_kept_and_time_without_work_is_not_made_up_for() {
+        let pace = Pace::new(Some(1_000_000));
+        let (now, second) = (Instant::now() + CATCHES_UP, Duration::from_secs(1));
+        assert_eq!(takes(&pace, now, Duration::ZERO), second - CATCHES_UP);
+        let later = now + Duration::from_hours(1);
+        assert_eq!(takes(&pace, later, Duration::from_millis(5)), second - CATCHES_UP + Duration::from_millis(5));
+        assert!(takes(&pace, later + Duration::from_hours(1), Duration::from_millis(20)) >= 2 * second);
+        assert_eq!(Pace::new(None).after(usize::MAX, now), None);
+    }
 }

@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::copy::{AT_ONCE, Pace, Reading, put_object};
 use super::last::forget_places;
+use super::writing::Target;
 use super::{Entry, Manifest, Place, Progress, failed, object_path};
 use crate::devices;
 use crate::error::{Error, Result};
@@ -82,7 +83,7 @@ async fn files(place: &Place, manifest: &Manifest, building: &FilePath, media: &
 
 async fn to_file(place: &Place, entry: &Entry, to: &FilePath) -> Result<()> {
     let mut file = tokio::fs::File::create_new(to).await.map_err(unwritable(to))?;
-    let mut reading = Reading::new(place.0.get(&object_path(&entry.sha256)).await.map_err(failed)?);
+    let mut reading = Reading::new(place.store.get(&object_path(&entry.sha256)).await.map_err(failed)?);
     while let Some(piece) = reading.next().await? {
         file.write_all(&piece).await.map_err(unwritable(to))?;
     }
@@ -92,8 +93,8 @@ async fn to_file(place: &Place, entry: &Entry, to: &FilePath) -> Result<()> {
 
 /// A damaged file must not become a medium.
 async fn to_object(place: &Place, entry: &Entry, media: &dyn ObjectStore, to: &Path) -> Result<()> {
-    let from = (&*place.0, &object_path(&entry.sha256));
-    put_object(from, (media, to), entry, &Pace::new(None)).await?.map_err(Error::backup)
+    let from = (&*place.store, &object_path(&entry.sha256));
+    put_object(from, (Target::Store(media), to), entry, &Pace::new(None)).await?.map_err(Error::backup)
 }
 
 /// Makes the store another one than the lost, and answers its epoch.

@@ -114,7 +114,7 @@ pub async fn take(asked: Asked, place: &Place, progress: Progress<'_>) -> Result
 
     let name = name_of(asked.now);
     let json = serde_json::to_vec(&manifest).map_err(Error::internal)?;
-    put_bytes(&*place.0, &manifest_path(&name), json.into()).await?;
+    put_bytes(place.target(), &manifest_path(&name), json.into()).await?;
     let removed = match asked.keep {
         Some(keep) => tidy(place, keep, &name).await?,
         None => 0,
@@ -135,7 +135,7 @@ async fn previous(place: &Place, server_name: &str) -> Result<Option<Manifest>> 
 
 /// Every object that is there, by its hash, with its size.
 async fn objects(place: &Place) -> Result<HashMap<String, u64>> {
-    let listed = place.0.list(Some(&Path::from("objects"))).map_err(failed);
+    let listed = place.store.list(Some(&Path::from("objects"))).map_err(failed);
     let named =
         listed.try_filter_map(async |object| Ok(object.location.filename().map(|name| (name.to_owned(), object.size))));
     named.try_collect().await
@@ -198,11 +198,16 @@ impl<'a> Run<'a> {
             return Ok(Entry::clone(entry));
         }
         let (bytes, sha256) = hash_file(file, self.pace).await?;
-        if self.is_new(&sha256, bytes) {
-            put_file(&*self.place.0, &object_path(&sha256), file, self.pace).await?;
+        let entry = Entry { path, bytes, sha256 };
+        if self.is_new(&entry.sha256, bytes) {
+            let to = (self.place.target(), &object_path(&entry.sha256));
+            // The disk gave one thing and then another.
+            put_file(file, to, &entry, self.pace)
+                .await?
+                .map_err(|why| Error::backup(format!("{}: {why}", entry.path)))?;
             self.copied += bytes;
         }
-        Ok(Entry { path, bytes, sha256 })
+        Ok(entry)
     }
 
     /// Adds all media, some at once. They are named by their hash and never change; one that is deleted meanwhile is left
@@ -325,7 +330,7 @@ fn entry_of(object: ObjectMeta) -> Option<(Entry, Path)> {
 }
 
 async fn copy(place: &Place, pace: &Pace, (media, location): (&dyn ObjectStore, Path), entry: Entry) -> Result<Medium> {
-    let to = (&*place.0, &object_path(&entry.sha256));
+    let to = (place.target(), &object_path(&entry.sha256));
     match put_object((media, &location), to, &entry, pace).await {
         Ok(Ok(())) => Ok(Medium::Copied(entry)),
         Ok(Err(why)) => Ok(Medium::Damaged(format!("{}: {why}", entry.path))),

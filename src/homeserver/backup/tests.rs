@@ -45,7 +45,7 @@ impl Drill {
         let server = start(folder.path().join("store")).await;
         let objects = Arc::new(InMemory::new());
         let media = Arc::new(InMemory::new());
-        let place = Place::new(Arc::<InMemory>::clone(&objects));
+        let place = Place::store(Arc::<InMemory>::clone(&objects));
         Self { folder, server, media, place, objects, time: Mutex::new(1_800_000_000_000) }
     }
 

@@ -26,13 +26,13 @@ pub async fn tidy(place: &Place, keep: usize, taken: &str) -> Result<usize> {
         used.extend(manifest.files.into_iter().map(|entry| entry.sha256));
     }
     for name in &names {
-        place.0.delete(&manifest_path(name)).await.map_err(failed)?;
+        place.store.delete(&manifest_path(name)).await.map_err(failed)?;
     }
-    let objects = place.0.list(Some(&Path::from("objects"))).map_err(failed);
+    let objects = place.store.list(Some(&Path::from("objects"))).map_err(failed);
     objects
         .try_for_each_concurrent(AT_ONCE, async |object| {
             let is_used = object.location.filename().is_some_and(|name| used.contains(name));
-            if is_used { Ok(()) } else { place.0.delete(&object.location).await.map_err(failed) }
+            if is_used { Ok(()) } else { place.store.delete(&object.location).await.map_err(failed) }
         })
         .await?;
     Ok(names.len())

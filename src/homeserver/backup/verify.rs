@@ -43,7 +43,7 @@ pub async fn verify(place: &Place, name: Option<&str>, progress: Progress<'_>) -
 }
 
 async fn check(place: &Place, entry: &Entry) -> Result<(), String> {
-    let found = place.0.get(&object_path(&entry.sha256)).await.map_err(|error| match error {
+    let found = place.store.get(&object_path(&entry.sha256)).await.map_err(|error| match error {
         object_store::Error::NotFound { .. } => "it is not there".to_owned(),
         error => error.to_string(),
     })?;
