@@ -28,13 +28,11 @@ pub fn named(config: &Config, named: Option<String>) -> Result<Location> {
 pub fn open(location: &Location, domain: &Domain) -> Result<Place> {
     match (location, &domain.media.storage) {
         (Location::Folder(folder), MediaStorage::Folder(media)) if lies_in(folder, media)? => {
-            return Err(Failure::new(format!("{} is a folder of media: take another place", folder.display())));
+            Err(Failure::new(format!("{} is a folder of media: take another place", folder.display())))
         }
         (Location::Bucket(ours), MediaStorage::Bucket { bucket: media, .. }) if overlap(ours, media) => {
             let Bucket { name, prefix, .. } = ours;
-            return Err(Failure::new(format!(
-                "s3://{name}/{prefix} overlaps with the media there: take another prefix"
-            )));
+            Err(Failure::new(format!("s3://{name}/{prefix} overlaps with the media there: take another prefix")))
         }
         (Location::Folder(folder), _) => Ok(Place::folder(folder)?),
         (Location::Bucket(settings), _) => bucket::open(settings, &client(domain)?, Care::BACKUP)
