@@ -36,6 +36,7 @@ const USUAL: &[Figure] = &[
     Figure { name: "door", measure: |bench| Box::pin(door::measure(bench)) },
     Figure { name: "send", measure: |bench| Box::pin(send::measure(bench)) },
     Figure { name: "delivery", measure: |bench| Box::pin(delivery::measure(bench)) },
+    Figure { name: "crowd", measure: |bench| Box::pin(delivery::measure_crowd(bench)) },
     Figure { name: "sync", measure: |bench| Box::pin(sync::measure(bench)) },
     Figure { name: "messages", measure: |bench| Box::pin(messages::measure(bench)) },
     Figure { name: "create_room", measure: |bench| Box::pin(create_room::measure(bench)) },

@@ -233,11 +233,12 @@ mod tests {
     #[test]
     fn a_pace_is_kept_and_time_without_work_is_not_made_up_for() {
         let pace = Pace::new(Some(1_000_000));
-        let (now, second) = (Instant::now() + CATCHES_UP, Duration::from_secs(1));
-        assert_eq!(takes(&pace, now, Duration::ZERO), second - CATCHES_UP);
-        let later = now + Duration::from_hours(1);
-        assert_eq!(takes(&pace, later, Duration::from_millis(5)), second - CATCHES_UP + Duration::from_millis(5));
-        assert!(takes(&pace, later + Duration::from_hours(1), Duration::from_millis(20)) >= 2 * second);
+        let (now, hour) = (Instant::now() + CATCHES_UP, Duration::from_hours(1));
+        let kept = Duration::from_secs(1).saturating_sub(CATCHES_UP);
+        let late = Duration::from_millis(5);
+        assert_eq!(takes(&pace, now, Duration::ZERO), kept);
+        assert_eq!(takes(&pace, now + hour, late), kept + late);
+        assert!(takes(&pace, now + 2 * hour, 4 * late) >= 2 * kept);
         assert_eq!(Pace::new(None).after(usize::MAX, now), None);
     }
 }

@@ -15,8 +15,8 @@ use crate::error::Result;
 use crate::locks::lock;
 use crate::schema::{RoomNum, UserNum};
 
-/// How many are woken at once.
-const AT_ONCE: usize = 64;
+/// How many are woken at once: few, since whoever asks for something then waits for their answers first.
+const AT_ONCE: usize = 8;
 
 /// A user who waits, maybe in several requests.
 #[derive(Debug, Default)]
