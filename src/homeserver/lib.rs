@@ -208,26 +208,42 @@ fn open_mailer(config: &Config) -> Result<Option<Arc<Mailer>>> {
     Ok(Some(Arc::new(mailer)))
 }
 
+/// The threads on which a server works, beside those that answer.
+#[derive(Debug, Clone)]
+pub struct Threads {
+    /// For answers to a crowd that waited for one thing.
+    pub crowds: Handle,
+    /// For what nobody waits for.
+    pub behind: Handle,
+}
+
+impl Threads {
+    /// No others than those that answer.
+    fn none() -> Self {
+        Self { crowds: Handle::current(), behind: Handle::current() }
+    }
+}
+
 impl Homeserver {
     /// Opens the store and starts the workers. Blocks while the store opens.
     ///
     /// # Errors
     /// The store is refused or cannot be read; the place of media is another server's.
     pub async fn start(config: Config, options: &Options, clock: Clock) -> Result<Arc<Self>> {
-        Self::start_with(config, options, clock, &Handle::current()).await
+        Self::start_with(config, options, clock, Threads::none()).await
     }
 
-    /// As [`Self::start`]; what nobody waits for runs on the threads of another runtime, `behind`.
+    /// As [`Self::start`], with threads of other runtimes for what is not to hold up the answers.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub async fn start_with(config: Config, options: &Options, clock: Clock, behind: &Handle) -> Result<Arc<Self>> {
-        let (homeserver, news) = Self::build(config, options, clock).await?;
+    pub async fn start_with(config: Config, options: &Options, clock: Clock, threads: Threads) -> Result<Arc<Self>> {
+        let (homeserver, news) = Self::build(config, options, clock, threads.crowds).await?;
         homeserver.media.begin().await?;
         homeserver.rooms.resume_renaming().await?;
         homeserver.rooms.resume_turning_out().await?;
         homeserver.rooms.resume_upgrades().await?;
-        homeserver.begin(news, behind);
+        homeserver.begin(news, &threads.behind);
         Ok(Arc::new(homeserver))
     }
 
@@ -239,12 +255,12 @@ impl Homeserver {
     /// # Errors
     /// The store is refused or cannot be read.
     pub async fn open(config: Config, options: &Options, clock: Clock) -> Result<Arc<Self>> {
-        let (homeserver, _) = Self::build(config, options, clock).await?;
+        let (homeserver, _) = Self::build(config, options, clock, Handle::current()).await?;
         Ok(Arc::new(homeserver))
     }
 
     /// Builds it floor by floor.
-    async fn build(config: Config, options: &Options, clock: Clock) -> Result<(Self, NewsReceiver)> {
+    async fn build(config: Config, options: &Options, clock: Clock, crowds: Handle) -> Result<(Self, NewsReceiver)> {
         let config = Arc::new(config);
         let (streams, news) = Streams::new(rand::random());
         let store = Arc::new(Store::open(options, Arc::<Streams>::clone(&streams))?);
@@ -281,7 +297,7 @@ impl Homeserver {
             Arc::clone(&accounts),
             Arc::clone(&rooms),
             Arc::clone(&ephemeral),
-            unread.clone(),
+            (unread.clone(), crowds),
         ));
         let mailer = open_mailer(&config)?;
         let owners = (&accounts, &rooms, unread);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use matron_storage::{Position, Store};
 use quick_cache::sync::Cache;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::accounts::Accounts;
@@ -61,26 +62,43 @@ pub struct Sync {
     whole: Arc<Semaphore>,
     /// Of each user, one request waits for such a turn at a time.
     user_turns: Turns,
+    /// The threads on which crowds are answered.
+    crowds: Handle,
     /// What is counted.
     pub meters: meters::Sync,
 }
 
 impl Sync {
-    /// Needs everything that it reads.
+    /// Needs everything that it reads, and threads on which a crowd is answered.
     #[must_use]
     pub fn new(
         (store, streams, ids): (Arc<Store>, Arc<Streams>, Arc<Ids>),
         accounts: Arc<Accounts>,
         rooms: Arc<Rooms>,
         ephemeral: Arc<Ephemeral>,
-        unread: Counter,
+        (unread, crowds): (Counter, Handle),
     ) -> Self {
         let (sent, emptied, keys) = (sent::SentMembers::new(), Cache::new(DEVICES), Cache::new(DEVICES));
         let meters = meters::Sync::default();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let whole = Arc::new(Semaphore::new(cores.max(FEWEST_WHOLE)));
         let user_turns = Turns::new();
-        Self { store, streams, ids, accounts, rooms, ephemeral, unread, sent, emptied, keys, whole, user_turns, meters }
+        Self {
+            store,
+            streams,
+            ids,
+            accounts,
+            rooms,
+            ephemeral,
+            unread,
+            sent,
+            emptied,
+            keys,
+            whole,
+            user_turns,
+            crowds,
+            meters,
+        }
     }
 
     /// The caches of what devices have been told, and of what is unread.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use matron_homeserver::Homeserver;
 use matron_homeserver::clock::Clock;
 use matron_homeserver::config::Config as Domain;
+use matron_homeserver::{Homeserver, Threads};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -59,7 +59,8 @@ struct Running {
 /// # Errors
 /// It cannot start.
 pub fn run(config: Config) -> Result<()> {
-    let (runtime, behind) = (threads::answering()?, threads::behind()?);
+    let (runtime, crowds, behind) = (threads::answering()?, threads::crowds()?, threads::behind()?);
+    let threads = Threads { crowds: crowds.handle().clone(), behind: behind.handle().clone() };
     let traces = Traces::open(&config, runtime.handle())?;
     let logs = Logs::open(config.log_format, &config.log_filter, traces.as_ref())?;
     limits::raise_open_files();
@@ -67,12 +68,13 @@ pub fn run(config: Config) -> Result<()> {
         let folder = config.data_dir.display();
         return Err(Failure::new(format!("another process serves the data folder {folder}: stop it first")));
     };
-    let served = runtime.block_on(serve(config, logs, &data, behind.handle()));
+    let served = runtime.block_on(serve(config, logs, &data, threads));
     if let Some(traces) = traces {
         traces.close();
     }
     // What still runs holds the store: it is dropped first, so that the store closes here, and the lock goes last.
     runtime.shutdown_timeout(Duration::from_secs(5));
+    crowds.shutdown_timeout(Duration::from_secs(5));
     behind.shutdown_timeout(Duration::from_secs(5));
     let (homeserver, logs) = served?;
     drop(homeserver);
@@ -81,19 +83,20 @@ pub fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
-async fn serve(config: Config, logs: Logs, data: &Data, behind: &Handle) -> Result<(Arc<Homeserver>, Logs)> {
+async fn serve(config: Config, logs: Logs, data: &Data, threads: Threads) -> Result<(Arc<Homeserver>, Logs)> {
     // Taken before anything is opened: a signal that comes early is heeded when the start is done.
     let mut signals = Signals::new()?;
     let sockets = bind(&config).await?;
     let options = data::options(&config);
     tracing::info!(server_name = %config.domain.server_name, data = %config.data_dir.display(), "starting");
-    let homeserver = Homeserver::start_with(config.domain.clone(), &options, Clock::system(), behind).await?;
+    let behind = threads.behind.clone();
+    let homeserver = Homeserver::start_with(config.domain.clone(), &options, Clock::system(), threads).await?;
     let founder = first_start::found(&homeserver, data).await?;
 
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let url = sockets.api.first().map(Bound::url).unwrap_or_default();
-    let running = accept((config, logs), sockets, &homeserver, &stop, (&connections, behind));
+    let running = accept((config, logs), sockets, &homeserver, &stop, (&connections, &behind));
     notify(&[NotifyState::Ready]);
     if let Some(founder) = founder {
         crate::print(&first_start::next_steps(&founder, &url, running.config.file.as_deref()))?;

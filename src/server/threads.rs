@@ -1,11 +1,13 @@
-//! The threads of the server: those that answer, and those that work behind the answers.
+//! The threads of the server: those that answer, those that answer crowds, and those that work behind the answers.
 
 use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::{Failure, Result};
 
-/// By how much what works behind stands back where both want a core: a tenth of it is left to it then.
-const STANDS_BACK: i32 = 10;
+/// By how much those that answer crowds stand back where others want the core too: a quarter of it is left to them then.
+const CROWDS_STAND_BACK: i32 = 5;
+/// The same of what works behind: a tenth.
+const BEHIND_STANDS_BACK: i32 = 10;
 
 /// The threads on which requests are answered.
 ///
@@ -15,6 +17,15 @@ pub fn answering() -> Result<Runtime> {
     build(Builder::new_multi_thread().thread_name("answer"))
 }
 
+/// The threads on which a crowd is answered that waited for one thing. On the threads above its answers would lie before those
+/// to everybody else; the kernel lets each of those go first instead.
+///
+/// # Errors
+/// No threads can be started.
+pub fn crowds() -> Result<Runtime> {
+    build(standing_back(Builder::new_multi_thread().thread_name("crowds"), CROWDS_STAND_BACK))
+}
+
 /// The threads on which is done what nobody waits for: pushing, sweeping, backups. The kernel lets them run where those that
 /// answer leave a core free.
 ///
@@ -22,12 +33,17 @@ pub fn answering() -> Result<Runtime> {
 /// No threads can be started.
 pub fn behind() -> Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    build(Builder::new_multi_thread().thread_name("behind").worker_threads(cores.div_ceil(2)).on_thread_start(|| {
+    let mut threads = Builder::new_multi_thread();
+    build(standing_back(threads.thread_name("behind").worker_threads(cores.div_ceil(2)), BEHIND_STANDS_BACK))
+}
+
+fn standing_back(threads: &mut Builder, by: i32) -> &mut Builder {
+    threads.on_thread_start(move || {
         // Of this thread alone, as Linux has it.
-        if let Err(error) = rustix::process::nice(STANDS_BACK) {
+        if let Err(error) = rustix::process::nice(by) {
             tracing::debug!(%error, "a thread does not stand back");
         }
-    }))
+    })
 }
 
 fn build(threads: &mut Builder) -> Result<Runtime> {

@@ -350,7 +350,9 @@ async fn who_asks_meanwhile_does_not_wait_for_a_whole_crowd() {
     for user in 0..crowd {
         let (streams, told, asked) = (Arc::clone(&streams), Arc::clone(&told), Arc::clone(&asked));
         waiting.spawn(async move {
-            streams.park(UserNum(user)).woken().await;
+            let ticket = streams.park(UserNum(user));
+            ticket.woken().await;
+            assert!(ticket.is_of_crowd());
             if told.fetch_add(1, Ordering::Relaxed) == 0 {
                 asked.notify_one();
             }
@@ -363,4 +365,10 @@ async fn who_asks_meanwhile_does_not_wait_for_a_whole_crowd() {
     asked.notified().await;
     assert!(told.load(Ordering::Relaxed) < crowd / 4);
     timeout(PATIENCE, waiting.join_all()).await.unwrap();
+
+    let ticket = streams.park(UserNum(0));
+    let woken = ticket.woken();
+    tell(&store, Subject::Room(room)).await;
+    timeout(PATIENCE, woken).await.unwrap();
+    assert!(!ticket.is_of_crowd(), "nobody else waits");
 }

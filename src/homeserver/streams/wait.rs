@@ -15,8 +15,8 @@ use crate::error::Result;
 use crate::locks::lock;
 use crate::schema::{RoomNum, UserNum};
 
-/// How many are woken at once: few, since whoever asks for something then waits for their answers first.
-const AT_ONCE: usize = 8;
+/// More than so many who are woken at once are a crowd, and are woken in pieces of so many.
+const CROWD: usize = 64;
 
 /// A user who waits, maybe in several requests.
 #[derive(Debug, Default)]
@@ -31,10 +31,17 @@ struct Bell {
     notify: Notify,
     /// Whether its turn comes anyhow: whoever is woken sees all that is published by then.
     is_listed: AtomicBool,
+    /// Whether it rang for a crowd the last time.
+    for_crowd: AtomicBool,
 }
 
 impl Bell {
     fn ring(&self) {
+        self.ring_for(false);
+    }
+
+    fn ring_for(&self, crowd: bool) {
+        self.for_crowd.store(crowd, Ordering::Relaxed);
         self.is_listed.store(false, Ordering::Release);
         self.notify.notify_waiters();
     }
@@ -245,22 +252,18 @@ impl Streams {
     }
 }
 
-/// Wakes all of these: a crowd in pieces, each when those before have been answered. Who asks for something meanwhile
-/// waits for the answers of a piece, and not for all of them.
-fn wake_all(mut waiting: Vec<Arc<Bell>>) {
-    let crowd = waiting.split_off(waiting.len().min(AT_ONCE));
-    for bell in waiting {
-        bell.ring();
-    }
-    if crowd.is_empty() {
+/// Wakes all of these: a crowd in pieces, so that whoever asks for something meanwhile does not wait for all of them.
+fn wake_all(waiting: Vec<Arc<Bell>>) {
+    if waiting.len() <= CROWD {
+        waiting.iter().for_each(|bell| bell.ring());
         return;
     }
     tokio::spawn(async move {
-        for piece in crowd.chunks(AT_ONCE) {
-            tokio::task::yield_now().await;
+        for piece in waiting.chunks(CROWD) {
             for bell in piece {
-                bell.ring();
+                bell.ring_for(true);
             }
+            tokio::task::yield_now().await;
         }
     });
 }
@@ -277,6 +280,11 @@ impl Ticket {
     /// Resolves at the next wake-up after this call.
     pub fn woken(&self) -> tokio::sync::futures::Notified<'_> {
         self.bell.notify.notified()
+    }
+
+    /// Whether the last wake-up was that of a crowd, to all of whom the answer may take long.
+    pub fn is_of_crowd(&self) -> bool {
+        self.bell.for_crowd.load(Ordering::Relaxed)
     }
 }
 

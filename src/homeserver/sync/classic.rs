@@ -9,6 +9,7 @@ use matron_storage::{Error as StorageError, Position, Snapshot};
 use ruma::presence::PresenceState;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::tell::shown_data;
 use super::Sync;
@@ -34,7 +35,7 @@ const ROOMS_AT_ONCE: usize = 64;
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
 /// What a client asks for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// What it knows already.
     pub since: Option<Token>,
@@ -113,12 +114,16 @@ impl Sync {
         let ticket = self.streams.park(session.user);
         // What was revoked before wakes nobody any more.
         self.accounts.still_valid(session).await?;
+        let mut of_crowd = false;
         loop {
             let woken = ticket.woken();
-            let snapshot = self.store.snapshot();
-            // On the heap, as above, and gone with its snapshot before the wait: who waits holds no room for answering.
-            let told = Box::pin(self.answer(session, request, (since, asker), &snapshot)).await?;
-            drop(snapshot);
+            let told = if of_crowd {
+                self.answer_aside(session, request, (since, asker)).await?
+            } else {
+                let snapshot = self.store.snapshot();
+                // On the heap, as above, and gone with its snapshot before the wait: who waits holds no room for answering.
+                Box::pin(self.answer(session, request, (since, asker), &snapshot)).await?
+            };
             if !told.answer.is_empty() {
                 return Ok(self.hand_out(told, asker));
             }
@@ -126,7 +131,10 @@ impl Sync {
             since = Some(told.next);
             let answer = told.answer;
             tokio::select! {
-                () = woken => self.accounts.still_valid(session).await?,
+                () = woken => {
+                    self.accounts.still_valid(session).await?;
+                    of_crowd = ticket.is_of_crowd();
+                }
                 () = tokio::time::sleep_until(deadline) => {
                     self.meters.timed_out.add(1);
                     return Ok(answer);
@@ -176,6 +184,22 @@ impl Sync {
                 Err(matron_matrix::Error::invalid_param("that is a token for pagination, not for sync").into())
             }
         }
+    }
+
+    /// What is new by now, found out on the threads for crowds: whoever asks for something else meanwhile goes first.
+    async fn answer_aside(
+        self: &Arc<Self>,
+        session: &Session,
+        request: &Request,
+        from: (Option<Since>, Option<Asker>),
+    ) -> Result<Told> {
+        let (sync, session, request) = (Arc::clone(self), session.clone(), request.clone());
+        let answering = self.crowds.spawn(async move {
+            let snapshot = sync.store.snapshot();
+            sync.answer(&session, &request, from, &snapshot).await
+        });
+        // Whoever hangs up is answered no more.
+        AbortOnDropHandle::new(answering).await.map_err(Error::internal)?
     }
 
     /// What is new as of a snapshot.

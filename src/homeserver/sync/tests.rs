@@ -34,6 +34,7 @@ use crate::rooms::intent::{Intent, TransactionKey};
 use crate::schema::ephemeral::ReceiptKind;
 use crate::unread::Unread;
 
+mod crowd;
 mod heroes;
 mod turns;
 
@@ -220,7 +221,10 @@ impl House {
         let config = Config::named(ruma::server_name!("localhost").to_owned());
         let now = AtomicU64::new(1_700_000_000_000);
         let clock = Clock::by(move || now.fetch_add(1, Ordering::Relaxed));
-        let server = Homeserver::start(config, &Options::memory(), clock).await.unwrap();
+        Self::at(Homeserver::start(config, &Options::memory(), clock).await.unwrap()).await
+    }
+
+    async fn at(server: Arc<Homeserver>) -> Self {
         let mut users = Vec::new();
         for name in ["reader", "other", "third"] {
             users.push(session(&server, name).await);
