@@ -10,6 +10,7 @@ use ruma::presence::PresenceState;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use self::tell::shown_data;
 use super::Sync;
@@ -118,7 +119,7 @@ impl Sync {
         loop {
             let woken = ticket.woken();
             let told = if of_crowd {
-                self.answer_aside(session, request, (since, asker)).await?
+                self.aside(session, request, (since, asker)).await.map_err(Error::internal)??
             } else {
                 let snapshot = self.store.snapshot();
                 // On the heap, as above, and gone with its snapshot before the wait: who waits holds no room for answering.
@@ -186,20 +187,20 @@ impl Sync {
         }
     }
 
-    /// What is new by now, found out on the threads for crowds: whoever asks for something else meanwhile goes first.
-    async fn answer_aside(
+    /// What is new by now, found out on the threads for crowds: whoever asks for something else meanwhile goes first, and whoever
+    /// hangs up is answered no more.
+    fn aside(
         self: &Arc<Self>,
         session: &Session,
         request: &Request,
         from: (Option<Since>, Option<Asker>),
-    ) -> Result<Told> {
+    ) -> AbortOnDropHandle<Result<Told>> {
         let (sync, session, request) = (Arc::clone(self), session.clone(), request.clone());
-        let answering = self.crowds.spawn(async move {
+        let answer = async move {
             let snapshot = sync.store.snapshot();
             sync.answer(&session, &request, from, &snapshot).await
-        });
-        // Whoever hangs up is answered no more.
-        AbortOnDropHandle::new(answering).await.map_err(Error::internal)?
+        };
+        AbortOnDropHandle::new(self.crowds.spawn(answer.in_current_span()))
     }
 
     /// What is new as of a snapshot.
