@@ -255,7 +255,9 @@ impl Streams {
 /// Wakes all of these: a crowd in pieces, so that whoever asks for something meanwhile does not wait for all of them.
 fn wake_all(waiting: Vec<Arc<Bell>>) {
     if waiting.len() <= CROWD {
-        waiting.iter().for_each(|bell| bell.ring());
+        for bell in waiting {
+            bell.ring();
+        }
         return;
     }
     tokio::spawn(async move {
@@ -283,6 +285,7 @@ impl Ticket {
     }
 
     /// Whether the last wake-up was that of a crowd, to all of whom the answer may take long.
+    #[must_use]
     pub fn is_of_crowd(&self) -> bool {
         self.bell.for_crowd.load(Ordering::Relaxed)
     }
