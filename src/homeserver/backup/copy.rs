@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path as FilePath;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::writing::{Target, Writing};
 use super::{Entry, failed};
 use crate::error::{Error, Result};
+use crate::locks::lock;
 
 /// How many files are moved at once: over a network each waits for answers most of the time.
 pub const AT_ONCE: usize = 4;
@@ -59,7 +60,7 @@ impl Pace {
         let per_second = u128::from(self.bytes_per_second?.max(1));
         let micros = u128::try_from(bytes).unwrap_or(u128::MAX).saturating_mul(1_000_000) / per_second;
         let takes = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = lock(&self.next);
         *next = (*next).max(now.checked_sub(CATCHES_UP).unwrap_or(now)).checked_add(takes)?;
         Some(*next)
     }

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::copy::{AT_ONCE, Pace, Reading, put_object};
 use super::last::forget_places;
-use super::writing::Target;
+use super::writing::{Target, sync, unwritable};
 use super::{Entry, Manifest, Place, Progress, failed, object_path};
 use crate::devices;
 use crate::error::{Error, Result};
@@ -118,15 +118,10 @@ fn put_in_place(from: &FilePath, to: &FilePath) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let sync = |folder: &FilePath| std::fs::File::open(folder)?.sync_all();
     let put = || {
         sync(from)?;
         std::fs::rename(from, to)?;
         sync(&parent)
     };
     put().map_err(unwritable(to))
-}
-
-fn unwritable(file: &FilePath) -> impl Fn(std::io::Error) -> Error {
-    move |error| Error::backup(format!("{}: {error}", file.display()))
 }

@@ -168,7 +168,7 @@ fn create(root: &FilePath, to: &FilePath) -> io::Result<NamedTempFile> {
 }
 
 /// Has a folder remember what is new in it.
-fn sync(folder: &FilePath) -> io::Result<()> {
+pub fn sync(folder: &FilePath) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -218,7 +218,8 @@ fn unwritten() -> Error {
     Error::internal("a file that could not be written was written on")
 }
 
-fn unwritable(file: &FilePath) -> impl Fn(io::Error) -> Error {
+/// The disk does not take a file.
+pub fn unwritable(file: &FilePath) -> impl Fn(io::Error) -> Error {
     move |error| Error::backup(format!("{}: {error}", file.display()))
 }
 

@@ -113,17 +113,14 @@ impl Sync {
         let deadline = tokio::time::Instant::now() + request.timeout.min(LONGEST_WAIT);
         // Before anything is looked at: what becomes readable meanwhile wakes it.
         let ticket = self.streams.park(session.user);
-        // What was revoked before wakes nobody any more.
-        self.accounts.still_valid(session).await?;
         let mut of_crowd = false;
         loop {
             let woken = ticket.woken();
             let told = if of_crowd {
                 self.aside(session, request, (since, asker)).await.map_err(Error::internal)??
             } else {
-                let snapshot = self.store.snapshot();
                 // On the heap, as above, and gone with its snapshot before the wait: who waits holds no room for answering.
-                Box::pin(self.answer(session, request, (since, asker), &snapshot)).await?
+                Box::pin(self.look(session, request, (since, asker))).await?
             };
             if !told.answer.is_empty() {
                 return Ok(self.hand_out(told, asker));
@@ -132,10 +129,7 @@ impl Sync {
             since = Some(told.next);
             let answer = told.answer;
             tokio::select! {
-                () = woken => {
-                    self.accounts.still_valid(session).await?;
-                    of_crowd = ticket.is_of_crowd();
-                }
+                () = woken => of_crowd = ticket.is_of_crowd(),
                 () = tokio::time::sleep_until(deadline) => {
                     self.meters.timed_out.add(1);
                     return Ok(answer);
@@ -196,11 +190,15 @@ impl Sync {
         from: (Option<Since>, Option<Asker>),
     ) -> AbortOnDropHandle<Result<Told>> {
         let (sync, session, request) = (Arc::clone(self), session.clone(), request.clone());
-        let answer = async move {
-            let snapshot = sync.store.snapshot();
-            sync.answer(&session, &request, from, &snapshot).await
-        };
-        AbortOnDropHandle::new(self.crowds.spawn(answer.in_current_span()))
+        let look = async move { sync.look(&session, &request, from).await };
+        AbortOnDropHandle::new(self.crowds.spawn(look.in_current_span()))
+    }
+
+    /// What is new by now, if the session stands by now: a wake-up may have been that it does not, and a crowd's turn comes late.
+    async fn look(&self, session: &Session, request: &Request, from: (Option<Since>, Option<Asker>)) -> Result<Told> {
+        self.accounts.still_valid(session).await?;
+        let snapshot = self.store.snapshot();
+        self.answer(session, request, from, &snapshot).await
     }
 
     /// What is new as of a snapshot.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use matron_storage::Options;
+use matron_storage::{Batch, Options};
 use ruma::server_name;
 use serde_json::json;
 use tokio::runtime::{Builder, Handle};
@@ -15,7 +15,7 @@ use super::turns::request;
 use super::{House, session};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::streams::Token;
+use crate::streams::{Subject, Token};
 use crate::sync::Request;
 use crate::{Homeserver, Threads};
 
@@ -43,7 +43,7 @@ async fn others_are_answered_before_a_crowd() {
     for user in house.users.split_off(3) {
         let (sync, stop) = (Arc::clone(sync), stop.clone());
         let waits = Request { timeout: Duration::from_mins(1), ..request(Some(since)) };
-        waiting.spawn(async move { sync.classic(&user, &waits, &stop).await.unwrap() });
+        waiting.spawn(async move { (user.user, sync.classic(&user, &waits, &stop).await) });
     }
     while house.server.streams.waiting() < CROWD {
         tokio::task::yield_now().await;
@@ -55,10 +55,22 @@ async fn others_are_answered_before_a_crowd() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(waiting.try_join_next().is_none(), "the crowd is answered on the threads of others");
 
+    // Somebody's access ends before their turn comes.
+    let ended = house.server.ids.user(ruma::user_id!("@nurse7:localhost")).await.unwrap();
+    let mut batch = Batch::new();
+    batch.announce(Subject::Access(ended).into());
+    house.server.store.commit(batch).await.unwrap();
+
     let over = end.clone();
     let work = std::thread::spawn(move || aside.block_on(over.cancelled()));
     let answers = timeout(PATIENCE, waiting.join_all()).await.unwrap();
-    assert!(answers.iter().all(|answer| answer.rooms.join.contains_key(house.room.as_str())));
+    assert_eq!(answers.len(), CROWD);
+    for (user, answer) in answers {
+        match answer {
+            Ok(answer) => assert!(user != ended && answer.rooms.join.contains_key(house.room.as_str())),
+            Err(_) => assert_eq!(user, ended),
+        }
+    }
     end.cancel();
     tokio::task::spawn_blocking(|| work.join().unwrap()).await.unwrap();
     house.server.stop().await;
