@@ -233,6 +233,30 @@ fn a_store_keeps_its_rows_and_never_gives_a_position_twice() {
 }
 
 #[test]
+fn a_look_at_one_row_of_a_large_file_takes_no_whole_filter_into_the_cache() {
+    const IDS: Keyspace<u64, u64> = Keyspace::new(4, "ids", Family::Id);
+    const ROWS: u64 = 150_000;
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let options = Options::rocks(folder.path().join("store"), 16 << 20);
+        let store = Store::open(&options, nobody()).unwrap();
+        for first in (0..ROWS).step_by(5_000) {
+            let mut batch = Batch::new();
+            (first..first + 5_000).for_each(|n| batch.put(&IDS, &n, &n));
+            store.commit(batch).await.unwrap();
+        }
+        store.compact(Family::Id).unwrap();
+        drop(store);
+        let store = Store::open(&options, nobody()).unwrap();
+        let before = store.usage().cache_bytes;
+        assert_eq!(store.snapshot().get(&IDS, &(ROWS / 2)).await.unwrap(), Some(ROWS / 2));
+        let taken = store.usage().cache_bytes - before;
+        // Ten bits for each row.
+        assert!(taken > 0 && taken < ROWS * 10 / 8 / 4, "{taken} bytes");
+    });
+}
+
+#[test]
 fn what_is_not_a_store_is_refused_and_left_alone() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("store");
