@@ -69,10 +69,16 @@ fn family(family: Family, caches: &Caches) -> Options {
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     table.set_format_version(6);
-    // A file's index and filter in pieces, each cached by itself: whole ones are as large as the file's number of rows makes
-    // them, up to megabytes, and a few of them drive one another out of the cache's shards, to be read and checked anew by each look.
-    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-    table.set_partition_filters(true);
+    if matches!(family, Family::Meta | Family::Log | Family::Index) {
+        table.set_index_type(BlockBasedIndexType::BinarySearch);
+    } else {
+        // A file's index and filter in pieces, each cached by itself. Whole ones are as large as the file's number of rows makes
+        // them, up to megabytes, and a few of them drive one another out of the cache's shards, to be read and checked anew by
+        // each look. A piece is one look in the cache more, which those families do without that are scanned, have no filter
+        // and small indexes.
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+    }
 
     let mut options = Options::default();
     options.set_level_compaction_dynamic_level_bytes(true);
