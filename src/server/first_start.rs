@@ -43,8 +43,10 @@ pub async fn found(homeserver: &Homeserver, data: &Data) -> Result<Option<Founde
     Ok(Some(Founder { user_id, shell, told }))
 }
 
-/// What to do next; commands are to find the server by the same configuration file.
-pub fn next_steps(founder: &Founder, url: &str, file: Option<&Path>) -> String {
+/// What to do next: `here` is the server's address on this machine, `public` the one that clients are told where there is one.
+/// Commands are to find the server by the same configuration file.
+pub fn next_steps(founder: &Founder, here: &str, public: Option<&str>, file: Option<&Path>) -> String {
+    let server = public.unwrap_or(here);
     let Founder { user_id, shell, told } = founder;
     let mut program = std::env::args().next().unwrap_or_else(|| "matron".to_owned());
     if let Some(file) = file {
@@ -54,7 +56,7 @@ pub fn next_steps(founder: &Founder, url: &str, file: Option<&Path>) -> String {
         r#"
 Matron runs, and has its first account:
 
-  server      {url}
+  server      {server}
   user        {user_id}
   password    {told}
 
@@ -63,9 +65,9 @@ above, then user and password. More people: {program} user add alice --random
 
 Or a first message by curl:
 
-  TOKEN=$(curl -s {url}/_matrix/client/v3/login -d '{{"type":"m.login.password","identifier":{{"type":"m.id.user","user":"{ADMIN}"}},"password":"'"{shell}"'"}}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-  ROOM=$(curl -s -H "Authorization: Bearer $TOKEN" {url}/_matrix/client/v3/createRoom -d '{{"name":"First room"}}' | sed 's/.*"room_id":"\([^"]*\)".*/\1/')
-  curl -X PUT -H "Authorization: Bearer $TOKEN" "{url}/_matrix/client/v3/rooms/$ROOM/send/m.room.message/1" -d '{{"msgtype":"m.text","body":"Hello"}}'
+  TOKEN=$(curl -s {here}/_matrix/client/v3/login -d '{{"type":"m.login.password","identifier":{{"type":"m.id.user","user":"{ADMIN}"}},"password":"'"{shell}"'"}}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+  ROOM=$(curl -s -H "Authorization: Bearer $TOKEN" {here}/_matrix/client/v3/createRoom -d '{{"name":"First room"}}' | sed 's/.*"room_id":"\([^"]*\)".*/\1/')
+  curl -X PUT -H "Authorization: Bearer $TOKEN" "{here}/_matrix/client/v3/rooms/$ROOM/send/m.room.message/1" -d '{{"msgtype":"m.text","body":"Hello"}}'
 
 "#
     )

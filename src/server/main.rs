@@ -8,6 +8,7 @@ mod face;
 mod failure;
 mod first_start;
 mod health;
+mod limits;
 mod listen;
 mod logs;
 mod manage;

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::media::{self, Which};
 use crate::users::Mark;
 use crate::work::Tell;
-use crate::{password, reports};
+use crate::{limits, password, reports};
 
 /// Who does what is asked.
 pub enum Server {
@@ -167,8 +167,9 @@ pub fn media(config: Config, command: MediaCommand) -> Result<()> {
     runtime()?.block_on(Server::have_done(config, Question::Media(task), &shown))
 }
 
-/// The threads of a command that may open the store.
+/// The threads of a command that may open the store, and with it all its files.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    limits::raise_open_files();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

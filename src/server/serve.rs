@@ -1,7 +1,5 @@
 //! The life of the server: lock, bind, open, found, accept; then reload or stop when a signal says so.
 
-mod limits;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +25,7 @@ use crate::listen::{Bound, Tls};
 use crate::logs::Logs;
 use crate::metrics::Traffic;
 use crate::traces::Traces;
-use crate::{first_start, health, metrics, threads};
+use crate::{first_start, health, limits, metrics, threads};
 
 /// Requests that run when it is time to stop may go on for this long.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
@@ -95,11 +93,12 @@ async fn serve(config: Config, logs: Logs, data: &Data, threads: Threads) -> Res
 
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
-    let url = sockets.api.first().map(Bound::url).unwrap_or_default();
+    let here = sockets.api.first().map(Bound::url).unwrap_or_default();
     let running = accept((config, logs), sockets, &homeserver, &stop, (&connections, &behind));
     notify(&[NotifyState::Ready]);
     if let Some(founder) = founder {
-        crate::print(&first_start::next_steps(&founder, &url, running.config.file.as_deref()))?;
+        let (public, file) = (running.config.domain.public_url.as_deref(), running.config.file.as_deref());
+        crate::print(&first_start::next_steps(&founder, &here, public, file))?;
     }
 
     while let Signal::Reload = signals.next().await {

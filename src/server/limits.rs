@@ -1,4 +1,4 @@
-//! The process's limits: every parked client is an open file.
+//! The process's limits: every parked client is an open file, and so is every file of the store, a server's or a command's.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
