@@ -1,5 +1,6 @@
 //! The threads of the server: those that answer, those that answer crowds, and those that work behind the answers.
 
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::{Failure, Result};
@@ -38,9 +39,10 @@ pub fn behind() -> Result<Runtime> {
 }
 
 fn standing_back(threads: &mut Builder, by: i32) -> &mut Builder {
+    let to = getpriority_process(None).unwrap_or(0) + by;
     threads.on_thread_start(move || {
-        // Of this thread alone, as Linux has it.
-        if let Err(error) = rustix::process::nice(by) {
+        // Of this thread alone, as Linux has it. One that another of these started stands back as far already.
+        if let Err(error) = setpriority_process(None, to) {
             tracing::debug!(%error, "a thread does not stand back");
         }
     })

@@ -1,5 +1,6 @@
 //! Long work on an open store: backups, checking, compacting. The running server does it, or the command line where none runs.
 
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use matron_homeserver::Homeserver;
@@ -13,6 +14,8 @@ use crate::failure::{Failure, Result};
 use crate::place;
 
 const MIB: u64 = 1 << 20;
+/// How many rooms are checked before it is told.
+const ROOMS_AT_ONCE: usize = 1000;
 
 /// Tells how far a long piece of work is.
 pub type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
@@ -100,15 +103,18 @@ async fn check(homeserver: &Homeserver, tell: Tell<'_>) -> Result<String> {
     tell("reading all files".to_owned());
     blocking(move || store.check_files()).await?;
     tell("reading all rooms".to_owned());
-    let snapshot = homeserver.store.snapshot();
-    let (mut rooms, mut count, mut wrong) = (snapshot.scan(&ROOMS, ROOMS.all()), 0_u64, Vec::new());
-    while let Some((room, _)) = rooms.next().await.map_err(matron_homeserver::Error::from)? {
-        // Each by a snapshot of its own: none is held for long.
-        wrong.extend(homeserver.rooms.check(&homeserver.store.snapshot(), room).await?);
-        count += 1;
-        if count.is_multiple_of(1000) {
-            tell(format!("{count} rooms"));
+    let (mut after, mut count, mut wrong) = (Unbounded, 0, Vec::new());
+    loop {
+        // Each room by a snapshot of its own, and none is held for all of them.
+        let rooms = homeserver.store.snapshot().scan(&ROOMS, ROOMS.range((after, Unbounded))).take(ROOMS_AT_ONCE).await;
+        let rooms = rooms.map_err(matron_homeserver::Error::from)?;
+        for (room, _) in &rooms {
+            wrong.extend(homeserver.rooms.check(&homeserver.store.snapshot(), *room).await?);
         }
+        count += rooms.len();
+        let Some((last, _)) = rooms.last().filter(|_| rooms.len() == ROOMS_AT_ONCE) else { break };
+        after = Excluded(*last);
+        tell(format!("{count} rooms"));
     }
     if wrong.is_empty() {
         return Ok(format!("the store is sound: {count} rooms"));

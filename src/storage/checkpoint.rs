@@ -21,12 +21,15 @@ impl Checkpoint {
         if held.swap(true, Ordering::AcqRel) {
             return Err(Error::Engine("another copy of the store is held".to_owned()));
         }
-        let checkpoint = Self { folder: store.with_extension("copy"), held: Arc::clone(held) };
-        match fs::remove_dir_all(&checkpoint.folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::Engine(format!("{} cannot be removed: {error}", checkpoint.folder.display())))
-            }
-            _ => Ok(checkpoint),
+        let checkpoint = Self { folder: place(store), held: Arc::clone(held) };
+        remove(&checkpoint.folder)?;
+        Ok(checkpoint)
+    }
+
+    /// Removes what a crash left of one: it holds files whose room a store on a full disk needs.
+    pub(crate) fn sweep(store: &Path) {
+        if let Err(error) = remove(&place(store)) {
+            tracing::warn!(%error, "a copy of the store is left from before");
         }
     }
 
@@ -37,12 +40,25 @@ impl Checkpoint {
     }
 }
 
+fn place(store: &Path) -> PathBuf {
+    let mut place = store.as_os_str().to_owned();
+    place.push(".copy");
+    place.into()
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Engine(format!("{} cannot be removed: {error}", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Drop for Checkpoint {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, folder = %self.folder.display(), "a copy of the store cannot be removed");
+        if let Err(error) = remove(&self.folder) {
+            tracing::warn!(%error, "a copy of the store stays");
         }
         self.held.store(false, Ordering::Release);
     }

@@ -50,6 +50,9 @@ impl Store {
     /// [`Error::Refused`] where the folder holds anything but a store that this build knows.
     pub fn open(options: &Options, observer: Arc<dyn Observer>) -> Result<Self> {
         let engine = open_known(options, Some(&meta::founding()))?;
+        if let EngineKind::Rocks(folder) = &options.engine {
+            Checkpoint::sweep(folder);
+        }
         let epoch = meta::read(&engine, MetaKey::Epoch)?;
         // Positions below the old ceiling may have been given before a crash: start above, with a new reservation.
         let last = Position::new(meta::read(&engine, MetaKey::Ceiling)?);

@@ -52,16 +52,16 @@ impl Directory {
         let was_open = snapshot.get(&OPEN_ROOMS, &room).await?.is_some();
         let is_open = self.rooms.is_open(snapshot, room, new).await?;
         if was_open != is_open {
-            let batch = output.batch();
-            if is_open {
-                batch.put(&OPEN_ROOMS, &room, &());
-            } else {
-                batch.delete(&OPEN_ROOMS, &room);
-            }
             let mut members = snapshot.scan(&MEMBERS, MEMBERS.under(&(room,)));
             while let Some(((_, user), member)) = members.next().await? {
                 put(output, user, room, is_open && member.membership == Membership::Join);
                 output.relieve().await?;
+            }
+            // Last: where it is cut off before this, all of it is done again.
+            if is_open {
+                output.batch().put(&OPEN_ROOMS, &room, &());
+            } else {
+                output.batch().delete(&OPEN_ROOMS, &room);
             }
             return Ok(());
         }

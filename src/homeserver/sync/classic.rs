@@ -190,7 +190,8 @@ impl Sync {
         from: (Option<Since>, Option<Asker>),
     ) -> AbortOnDropHandle<Result<Told>> {
         let (sync, session, request) = (Arc::clone(self), session.clone(), request.clone());
-        let look = async move { sync.look(&session, &request, from).await };
+        // On the heap when its turn comes: of a large crowd most wait for theirs.
+        let look = async move { Box::pin(sync.look(&session, &request, from)).await };
         AbortOnDropHandle::new(self.crowds.spawn(look.in_current_span()))
     }
 

@@ -20,6 +20,8 @@ use crate::face::Face;
 
 /// Until a connection says what it speaks, nothing else bounds it: a TLS handshake, and the first byte of the first request.
 const SPEAKS_WITHIN: Duration = Duration::from_secs(30);
+/// A connection of HTTP/2 that asks for nothing for so long is closed; of HTTP/1.1 a head's time does that.
+const IDLE_FOR: Duration = Duration::from_mins(2);
 /// When the server stops, an answer that is there has this long to be sent; half a request keeps nobody waiting.
 const LAST_BYTES_WITHIN: Duration = Duration::from_secs(1);
 
@@ -84,15 +86,30 @@ impl Connection {
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        tokio::select! {
-            done = connection.as_mut() => return ended(done),
-            () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        let mut begun_before = 0;
+        loop {
+            tokio::select! {
+                done = connection.as_mut() => return ended(done),
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(IDLE_FOR), if version == Version::Two => {
+                    match requests.begun.load(Ordering::Relaxed) {
+                        // Perhaps it never said a whole preface, which nothing else bounds.
+                        0 => return,
+                        begun if begun == begun_before && requests.wait() == 0 => {
+                            // Answers that are still being sent come to their end.
+                            connection.as_mut().graceful_shutdown();
+                        }
+                        begun => begun_before = begun,
+                    }
+                }
+            }
         }
+        connection.as_mut().graceful_shutdown();
         loop {
             tokio::select! {
                 done = connection.as_mut() => return ended(done),
                 () = tokio::time::sleep(LAST_BYTES_WITHIN) => {
-                    if requests.0.load(Ordering::Relaxed) == 0 {
+                    if requests.wait() == 0 {
                         return;
                     }
                 }
@@ -107,22 +124,34 @@ fn ended(done: Result<(), Box<dyn Error + Send + Sync>>) {
     }
 }
 
-/// How many requests of one connection wait for their answer.
+/// The requests of one connection.
 #[derive(Default)]
-struct Requests(AtomicUsize);
+struct Requests {
+    /// How many came in all.
+    begun: AtomicUsize,
+    /// How many wait for their answer.
+    waiting: AtomicUsize,
+}
+
+impl Requests {
+    fn wait(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
 
 /// A request until it is answered or given up.
 struct Begun(Arc<Requests>);
 
 impl Begun {
     fn new(requests: &Arc<Requests>) -> Self {
-        requests.0.fetch_add(1, Ordering::Relaxed);
+        requests.begun.fetch_add(1, Ordering::Relaxed);
+        requests.waiting.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(requests))
     }
 }
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

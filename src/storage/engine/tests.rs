@@ -399,9 +399,10 @@ fn a_copy_holds_what_was_there_and_is_another_store_when_renewed() {
 }
 
 #[test]
-fn a_copy_goes_with_its_holder_and_with_the_next_one() {
+fn a_copy_goes_with_its_holder_and_with_the_next_one_or_the_next_start() {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(&Options::rocks(folder.path().join("store"), 16 << 20), nobody()).unwrap();
+    let options = Options::rocks(folder.path().join("store"), 16 << 20);
+    let store = Store::open(&options, nobody()).unwrap();
     let left_by_a_crash = folder.path().join("store.copy");
     std::fs::create_dir(&left_by_a_crash).unwrap();
     let copy = store.checkpoint().unwrap();
@@ -409,6 +410,10 @@ fn a_copy_goes_with_its_holder_and_with_the_next_one() {
     assert!(store.checkpoint().is_err());
     assert!(copy.folder().join("CURRENT").exists());
     drop(copy);
+    assert!(!left_by_a_crash.exists());
+    std::fs::create_dir(&left_by_a_crash).unwrap();
+    drop(store);
+    drop(Store::open(&options, nobody()).unwrap());
     assert!(!left_by_a_crash.exists());
     assert!(Store::open(&Options::memory(), nobody()).unwrap().checkpoint().is_err());
 }
