@@ -1,6 +1,7 @@
 //! Pictures: what is in one by its head, and thumbnails of it. Blocks for as long as the drawing takes.
 
 mod moving;
+mod walk;
 
 use std::io::{BufRead, Cursor, Seek, SeekFrom};
 
@@ -75,10 +76,24 @@ fn form(format: Option<ImageFormat>) -> Result<Form, Refusal> {
     }
 }
 
+impl From<Form> for ImageFormat {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Png => Self::Png,
+            Form::Jpeg => Self::Jpeg,
+            Form::Gif => Self::Gif,
+            Form::WebP => Self::WebP,
+        }
+    }
+}
+
 /// A picture's decoder, its pixels not yet decoded.
 fn open<'a>(source: impl BufRead + Seek + 'a, most: u64) -> Result<(Head, impl ImageDecoder + 'a), Refusal> {
-    let mut reader = ImageReader::new(source).with_guessed_format()?;
-    let form = form(reader.format())?;
+    let guessed = ImageReader::new(source).with_guessed_format()?;
+    let form = form(guessed.format())?;
+    let mut source = guessed.into_inner();
+    walk::check(&mut source, form, most)?;
+    let mut reader = ImageReader::with_format(source, form.into());
     reader.limits(limits(most));
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();

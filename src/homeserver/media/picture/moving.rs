@@ -1,12 +1,13 @@
 //! Pictures that move: told from still ones, and drawn smaller.
 
-use std::io::{BufRead, Seek};
+use std::io::{BufRead, Seek, SeekFrom};
 
 use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder as _, DynamicImage, Frame, Frames, ImageDecoder as _, Limits};
 
+use super::walk::gif_frames;
 use super::{Refusal, draw as draw_still};
 use crate::schema::media::Form;
 
@@ -24,11 +25,7 @@ pub fn is(source: impl BufRead + Seek, form: Form, limits: &Limits) -> Result<bo
         Form::Jpeg => false,
         Form::Png => PngDecoder::with_limits(source, limits.clone())?.is_apng()?,
         Form::WebP => WebPDecoder::new(source)?.has_animation(),
-        Form::Gif => {
-            let mut decoder = GifDecoder::new(source)?;
-            decoder.set_limits(limits.clone())?;
-            decoder.into_frames().take(2).flatten().count() > 1
-        }
+        Form::Gif => gif_frames(source, 2)? > 1,
     })
 }
 
@@ -51,11 +48,16 @@ fn frames<'a>(source: impl BufRead + Seek + 'a, form: Form, limits: &Limits) -> 
 
 /// A moving picture drawn smaller, as a GIF; none where it moves too long for that.
 pub fn draw(
-    source: impl BufRead + Seek,
+    mut source: impl BufRead + Seek,
     form: Form,
     (width, height): (u32, u32),
     limits: &Limits,
 ) -> Result<Option<Vec<u8>>, Refusal> {
+    // No frame is larger than the picture, by which pixels are counted below.
+    if form == Form::Gif && gif_frames(&mut source, MAX_FRAMES + 1)? > MAX_FRAMES {
+        return Ok(None);
+    }
+    source.seek(SeekFrom::Start(0))?;
     let Some(frames) = frames(source, form, limits)? else { return Ok(None) };
     let mut picture = Vec::new();
     let mut encoder = GifEncoder::new_with_speed(&mut picture, SPEED);

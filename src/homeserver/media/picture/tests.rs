@@ -153,6 +153,76 @@ fn what_moves_moves_only_where_that_is_wanted() {
     assert_eq!(drawn(&png(64, 64), (32, 32), Fit::CropAnimated).0, Form::Png);
 }
 
+/// A chunk of a WebP, which may say that it is longer than it is.
+fn chunk(name: &str, bytes: &[u8], said: u32) -> Vec<u8> {
+    [name.as_bytes(), &said.to_le_bytes(), bytes, &[0][..bytes.len() % 2]].concat()
+}
+
+fn whole(name: &str, bytes: &[u8]) -> Vec<u8> {
+    chunk(name, bytes, u32::try_from(bytes.len()).unwrap())
+}
+
+/// A WebP with a head of its own: flags, a canvas of 10 × 10, and chunks.
+fn webp(flags: u8, chunks: &[Vec<u8>]) -> Vec<u8> {
+    let head = whole("VP8X", &[flags, 0, 0, 0, 9, 0, 0, 9, 0, 0]);
+    whole("RIFF", &[b"WEBP".as_slice(), &head, &chunks.concat()].concat())
+}
+
+/// The beginning of a frame of a WebP.
+fn frame_of(side: u16) -> Vec<u8> {
+    let [low, high] = side.to_le_bytes();
+    whole("VP8 ", &[0x10, 0, 0, 0x9d, 1, 0x2a, low, high, low, high])
+}
+
+/// A frame of a moving WebP, as large as its canvas.
+fn moving_frame(parts: &[Vec<u8>]) -> Vec<u8> {
+    let head = [0, 0, 0, 0, 0, 0, 9, 0, 0, 9, 0, 0, 100, 0, 0, 0];
+    whole("ANMF", &[head.as_slice(), &parts.concat()].concat())
+}
+
+#[test]
+fn a_webp_that_says_what_cannot_be_is_refused_before_it_is_decoded() {
+    const EXIF: u8 = 8;
+    const MOVES: u8 = 2;
+    let look = |bytes: &[u8]| head(Cursor::new(bytes), MOST).map(|head| (head.width, head.height));
+    let (longest, none) = (chunk("EXIF", b"", u32::MAX - 1), whole("EXIF", b""));
+    assert_eq!(look(&webp(EXIF, &[frame_of(10), none.clone()])), Ok((10, 10)));
+    assert_eq!(look(&webp(EXIF, &[frame_of(10), longest.clone()])), Err(Refusal::NoPicture));
+    assert_eq!(look(&webp(0, &[frame_of(0x3fff)])), Err(Refusal::NoPicture));
+    let much = whole("EXIF", &vec![0; 17 << 20]);
+    assert_eq!(look(&webp(EXIF, &[frame_of(10), much])), Err(Refusal::TooLarge));
+
+    let still = written(&two_halves(10, 10).into(), ImageFormat::WebP);
+    let (frame, repeat) = (still[12..].to_vec(), whole("ANIM", &[0; 6]));
+    let first = moving_frame(std::slice::from_ref(&frame));
+    let moving = webp(MOVES, &[repeat.clone(), first.clone(), first]);
+    assert_eq!(look(&moving), Ok((10, 10)));
+    let made = make(&moving, (5, 5), Fit::CropAnimated).unwrap();
+    assert!(made.form == Form::Gif && made.picture.is_some());
+    for parts in [vec![frame, longest], vec![frame_of(0x3fff)], vec![frame_of(10), chunk("VP8 ", b"", 100)]] {
+        let moving = webp(MOVES | EXIF, &[repeat.clone(), moving_frame(&parts), none.clone()]);
+        assert_eq!(look(&moving), Err(Refusal::NoPicture));
+    }
+}
+
+#[test]
+fn a_frame_lies_within_its_picture() {
+    let mut moving = gif(64, 64, 3);
+    moving[6..10].copy_from_slice(&[32, 0, 32, 0]);
+    for fit in [Fit::Crop, Fit::CropAnimated] {
+        assert_eq!(make(&moving, (16, 16), fit).unwrap_err(), Refusal::NoPicture);
+    }
+}
+
+#[test]
+fn a_jpeg_is_not_read_whole_that_has_more_bytes_than_pixels_can_take() {
+    let mut padded = jpeg(40, 20);
+    padded.resize(19 << 20, 0);
+    assert_eq!(head(Cursor::new(&padded), MOST).unwrap_err(), Refusal::TooLarge);
+    padded.truncate(17 << 20);
+    assert!(head(Cursor::new(&padded), MOST).is_ok());
+}
+
 #[test]
 fn too_many_pixels_are_refused_by_the_head_alone() {
     let mut bomb = png(4, 4);

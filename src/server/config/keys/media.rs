@@ -27,7 +27,8 @@ pub(super) const KEYS: &[Key] = &[
         Some("50"),
         "32",
         "The largest picture that thumbnails are made of, in millions of pixels: 1 to 1000. A picture takes four bytes of \
-         memory for each while it is drawn smaller, eight if it has fine colours; as many are drawn at once as there are cores, at most four.",
+         memory for each while it is drawn smaller, eight if it has fine colours, a JPEG up to twelve and those of its file; \
+         as many are drawn at once as there are cores, at most four.",
     ),
     Key::toml(
         "media.user_quota_mib",
