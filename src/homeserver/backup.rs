@@ -25,7 +25,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 pub use last::Last;
 pub use manifest::{Entry, Manifest};
-pub use restore::restore;
+pub use restore::{Restored, restore};
 pub use take::{Asked, Taken, take};
 pub use verify::{Verified, verify};
 

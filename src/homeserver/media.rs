@@ -31,7 +31,7 @@ use crate::turns::Turns;
 
 pub use administration::Listed;
 pub use download::{Asker, Found};
-pub(crate) use files::{FileName, unhex};
+pub(crate) use files::{FileName, ListedFile, hex, list as list_files, unhex};
 pub use files::{Pieces, objects};
 pub use name::Name;
 pub(crate) use owner::Owner;

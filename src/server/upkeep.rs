@@ -16,7 +16,7 @@ const MIB: u64 = 1 << 20;
 /// Does one command.
 ///
 /// # Errors
-/// It is not done; a backup or a store is not sound.
+/// It is not done; a backup or a store is not sound, or what was restored lacks media.
 pub fn run(config: Config, command: Command) -> Result<()> {
     manage::runtime()?.block_on(async {
         match command {
@@ -69,8 +69,15 @@ async fn restore(config: &Config, from: Option<String>, name: Option<&str>, take
     let server_name = config.domain.server_name.as_str();
     let media = place::media(&config.domain)?;
     let to = config.store_dir();
-    let name = backup::restore(&place, name, (server_name, &to), (&*media, takes_media), &told).await?;
-    crate::print(&format!("{name} is restored in {folder}; start the server\n"))
+    let restored = backup::restore(&place, name, (server_name, &to), (&*media, takes_media), &told).await?;
+    crate::print(&format!("{} is restored in {folder}; start the server\n", restored.name))?;
+    if restored.damaged.is_empty() {
+        return Ok(());
+    }
+    let (count, damaged) = (restored.damaged.len(), restored.damaged.join("\n"));
+    Err(Failure::new(format!(
+        "without {count} media that the backup has no more as they were (another place may):\n{damaged}"
+    )))
 }
 
 /// Has work done by whoever holds the store.

@@ -4,7 +4,7 @@
 
 use std::path::{Path as FilePath, PathBuf};
 
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use matron_storage::{Options, Store};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -18,23 +18,32 @@ use crate::devices;
 use crate::error::{Error, Result};
 use crate::media::Owner;
 
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// The backup's name.
+    pub name: String,
+    /// The media that are damaged in the backup or missing there, and why. They are left out.
+    pub damaged: Vec<String>,
+}
+
 /// Brings a backup back (the newest, where none is named): the store to `store`, which must not exist, the media to an
 /// object store, which becomes the restored server's. One that is another's is taken from it only where `takes_media` says
-/// so: a server that lives on would lose what came after the backup. Answers the backup's name.
+/// so: a server that lives on would lose what came after the backup.
 ///
 /// The store becomes another one than the lost: it has a new epoch, so that every client's token is answered whole; no
 /// position is given again; and all one-time keys are gone, since some were handed out after the backup.
 ///
 /// # Errors
-/// There is a store already; the media's place is another's; a file of the backup is missing or damaged; something cannot be
-/// written. Then nothing is restored, though media that were copied stay.
+/// There is a store already; the media's place is another's; a file of the backup's store is missing or damaged; something
+/// cannot be written. Then nothing is restored, though media that were copied stay.
 pub async fn restore(
     place: &Place,
     name: Option<&str>,
     (server_name, store): (&str, &FilePath),
     (media, takes_media): (&dyn ObjectStore, bool),
     progress: Progress<'_>,
-) -> Result<String> {
+) -> Result<Restored> {
     let (name, manifest) = place.manifest(name).await?;
     if manifest.server_name != server_name {
         let owner = &manifest.server_name;
@@ -51,7 +60,7 @@ pub async fn restore(
     }
     progress(format!("backup {name}: {} files, {} bytes", manifest.files.len(), manifest.bytes()));
     let building = store.with_extension("restoring");
-    files(place, &manifest, &building, media).await?;
+    let damaged = files(place, &manifest, &building, media).await?;
     progress("all files are there".to_owned());
     let epoch = renew(&building).await?;
     // Before the store is there, which would not be served without its media. Where a crash comes between, this can be done
@@ -59,26 +68,33 @@ pub async fn restore(
     Owner::new(server_name, epoch).take(media).await?;
     let (from, to) = (building, store.to_owned());
     tokio::task::spawn_blocking(move || put_in_place(&from, &to)).await.map_err(Error::internal)??;
-    Ok(name)
+    Ok(Restored { name, damaged })
 }
 
-async fn files(place: &Place, manifest: &Manifest, building: &FilePath, media: &dyn ObjectStore) -> Result<()> {
+/// Brings all files back, and answers which media cannot be. Without one of its own files the store would be another; without
+/// a picture it is as it was.
+async fn files(
+    place: &Place,
+    manifest: &Manifest,
+    building: &FilePath,
+    media: &dyn ObjectStore,
+) -> Result<Vec<String>> {
     match tokio::fs::remove_dir_all(building).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(building)(error)),
         _ => {}
     }
     tokio::fs::create_dir_all(building).await.map_err(unwritable(building))?;
-    let entries = stream::iter(manifest.files.iter().map(Ok));
-    entries
-        .try_for_each_concurrent(AT_ONCE, async |entry| {
-            let restored = match entry.path.split_once('/') {
-                Some(("store", file)) => to_file(place, entry, &building.join(file)).await,
-                Some(("media", path)) => to_object(place, entry, media, &Path::from(path)).await,
-                _ => Err(Error::backup("it is neither of the store nor of the media")),
-            };
-            restored.map_err(|error| Error::backup(format!("{}: {error}", entry.path)))
-        })
-        .await
+    let restored = stream::iter(&manifest.files).map(async |entry| {
+        let restored = match entry.path.split_once('/') {
+            Some(("store", file)) => to_file(place, entry, &building.join(file)).await.map(Ok),
+            Some(("media", path)) => to_object(place, entry, media, &Path::from(path)).await,
+            _ => Err(Error::backup("it is neither of the store nor of the media")),
+        };
+        let restored = restored.map_err(|error| Error::backup(format!("{}: {error}", entry.path)))?;
+        let object = object_path(&entry.sha256);
+        Ok(restored.err().map(|why| format!("{}: {why} ({object})", entry.path)))
+    });
+    restored.buffer_unordered(AT_ONCE).try_filter_map(|damaged| std::future::ready(Ok(damaged))).try_collect().await
 }
 
 async fn to_file(place: &Place, entry: &Entry, to: &FilePath) -> Result<()> {
@@ -91,10 +107,14 @@ async fn to_file(place: &Place, entry: &Entry, to: &FilePath) -> Result<()> {
     file.sync_all().await.map_err(unwritable(to))
 }
 
-/// A damaged file must not become a medium.
-async fn to_object(place: &Place, entry: &Entry, media: &dyn ObjectStore, to: &Path) -> Result<()> {
-    let from = (&*place.store, &object_path(&entry.sha256));
-    put_object(from, (Target::Store(media), to), entry, &Pace::new(None)).await?.map_err(Error::backup)
+/// A damaged file does not become a medium: why, then.
+async fn to_object(place: &Place, entry: &Entry, media: &dyn ObjectStore, to: &Path) -> Result<Result<(), String>> {
+    let object = object_path(&entry.sha256);
+    match place.store.head(&object).await {
+        Err(object_store::Error::NotFound { .. }) => return Ok(Err("it is not there".to_owned())),
+        found => found.map_err(failed)?,
+    };
+    put_object((&*place.store, &object), (Target::Store(media), to), entry, &Pace::new(None)).await
 }
 
 /// Makes the store another one than the lost, and answers its epoch.

@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use matron_storage::Store;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::sync::Mutex;
 
 use super::copy::{AT_ONCE, Pace, hash_file, put_bytes, put_file, put_object};
@@ -16,7 +16,7 @@ use super::manifest::{Entry, Manifest};
 use super::tidy::tidy;
 use super::{Place, Progress, failed, manifest_path, object_path};
 use crate::error::{Error, Result};
-use crate::media::{FileName, unhex};
+use crate::media::{FileName, ListedFile, hex, list_files, unhex};
 use crate::schema::Digest;
 use crate::schema::media::FILE_MEDIA;
 
@@ -213,12 +213,14 @@ impl<'a> Run<'a> {
     /// Adds all media, some at once. They are named by their hash and never change; one that is deleted meanwhile is left
     /// out.
     async fn media(&mut self, media: &dyn ObjectStore, files: &mut Vec<Entry>, progress: Progress<'_>) -> Result<()> {
-        let mut listed = media.list(None);
+        let mut listed = std::pin::pin!(list_files(media));
         let (place, pace) = (self.place, self.pace);
         let (mut copying, mut count) = (FuturesUnordered::new(), 0_usize);
-        while let Some(object) = listed.next().await {
-            let Some((entry, location)) = entry_of(object.map_err(failed)?) else { continue };
-            self.listed.extend(unhex(&entry.sha256));
+        while let Some(file) = listed.next().await {
+            let file = file.map_err(failed)?;
+            let digest = file.digest;
+            let Some((entry, location)) = entry_of(file) else { continue };
+            self.listed.insert(digest);
             if self.is_new(&entry.sha256, entry.bytes) {
                 if copying.len() == AT_ONCE
                     && let Some(copied) = copying.next().await
@@ -277,7 +279,7 @@ impl<'a> Run<'a> {
         let path = Path::from(FileName::content(file).to_string());
         match media.head(&path).await {
             Ok(object) => {
-                let Some((entry, location)) = entry_of(object) else { return Ok(true) };
+                let Some((entry, location)) = ListedFile::of(object).and_then(entry_of) else { return Ok(true) };
                 if self.is_new(&entry.sha256, entry.bytes) {
                     let medium = copy(self.place, self.pace, (media, location), entry).await?;
                     self.copied(medium, files);
@@ -322,11 +324,9 @@ impl<'a> Run<'a> {
 }
 
 /// A medium, and where it lies; nothing for what is none, such as thumbnails, which can be made again.
-fn entry_of(object: ObjectMeta) -> Option<(Entry, Path)> {
-    let sha256 = object.location.filename()?.to_owned();
-    let is_medium = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let path = format!("media/{}", object.location);
-    is_medium.then_some((Entry { path, bytes: object.size, sha256 }, object.location))
+fn entry_of(file: ListedFile) -> Option<(Entry, Path)> {
+    let entry = Entry { path: format!("media/{}", file.path), bytes: file.bytes, sha256: hex(&file.digest) };
+    file.is_content.then_some((entry, file.path))
 }
 
 async fn copy(place: &Place, pace: &Pace, (media, location): (&dyn ObjectStore, Path), entry: Entry) -> Result<Medium> {

@@ -12,13 +12,13 @@ use ruma::server_name;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::{Asked, Manifest, Place, Placed, Taken, in_order, object_path, restore, take, verify};
+use super::{Asked, Manifest, Place, Placed, Restored, Taken, in_order, object_path, restore, take, verify};
 use crate::Homeserver;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::devices::key_counts;
 use crate::error::Result;
-use crate::media::{FileName, Owner, unhex};
+use crate::media::{FileName, Owner, hex, unhex};
 use crate::schema::backup::LAST_BACKUP;
 use crate::schema::devices::{CLAIM_HEADS, ClaimHead, KeyQueue, ONE_TIME_KEYS, OneTimeKey};
 use crate::schema::media::FILE_MEDIA;
@@ -90,10 +90,10 @@ impl Drill {
         self.folder.path().join("restored")
     }
 
-    async fn restore(&self, name: Option<&str>) -> Result<(String, InMemory)> {
+    async fn restore(&self, name: Option<&str>) -> Result<(Restored, InMemory)> {
         let media = InMemory::new();
-        let name = restore(&self.place, name, ("localhost", &self.new_store()), (&media, false), &quiet).await?;
-        Ok((name, media))
+        let restored = restore(&self.place, name, ("localhost", &self.new_store()), (&media, false), &quiet).await?;
+        Ok((restored, media))
     }
 
     async fn count(&self) -> usize {
@@ -121,7 +121,7 @@ async fn a_lost_server_comes_back() {
     let drill = Drill::new().await;
     drill.server.lifecycle.create_account("alice", "correct horse", true).await.unwrap();
     upload_key(&drill.server, DeviceNum(7)).await;
-    let medium = Path::from(format!("xx/{MEDIUM_SHA256}"));
+    let medium = Path::from(format!("92/{MEDIUM_SHA256}"));
     drill.media.put(&medium, PutPayload::from_static(MEDIUM)).await.unwrap();
     drill.media.put(&Path::from("incoming/half"), PutPayload::from_static(b"half")).await.unwrap();
     let taken = drill.take(None).await;
@@ -133,8 +133,8 @@ async fn a_lost_server_comes_back() {
 
     let verified = verify(&drill.place, None, &quiet).await.unwrap();
     assert_eq!(verified.wrong, Vec::<String>::new());
-    let (name, media) = drill.restore(None).await.unwrap();
-    assert_eq!(name, taken.name);
+    let (back, media) = drill.restore(None).await.unwrap();
+    assert_eq!(back, Restored { name: taken.name, damaged: Vec::new() });
     assert_eq!(media.get(&medium).await.unwrap().bytes().await.unwrap(), MEDIUM);
     assert!(media.head(&Path::from("incoming/half")).await.is_err());
 
@@ -196,6 +196,49 @@ async fn what_is_damaged_or_missing_is_found_and_never_restored() {
     // The next backup brings back what the place lost.
     drill.take(None).await;
     assert_eq!(verify(&drill.place, None, &quiet).await.unwrap().wrong, Vec::<String>::new());
+    drill.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotten_picture_keeps_no_server_from_coming_back() {
+    let drill = Drill::new().await;
+    let mut media = Vec::new();
+    for nth in 0..3_u64 {
+        let bytes = nth.to_be_bytes();
+        let path = Path::from(FileName::content(digest::of(&bytes)).to_string());
+        drill.media.put(&path, PutPayload::from_iter(bytes)).await.unwrap();
+        media.push((path, object_path(&hex(&digest::of(&bytes)))));
+    }
+    drill.take(None).await;
+    drill.server.stop().await;
+    let [(sound, _), (rotten, rotten_object), (lost, lost_object)] = &media[..] else { panic!("three") };
+    drill.objects.put(rotten_object, PutPayload::from_static(b"rottened")).await.unwrap();
+    drill.objects.delete(lost_object).await.unwrap();
+    let (back, restored) = drill.restore(None).await.unwrap();
+    let mut damaged = back.damaged;
+    damaged.sort_by_key(|line| !line.contains(rotten.as_ref()));
+    assert!(damaged.len() == 2 && damaged[0].contains(rotten_object.as_ref()), "{damaged:?}");
+    assert!(damaged[1].contains(lost.as_ref()) && damaged[1].contains("not there"), "{damaged:?}");
+    assert!(restored.head(sound).await.is_ok());
+    assert!(restored.head(rotten).await.is_err() && restored.head(lost).await.is_err());
+    start(drill.new_store()).await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_beside_the_media_is_none_of_theirs() {
+    let drill = Drill::new().await;
+    let name = FileName::content(unhex(MEDIUM_SHA256).unwrap()).to_string();
+    // Another server's, whose prefix lies in ours; a disk's own folder; a thumbnail.
+    for path in
+        [format!("b/{name}"), format!("ab/{name}"), format!("lost+found/{MEDIUM_SHA256}"), format!("{name}-32x32-crop")]
+    {
+        drill.media.put(&Path::from(path), PutPayload::from_static(MEDIUM)).await.unwrap();
+    }
+    drill.know([unhex(MEDIUM_SHA256).unwrap()]).await;
+    let taken = drill.take(None).await;
+    let (_, manifest) = drill.place.manifest(None).await.unwrap();
+    assert!(manifest.files.iter().all(|entry| entry.path.starts_with("store/")));
+    assert!(taken.damaged.len() == 1 && taken.damaged[0].contains("not there"), "{:?}", taken.damaged);
     drill.server.stop().await;
 }
 

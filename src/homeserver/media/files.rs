@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use matron_matrix::Error as MatrixError;
 use matron_storage::{Error as StorageError, Store};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
@@ -37,7 +38,7 @@ const INCOMING: &str = "incoming";
 const CLAIMED_WITHIN: Duration = Duration::from_secs(10);
 
 /// A digest in hexadecimal.
-pub(super) fn hex(digest: &Digest) -> String {
+pub(crate) fn hex(digest: &Digest) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or('0');
     digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
@@ -117,13 +118,35 @@ impl fmt::Display for Place {
 
 /// A file that was listed.
 #[derive(Debug)]
-pub struct Listed {
+pub struct ListedFile {
     /// The digest that it belongs to.
     pub digest: Digest,
+    /// Whether it is the content itself, and no thumbnail.
+    pub is_content: bool,
     /// Where it is.
     pub path: Path,
+    /// How many bytes it has.
+    pub bytes: u64,
     /// When it was written, in milliseconds since 1970.
     pub written: u64,
+}
+
+impl ListedFile {
+    /// A file in a place of media; none where it is not one of ours.
+    pub fn of(ObjectMeta { location: path, last_modified, size: bytes, .. }: ObjectMeta) -> Option<Self> {
+        let digest = FileName::digest_of(&path)?;
+        let is_content = path == FileName::content(digest).path();
+        let written = u64::try_from(last_modified.timestamp_millis()).unwrap_or(0);
+        Some(Self { digest, is_content, path, bytes, written })
+    }
+}
+
+/// All files of a place of media that are its own by their names. Nobody else's folder is looked into: a disk may have
+/// some that only root can read.
+pub fn list(objects: &dyn ObjectStore) -> impl Stream<Item = object_store::Result<ListedFile>> {
+    let folders = stream::iter(0..=u8::MAX);
+    let files = folders.flat_map(|first| objects.list(Some(&Path::from(format!("{first:02x}")))));
+    files.try_filter_map(|object| std::future::ready(Ok(ListedFile::of(object))))
 }
 
 /// All files of the media.
@@ -229,6 +252,16 @@ impl Files {
         if self.are_ours() { Ok(()) } else { self.claim().await }
     }
 
+    /// What whoever asks for a file is told that is not there: it is gone, unless all of them are, since the place is not the one
+    /// that they were put in.
+    fn missing(&self, name: &FileName) -> Error {
+        tracing::warn!(file = %name, place = %self.place, "a file of the media is not there");
+        if self.are_ours() {
+            return MatrixError::not_found("the bytes of this medium are gone").into();
+        }
+        unavailable(&"the place of media is not the one that was known")
+    }
+
     /// The place as backups see it.
     pub(super) fn objects(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.objects)
@@ -265,7 +298,7 @@ impl Files {
             Place::Folder(folder) => folder.read(&name, start, end).await,
             Place::Bucket(bucket) => bucket.read(&name.path(), start, end).await,
         };
-        let pieces = self.noted(pieces, &name, "read")?;
+        let pieces = self.noted(pieces, &name, "read")?.ok_or_else(|| self.missing(&name))?;
         let broken = move |error: &io::Error| {
             tracing::warn!(%error, file = %name, "a file of the media cannot be read to its end");
         };
@@ -285,7 +318,7 @@ impl Files {
     /// A whole file to read from by threads that may wait for the disk.
     pub(super) async fn local(&self, name: FileName, bytes: u64) -> Result<std::fs::File> {
         if let Place::Folder(folder) = &self.place {
-            return self.noted(folder.file(&name).await, &name, "read");
+            return self.noted(folder.file(&name).await, &name, "read")?.ok_or_else(|| self.missing(&name));
         }
         let mut pieces = self.read(name, 0, bytes).await?;
         let mut copy = self.incoming();
@@ -302,17 +335,8 @@ impl Files {
     }
 
     /// All files that are ours by their names.
-    pub(super) fn all(&self) -> BoxStream<'static, Result<Listed>> {
-        let ours = |listed: object_store::Result<ObjectMeta>| async move {
-            match listed {
-                Ok(ObjectMeta { location: path, last_modified, .. }) => {
-                    let written = u64::try_from(last_modified.timestamp_millis()).unwrap_or(0);
-                    FileName::digest_of(&path).map(|digest| Ok(Listed { digest, path, written }))
-                }
-                Err(error) => Some(Err(unavailable(&error))),
-            }
-        };
-        self.objects.list(None).filter_map(ours).boxed()
+    pub(super) fn all(&self) -> BoxStream<'_, Result<ListedFile>> {
+        list(&*self.objects).map_err(|error| unavailable(&error)).boxed()
     }
 
     /// Deletes a file that was listed, if it is still there.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use matron_storage::Batch;
 
-use super::files::Listed;
+use super::files::ListedFile;
 use super::{Media, Medium};
 use crate::error::Result;
 use crate::schema::media::{FILE_MEDIA, MEDIA_EXPIRY, PREVIEW_EXPIRY, PREVIEWS};
@@ -105,7 +105,7 @@ impl Media {
                 listed = files.next() => listed,
             };
             let Some(listed) = listed else { return Ok(()) };
-            let Listed { digest, path, written } = listed?;
+            let ListedFile { digest, path, written, .. } = listed?;
             if now.saturating_sub(written) < LEFT_AFTER {
                 continue;
             }

@@ -78,14 +78,17 @@ impl Bucket {
         Ok(())
     }
 
-    /// The bytes of a file from `start` up to but without `end`.
-    pub async fn read(&self, path: &Path, start: u64, end: u64) -> Result<Pieces> {
+    /// The bytes of a file from `start` up to but without `end`; none where it is not there.
+    pub async fn read(&self, path: &Path, start: u64, end: u64) -> Result<Option<Pieces>> {
         if start == end {
-            return Ok(futures_util::stream::empty().boxed());
+            return Ok(Some(futures_util::stream::empty().boxed()));
         }
         let options = GetOptions { range: Some(GetRange::Bounded(start..end)), ..GetOptions::default() };
-        let got = self.objects.get_opts(path, options).await.map_err(|error| unavailable(&error))?;
-        Ok(got.into_stream().map_err(io::Error::other).boxed())
+        match self.objects.get_opts(path, options).await {
+            Ok(got) => Ok(Some(got.into_stream().map_err(io::Error::other).boxed())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable(&error)),
+        }
     }
 }
 

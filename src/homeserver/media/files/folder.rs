@@ -103,12 +103,13 @@ impl Folder {
         self.root.join(name.to_string())
     }
 
-    /// Syncs a whole file and moves it to its name. Where the name is there its content is, synced before it was named; its
-    /// folder is synced again, since whoever named it may not have come so far yet.
+    /// Syncs a whole file and moves it to its name. Where the name is there its content is, synced before it was named (a
+    /// thumbnail that another version drew has another length); its folder is synced again, since whoever named it may not
+    /// have come so far yet.
     pub async fn keep(&self, whole: Whole, name: &FileName) -> Result<()> {
         let path = self.path(name);
         let keep = move || {
-            if !path.try_exists()? {
+            if there(fs::metadata(&path))?.is_none_or(|file| file.len() != whole.bytes) {
                 whole.file.as_file().sync_all()?;
                 whole.file.persist(&path)?;
             }
@@ -117,21 +118,22 @@ impl Folder {
         blocking(keep).await
     }
 
-    /// Opens a file.
-    pub async fn file(&self, name: &FileName) -> Result<File> {
+    /// Opens a file; none where it is not there.
+    pub async fn file(&self, name: &FileName) -> Result<Option<File>> {
         let path = self.path(name);
-        blocking(move || File::open(path)).await
+        blocking(move || there(File::open(path))).await
     }
 
-    /// The bytes of a file from `start` up to but without `end`. The first piece is read with the opening.
-    pub async fn read(&self, name: &FileName, start: u64, end: u64) -> Result<Pieces> {
+    /// The bytes of a file from `start` up to but without `end`; none where it is not there. The first piece is read with the
+    /// opening.
+    pub async fn read(&self, name: &FileName, start: u64, end: u64) -> Result<Option<Pieces>> {
         let path = self.path(name);
         let first = blocking(move || {
-            let file = Arc::new(File::open(path)?);
+            let Some(file) = there(File::open(path))? else { return Ok(None) };
             let piece = piece(&file, start, end)?;
-            Ok((file, piece))
+            Ok(Some((Arc::new(file), piece)))
         });
-        let (file, first) = first.await?;
+        let Some((file, first)) = first.await? else { return Ok(None) };
         let next = start + first.len() as u64;
         let rest = futures_util::stream::try_unfold(next, move |next| {
             let file = Arc::clone(&file);
@@ -145,7 +147,15 @@ impl Folder {
                 Ok(Some((piece, next)))
             }
         });
-        Ok(futures_util::stream::once(std::future::ready(Ok(first))).chain(rest).boxed())
+        Ok(Some(futures_util::stream::once(std::future::ready(Ok(first))).chain(rest).boxed()))
+    }
+}
+
+/// What was found; none where nothing is there.
+fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
     }
 }
 

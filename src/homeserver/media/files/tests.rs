@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::TryStreamExt as _;
 use matron_storage::{Options, Store};
@@ -7,6 +8,8 @@ use tempfile::TempDir;
 
 use super::{FileName, Files};
 use crate::config::MediaStorage;
+use crate::error::{Error, Result};
+use crate::media::incoming::Whole;
 use crate::media::owner::Owner;
 use crate::remote::{addresses::Addresses, http::Client, trust};
 use crate::schema::media::Fit;
@@ -23,13 +26,22 @@ fn open_by(folder: &TempDir, epoch: u64) -> Files {
     Files::open(&storage, &client, Owner::new("example.org", epoch), store).unwrap()
 }
 
-async fn keep(files: &Files, bytes: &'static [u8]) -> FileName {
+async fn incoming(files: &Files, bytes: &'static [u8]) -> Whole {
     let mut incoming = files.incoming();
     incoming.write(bytes.into()).await.unwrap();
-    let whole = incoming.finish().await.unwrap();
+    incoming.finish().await.unwrap()
+}
+
+async fn keep(files: &Files, bytes: &'static [u8]) -> FileName {
+    let whole = incoming(files, bytes).await;
     let name = FileName::content(whole.digest);
     files.keep(whole, name).await.unwrap();
     name
+}
+
+async fn read(files: &Files, name: FileName, bytes: u64) -> Result<Vec<u8>> {
+    let pieces: Vec<_> = files.read(name, 0, bytes).await?.try_collect().await.unwrap();
+    Ok(pieces.concat())
 }
 
 #[tokio::test]
@@ -48,7 +60,30 @@ async fn files_are_named_by_their_digest() {
     }
     files.delete(name).await.unwrap();
     files.delete(name).await.unwrap();
-    assert!(files.read(name, 0, 5).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_gone_is_told_from_a_place_that_is_away() {
+    let folder = TempDir::new().unwrap();
+    let files = open(&folder);
+    let name = keep(&files, b"hello").await;
+    assert_eq!(read(&files, name, 5).await.unwrap(), b"hello");
+    files.delete(name).await.unwrap();
+    let gone = read(&files, name, 5).await.unwrap_err();
+    assert!(matches!(&gone, Error::Matrix(error) if error.kind.errcode().to_string() == "M_NOT_FOUND"), "{gone:?}");
+    files.ours.store(false, Ordering::Release);
+    assert!(read(&files, name, 5).await.unwrap_err().is_passing());
+}
+
+#[tokio::test]
+async fn a_thumbnail_that_is_drawn_otherwise_takes_the_place_of_the_old_one() {
+    let folder = TempDir::new().unwrap();
+    let files = open(&folder);
+    let thumbnail = FileName { thumbnail: Some((32, 32, Fit::Crop)), ..keep(&files, b"a picture").await };
+    for drawn in [b"once".as_slice(), b"otherwise"] {
+        files.keep(incoming(&files, drawn).await, thumbnail).await.unwrap();
+        assert_eq!(read(&files, thumbnail, drawn.len() as u64).await.unwrap(), drawn);
+    }
 }
 
 #[tokio::test]
