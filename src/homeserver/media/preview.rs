@@ -13,12 +13,13 @@ use matron_storage::Batch;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::{Media, Medium, Name};
 use crate::error::{Error, Result};
 use crate::schema::media::{Content, MEDIA_EXPIRY, Origin, PREVIEW_EXPIRY, PREVIEWS, Preview};
-use fetch::{Body, Trouble};
+use fetch::{Body, Text, Trouble};
 pub use page::Page;
 
 /// The longest address that is looked at.
@@ -30,6 +31,14 @@ const NOTHING_FOR: u64 = 5 * 60 * 1000;
 const PICTURE_STAYS: u64 = 24 * 60 * 60 * 1000;
 /// How long a page and its picture may take together.
 const WITHIN: Duration = Duration::from_secs(25);
+
+/// What was at an address.
+enum Fetched {
+    /// A picture, and what is known of it.
+    Picture(Map<String, Value>),
+    /// A page's text; none where it is something else.
+    Page(Option<Text>),
+}
 
 /// The address as it is fetched.
 fn parse(text: &str) -> Result<Url, MatrixError> {
@@ -64,8 +73,10 @@ impl Media {
         if let Some(known) = self.known(&key).await? {
             return answered(known);
         }
+        // Who hangs up while all fetchers are out is gone.
+        let fetcher = Arc::clone(&self.fetchers).acquire_owned().await.map_err(Error::internal)?;
         let media = Arc::clone(self);
-        let looked = self.tasks.spawn(async move { media.look(url, key).await });
+        let looked = self.tasks.spawn(async move { media.look(url, key, fetcher).await });
         answered(looked.await.map_err(Error::internal)??)
     }
 
@@ -80,11 +91,10 @@ impl Media {
     }
 
     /// Fetches a page, and keeps what was found, be it nothing.
-    async fn look(self: &Arc<Self>, url: Url, key: [u8; 32]) -> Result<Preview> {
-        let fetcher = Arc::new(Arc::clone(&self.fetchers).acquire_owned().await.map_err(Error::internal)?);
-        let finding = tokio::time::timeout(WITHIN, self.find_page(url, &fetcher));
+    async fn look(self: &Arc<Self>, url: Url, key: [u8; 32], fetcher: OwnedSemaphorePermit) -> Result<Preview> {
+        let fetcher = Arc::new(fetcher);
         let found = tokio::select! {
-            found = finding => found.unwrap_or(Err(Trouble::Unreachable)),
+            found = self.find_page(url, &fetcher) => found,
             () = self.stop.cancelled() => Err(Trouble::Unreachable),
         };
         self.meters.pages.add(1);
@@ -113,11 +123,19 @@ impl Media {
         url: Url,
         fetcher: &Arc<OwnedSemaphorePermit>,
     ) -> Result<Map<String, Value>, Trouble> {
-        let fetched = fetch::fetch(&self.pages, url).await?;
-        if fetched.is_picture() {
-            return self.picture(fetched).await;
-        }
-        let Some(text) = fetched.text().await? else { return Ok(Map::new()) };
+        let until = Instant::now() + WITHIN;
+        let at_address = async {
+            let fetched = fetch::fetch(&self.pages, url).await?;
+            if fetched.is_picture() {
+                return self.picture(fetched).await.map(Fetched::Picture);
+            }
+            fetched.text().await.map(Fetched::Page)
+        };
+        let text = match timeout_at(until, at_address).await.unwrap_or(Err(Trouble::Unreachable))? {
+            Fetched::Picture(found) => return Ok(found),
+            Fetched::Page(None) => return Ok(Map::new()),
+            Fetched::Page(Some(text)) => text,
+        };
         let base = text.url.clone();
         let fetcher = Arc::clone(fetcher);
         let read = move || {
@@ -133,7 +151,7 @@ impl Media {
         if let Some(url) = picture.filter(fetch::may_be_fetched) {
             // A page whose picture cannot be had is shown without it.
             let picture = async { self.picture(fetch::fetch(&self.pages, url).await?).await };
-            match picture.await {
+            match timeout_at(until, picture).await.unwrap_or(Err(Trouble::Unreachable)) {
                 Ok(picture) => found.extend(picture),
                 Err(Trouble::Ours(error)) => return Err(Trouble::Ours(error)),
                 Err(Trouble::Denied | Trouble::Unreachable) => {}

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv6Net};
 
 /// Networks that are not called where nobody says otherwise: this machine, its neighbours, and what is no address of one
 /// machine. As the configuration has them.
-pub const DENIED: [&str; 28] = [
+pub const DENIED: [&str; 29] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
@@ -26,6 +26,7 @@ pub const DENIED: [&str; 28] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
     "::/127",
+    "64:ff9b:1::/48",
     "100::/64",
     "2001::/23",
     "2001:db8::/32",
@@ -109,6 +110,7 @@ mod tests {
             "::ffff:10.0.0.1",
             "64:ff9b::10.0.0.1",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
             "fe80::1",
             "fc00::1",
             "fd12::1",

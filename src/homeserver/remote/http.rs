@@ -25,6 +25,9 @@ use super::locate::{BoxError, Hosts, Locate};
 
 /// How long one address may take to answer that it is there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take until a connection can be used, with all of its addresses and TLS. Whoever waited for it may be served
+/// by another one meanwhile, and then nobody else bounds this one.
+const USABLE_WITHIN: Duration = Duration::from_secs(45);
 /// How many addresses of a name are tried.
 const MOST_ADDRESSES: usize = 6;
 /// How long a connection that nobody needs is kept.
@@ -64,7 +67,7 @@ pub struct Limits {
 /// A client with a pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pool: Pool<HttpsConnector<Connector>, Full<Bytes>>,
+    pool: Pool<Within, Full<Bytes>>,
 }
 
 impl Client {
@@ -89,7 +92,7 @@ impl Client {
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .http2_keep_alive_interval(ASK_EVERY)
             .http2_keep_alive_timeout(ALIVE_WITHIN)
-            .build(connector);
+            .build(Within(connector));
         Self { pool }
     }
 
@@ -163,6 +166,25 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (addresses, locate) = (Arc::clone(&self.addresses), Arc::clone(&self.locate));
         Box::pin(async move { Ok(TokioIo::new(connect(locate.locate(&uri).await?, &addresses).await?)) })
+    }
+}
+
+/// Connects, TLS included, or gives up.
+#[derive(Debug, Clone)]
+struct Within(HttpsConnector<Connector>);
+
+impl Service<Uri> for Within {
+    type Response = <HttpsConnector<Connector> as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let usable = tokio::time::timeout(USABLE_WITHIN, self.0.call(uri));
+        Box::pin(async move { usable.await.unwrap_or_else(|_| Err("the host does not get ready to talk".into())) })
     }
 }
 
