@@ -145,3 +145,31 @@ fn lazy_members_are_told_until_an_answer_with_them_has_arrived() {
         assert!(tells_of_carol(&again), "{again}");
     });
 }
+
+#[test]
+fn lists_have_bounds_wherever_a_filter_comes_from() {
+    run(async {
+        let ann = server().await.user("ann").await;
+        let room = ann.create_room(json!({ "preset": "private_chat" })).await;
+        let event = ann.say(&room, "hello").await;
+        for (stars, is_taken) in [(100, true), (101, false)] {
+            let events = json!({ "types": vec!["m.*"; stars] });
+            let filter = json!({ "room": { "timeline": events } });
+            let search = json!({ "search_term": "hello", "filter": events });
+            let answers = [
+                ann.post(&format!("/v3/user/{}/filter", ann.id), filter.clone()).await,
+                ann.get(&format!("/v3/sync?timeout=0&filter={filter}")).await,
+                ann.get(&format!("/v3/rooms/{room}/messages?dir=b&filter={events}")).await,
+                ann.get(&format!("/v3/rooms/{room}/context/{event}?filter={events}")).await,
+                ann.post("/v3/search", json!({ "search_categories": { "room_events": search } })).await,
+            ];
+            for answer in answers {
+                if is_taken {
+                    let _ = answer.ok();
+                } else {
+                    answer.refused(400, "M_INVALID_PARAM");
+                }
+            }
+        }
+    });
+}

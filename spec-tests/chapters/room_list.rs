@@ -173,3 +173,16 @@ fn strangers_and_publishers_are_as_configured() {
         let _ = set(&ann, &room, "private").await.ok();
     });
 }
+
+#[test]
+fn only_so_many_types_are_asked_for_at_once() {
+    run(async {
+        let ann = server().await.user("ann").await;
+        let of_types = async |count: usize| {
+            let types: Vec<_> = (0..count).map(|nth| format!("t{nth}")).collect();
+            ann.post("/v3/publicRooms", json!({ "filter": { "room_types": types } })).await
+        };
+        let _ = of_types(1000).await.ok();
+        of_types(1001).await.refused(400, "M_INVALID_PARAM");
+    });
+}

@@ -118,6 +118,60 @@ fn redacted_and_ignored_events_are_not_found() {
 }
 
 #[test]
+fn what_the_erased_said_is_found_by_those_who_may_still_read_it() {
+    run(async {
+        let server = server().await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let (left, late) = (server.user("left").await, server.user("late").await);
+        let word = word();
+        let room = ann.create_room(json!({ "preset": "public_chat", "name": format!("{word} ward") })).await;
+        for user in [&bob, &left] {
+            user.join(&room).await;
+        }
+        ann.say(&room, &format!("{word} secret")).await;
+        bob.say(&room, &format!("{word} public")).await;
+        let _ = left.post(&format!("/v3/rooms/{room}/leave"), json!({})).await.ok();
+        let first = ann.post("/v3/account/deactivate", json!({ "erase": true })).await;
+        let proof = ann.proof(&first.body["session"]);
+        let _ = ann.post("/v3/account/deactivate", json!({ "erase": true, "auth": proof })).await.ok();
+        late.join(&room).await;
+        for order in ["recent", "rank"] {
+            let counted = async |user: &User, term: String| {
+                let answer = ask(user, json!({ "search_term": term, "order_by": order }), None).await;
+                assert_eq!(answer["count"], answer["results"].as_array().unwrap().len(), "{answer}");
+                (answer["count"].as_u64().unwrap(), answer["highlights"].as_array().unwrap().len())
+            };
+            for user in [&bob, &left] {
+                assert_eq!(counted(user, word.clone()).await, (3, 1), "{order}");
+                assert_eq!(counted(user, format!("{word} secret")).await, (1, 2), "{order}");
+            }
+            // What the room is called is the room's.
+            assert_eq!(counted(&late, word.clone()).await, (2, 1), "{order}");
+            assert_eq!(counted(&late, format!("{word} secret")).await, (0, 0), "{order}");
+        }
+    });
+}
+
+#[test]
+fn a_term_has_a_length_and_few_words_of_it_are_looked_for() {
+    run(async {
+        let ann = server().await.user("ann").await;
+        let room = ann.create_room(json!({})).await;
+        let word = word();
+        ann.say(&room, &format!("{word} bed")).await;
+        let rank = async |term: String| {
+            let answer = ask(&ann, json!({ "search_term": term }), None).await;
+            answer["results"][0]["rank"].as_f64().unwrap()
+        };
+        let (once, often) = (rank(word.clone()).await, rank(format!("{word} ").repeat(20)).await);
+        assert!((once - often).abs() < f64::EPSILON, "{once} {often}");
+        let criteria = json!({ "search_term": "a ".repeat(3000) });
+        let body = json!({ "search_categories": { "room_events": criteria } });
+        ann.post("/v3/search", body).await.refused(400, "M_INVALID_PARAM");
+    });
+}
+
+#[test]
 fn pages_by_time_and_by_rank() {
     run(async {
         let ann = server().await.user("ann").await;
@@ -223,6 +277,21 @@ fn results_come_with_what_stands_around_them() {
 }
 
 #[test]
+fn a_name_that_is_no_text_is_none() {
+    run(async {
+        let ann = server().await.user("ann").await;
+        let room = ann.create_room(json!({})).await;
+        let member = json!({ "membership": "join", "displayname": 7, "avatar_url": ["mxc://localhost/a"] });
+        let _ = ann.put(&format!("/v3/rooms/{room}/state/m.room.member/{}", ann.id), member).await.ok();
+        let word = word();
+        ann.say(&room, &word).await;
+        let criteria = json!({ "search_term": word, "event_context": { "include_profile": true } });
+        let answer = ask(&ann, criteria, None).await;
+        assert_eq!(answer["results"][0]["context"]["profile_info"], json!({ &ann.id: {} }), "{answer}");
+    });
+}
+
+#[test]
 fn filters_choose_rooms_senders_and_types() {
     run(async {
         let server = server().await;
@@ -247,6 +316,13 @@ fn filters_choose_rooms_senders_and_types() {
         assert_eq!(with(json!({ "not_senders": [bob.id], "rooms": [one, two] })).await, ["a1", "a2"]);
         assert!(with(json!({ "types": ["m.room.name"] })).await.is_empty());
         assert!(with(json!({ "rooms": [] })).await.is_empty());
+        for list in ["rooms", "not_rooms"] {
+            let filter = |count| json!({ list: vec![&one; count] });
+            assert_eq!(with(filter(1000)).await.len(), if list == "rooms" { 2 } else { 1 });
+            let criteria = json!({ "search_term": word, "filter": filter(1001) });
+            let body = json!({ "search_categories": { "room_events": criteria } });
+            ann.post("/v3/search", body).await.refused(400, "M_INVALID_PARAM");
+        }
     });
 }
 

@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use matron_matrix::client_event::only_fields;
-use matron_matrix::filter::{Candidate, Compiled, matches};
-use ruma::api::client::filter::FilterDefinition;
+use matron_matrix::filter::{Candidate, Compiled, check, matches};
+use ruma::api::client::filter::{Filter, FilterDefinition, RoomEventFilter};
 
 /// Globs, letter by letter: slow, and plainly right.
 fn by_letters(pattern: &[u8], text: &[u8]) -> bool {
@@ -36,12 +36,17 @@ fuzz_target!(|input: &str| {
     let Ok(filter) = serde_json::from_str::<FilterDefinition>(filter) else { return };
     let stored = serde_json::to_string(&filter).expect("a filter can be kept");
     let again: FilterDefinition = serde_json::from_str(&stored).expect("a kept filter can be read");
+    assert_eq!(check(&filter).is_ok(), check(&again).is_ok());
+    if check(&filter).is_err() {
+        return;
+    }
     let candidate = Candidate { kind, sender, room_id, json: Some(json) };
     let compile = |filter: &FilterDefinition| {
         let room = &filter.room;
-        let mut compiled =
-            [&room.timeline, &room.state, &room.ephemeral, &room.account_data].map(Compiled::of_room_events).to_vec();
-        compiled.extend([&filter.presence, &filter.account_data].map(Compiled::of_events));
+        let of_room = |events: &RoomEventFilter| Compiled::of_room_events(events).expect("it was checked");
+        let of_others = |events: &Filter| Compiled::of_events(events).expect("it was checked");
+        let mut compiled = [&room.timeline, &room.state, &room.ephemeral, &room.account_data].map(of_room).to_vec();
+        compiled.extend([&filter.presence, &filter.account_data].map(of_others));
         compiled
     };
     for (ours, kept) in compile(&filter).iter().zip(compile(&again)) {

@@ -1,8 +1,20 @@
 //! Filters: which events of which rooms a client wants. Client-server API, "Filtering".
+//!
+//! A filter is asked about every event of a walk, so its lists have bounds. They hold wherever it comes from: no filter is
+//! asked that was not made ready, which one beyond them cannot be.
 
 use std::collections::HashSet;
 
-use ruma::api::client::filter::{RoomEventFilter, UrlFilter};
+use ruma::api::client::filter::{Filter, FilterDefinition, RoomEventFilter, RoomFilter, UrlFilter};
+
+use crate::{Error, Result};
+
+/// The most entries of one list. Clients name a handful; what stands for itself alone costs one look however many there are.
+const MOST_ENTRIES: usize = 1000;
+/// The most stars in a list of types, and the most fields of events: each costs something with every event.
+const MOST_PARTS: usize = 100;
+/// The longest type, and the longest field, in bytes: no event has a longer type.
+const MAX_BYTES: usize = 255;
 
 /// What a filter decides by.
 #[derive(Debug, Clone, Copy)]
@@ -17,46 +29,94 @@ pub struct Candidate<'a> {
     pub json: Option<&'a str>,
 }
 
+/// The types that a list names.
+#[derive(Debug, Clone, Default)]
+struct Types {
+    /// Those that stand for themselves.
+    whole: HashSet<String>,
+    /// Those with a star.
+    patterns: Vec<String>,
+}
+
+impl Types {
+    fn new(types: &[String]) -> Result<Self> {
+        bounded(types)?;
+        short(types)?;
+        if types.iter().map(|kind| kind.matches('*').count()).sum::<usize>() > MOST_PARTS {
+            return Err(Error::invalid_param(format!("the types in a filter have {MOST_PARTS} stars at most")));
+        }
+        let (patterns, whole): (Vec<_>, Vec<_>) = types.iter().cloned().partition(|kind| kind.contains('*'));
+        Ok(Self { whole: whole.into_iter().collect(), patterns })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.patterns.is_empty()
+    }
+
+    fn name(&self, kind: &str) -> bool {
+        self.whole.contains(kind) || self.patterns.iter().any(|pattern| matches(pattern, kind))
+    }
+}
+
 /// A filter made ready for many events.
 #[derive(Debug, Clone, Default)]
 pub struct Compiled {
-    types: Option<Vec<String>>,
-    not_types: Vec<String>,
+    types: Option<Types>,
+    not_types: Types,
     senders: Option<HashSet<String>>,
     not_senders: HashSet<String>,
     rooms: Option<HashSet<String>>,
     not_rooms: HashSet<String>,
     contains_url: Option<bool>,
-    rel_types: Vec<String>,
 }
 
 impl Compiled {
     /// Makes a room event filter ready.
-    #[must_use]
-    pub fn of_room_events(filter: &RoomEventFilter) -> Self {
-        let strings = |ids: &[ruma::OwnedRoomId]| ids.iter().map(ToString::to_string).collect::<HashSet<_>>();
-        Self {
-            types: filter.types.clone(),
-            not_types: filter.not_types.clone(),
-            senders: filter.senders.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect()),
-            not_senders: filter.not_senders.iter().map(ToString::to_string).collect(),
-            rooms: filter.rooms.as_deref().map(strings),
-            not_rooms: strings(&filter.not_rooms),
+    ///
+    /// # Errors
+    /// `M_INVALID_PARAM` where a list of it is too long.
+    pub fn of_room_events(filter: &RoomEventFilter) -> Result<Self> {
+        Ok(Self {
+            types: filter.types.as_deref().map(Types::new).transpose()?,
+            not_types: Types::new(&filter.not_types)?,
+            senders: filter.senders.as_deref().map(ids).transpose()?,
+            not_senders: ids(&filter.not_senders)?,
+            rooms: filter.rooms.as_deref().map(ids).transpose()?,
+            not_rooms: ids(&filter.not_rooms)?,
             contains_url: filter.url_filter.as_ref().map(|url| *url == UrlFilter::EventsWithUrl),
-            rel_types: Vec::new(),
-        }
+        })
     }
 
     /// Makes a filter of account data or presence ready.
-    #[must_use]
-    pub fn of_events(filter: &ruma::api::client::filter::Filter) -> Self {
-        Self {
-            types: filter.types.clone(),
-            not_types: filter.not_types.clone(),
-            senders: filter.senders.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect()),
-            not_senders: filter.not_senders.iter().map(ToString::to_string).collect(),
+    ///
+    /// # Errors
+    /// `M_INVALID_PARAM` where a list of it is too long.
+    pub fn of_events(filter: &Filter) -> Result<Self> {
+        Ok(Self {
+            types: filter.types.as_deref().map(Types::new).transpose()?,
+            not_types: Types::new(&filter.not_types)?,
+            senders: filter.senders.as_deref().map(ids).transpose()?,
+            not_senders: ids(&filter.not_senders)?,
             ..Self::default()
-        }
+        })
+    }
+
+    /// Makes ready which rooms a filter wants, whatever is in them.
+    ///
+    /// # Errors
+    /// `M_INVALID_PARAM` where a list of them is too long.
+    pub fn of_rooms(filter: &RoomFilter) -> Result<Self> {
+        Ok(Self {
+            rooms: filter.rooms.as_deref().map(ids).transpose()?,
+            not_rooms: ids(&filter.not_rooms)?,
+            ..Self::default()
+        })
+    }
+
+    /// The same of whatever room: for who has chosen the rooms already.
+    #[must_use]
+    pub fn in_any_room(self) -> Self {
+        Self { rooms: None, not_rooms: HashSet::new(), ..self }
     }
 
     /// Whether it lets everything through.
@@ -69,13 +129,12 @@ impl Compiled {
             && self.rooms.is_none()
             && self.not_rooms.is_empty()
             && self.contains_url.is_none()
-            && self.rel_types.is_empty()
     }
 
     /// Whether it lets nothing through, whatever comes.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.types.as_ref().is_some_and(Vec::is_empty)
+        self.types.as_ref().is_some_and(Types::is_empty)
             || self.senders.as_ref().is_some_and(HashSet::is_empty)
             || self.rooms.as_ref().is_some_and(HashSet::is_empty)
     }
@@ -89,13 +148,63 @@ impl Compiled {
     /// Whether it wants this event.
     #[must_use]
     pub fn wants(&self, event: &Candidate<'_>) -> bool {
-        !self.not_types.iter().any(|pattern| matches(pattern, event.kind))
-            && self.types.as_ref().is_none_or(|types| types.iter().any(|pattern| matches(pattern, event.kind)))
+        !self.not_types.name(event.kind)
+            && self.types.as_ref().is_none_or(|types| types.name(event.kind))
             && !self.not_senders.contains(event.sender)
             && self.senders.as_ref().is_none_or(|senders| senders.contains(event.sender))
             && self.wants_room(event.room_id)
             && self.contains_url.is_none_or(|wanted| event.json.is_some_and(contains_url) == wanted)
     }
+}
+
+/// Refuses a whole filter that could not be made ready, before it is kept.
+///
+/// # Errors
+/// `M_INVALID_PARAM` where a list of it is too long.
+pub fn check(definition: &FilterDefinition) -> Result<()> {
+    let room = &definition.room;
+    for events in [&room.timeline, &room.state, &room.ephemeral, &room.account_data] {
+        Compiled::of_room_events(events)?;
+    }
+    for events in [&definition.account_data, &definition.presence] {
+        Compiled::of_events(events)?;
+    }
+    Compiled::of_rooms(room)?;
+    definition.event_fields.as_deref().map_or(Ok(()), check_fields)
+}
+
+/// Refuses fields of events that are too many, or too long.
+///
+/// # Errors
+/// `M_INVALID_PARAM`.
+pub fn check_fields(fields: &[String]) -> Result<()> {
+    if fields.len() > MOST_PARTS {
+        return Err(Error::invalid_param(format!("a filter names {MOST_PARTS} fields at most")));
+    }
+    short(fields)
+}
+
+/// Refuses a list that is longer than any of a filter may be.
+///
+/// # Errors
+/// `M_INVALID_PARAM`.
+pub fn bounded<T>(list: &[T]) -> Result<()> {
+    if list.len() > MOST_ENTRIES {
+        return Err(Error::invalid_param(format!("a list in a filter has {MOST_ENTRIES} entries at most")));
+    }
+    Ok(())
+}
+
+fn short(texts: &[String]) -> Result<()> {
+    if texts.iter().any(|text| text.len() > MAX_BYTES) {
+        return Err(Error::invalid_param(format!("types and fields in a filter have {MAX_BYTES} bytes at most")));
+    }
+    Ok(())
+}
+
+fn ids<T: ToString>(ids: &[T]) -> Result<HashSet<String>> {
+    bounded(ids)?;
+    Ok(ids.iter().map(ToString::to_string).collect())
 }
 
 /// Whether the content has a `url` that is text.
@@ -124,7 +233,11 @@ pub fn matches(pattern: &str, kind: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use ruma::api::client::filter::{FilterDefinition, RoomEventFilter};
+    use serde_json::{Value, json};
+
+    use super::{Candidate, Compiled, MAX_BYTES, MOST_ENTRIES, MOST_PARTS, check, matches};
+    use crate::Result;
 
     #[test]
     fn stars_stand_for_any_text() {
@@ -136,5 +249,73 @@ mod tests {
         assert!(!matches("ab*ba", "aba"));
         assert!(matches("m.room.message", "m.room.message"));
         assert!(!matches("m.room.message", "m.room.messages"));
+    }
+
+    fn compiled(filter: Value) -> Result<Compiled> {
+        Compiled::of_room_events(&serde_json::from_value::<RoomEventFilter>(filter).unwrap())
+    }
+
+    fn checked(definition: Value) -> Result<()> {
+        check(&serde_json::from_value::<FilterDefinition>(definition).unwrap())
+    }
+
+    /// So many texts that differ: `#` stands for their number.
+    fn texts(pattern: &str, count: usize) -> Vec<String> {
+        (0..count).map(|nth| pattern.replace('#', &nth.to_string())).collect()
+    }
+
+    #[test]
+    fn types_are_named_whole_or_by_stars() {
+        let filter = json!({ "types": ["m.room.message", "m.call.*"], "not_types": ["m.call.hangup", "*.reject"] });
+        let filter = compiled(filter).unwrap();
+        let wants = |kind| filter.wants(&Candidate { kind, sender: "@a:b", room_id: "!a:b", json: None });
+        assert!(wants("m.room.message") && wants("m.call.invite"));
+        assert!(!wants("m.call.hangup") && !wants("m.call.reject") && !wants("m.room.name"));
+        assert!(compiled(json!({ "types": [] })).unwrap().is_closed());
+        assert!(compiled(json!({})).unwrap().is_open());
+        let chosen = compiled(json!({ "rooms": ["!c:d"], "not_rooms": ["!a:b"] })).unwrap();
+        assert!(!chosen.wants_room("!a:b") && chosen.in_any_room().wants_room("!a:b"));
+    }
+
+    #[test]
+    fn lists_have_bounds() {
+        for (list, pattern, most) in [
+            ("types", "m.#", MOST_ENTRIES),
+            ("types", "m.#.*", MOST_PARTS),
+            ("not_types", "m.#", MOST_ENTRIES),
+            ("not_types", "*.#", MOST_PARTS),
+            ("senders", "@#:b", MOST_ENTRIES),
+            ("not_senders", "@#:b", MOST_ENTRIES),
+            ("rooms", "!#:b", MOST_ENTRIES),
+            ("not_rooms", "!#:b", MOST_ENTRIES),
+        ] {
+            let filter = |count| json!({ list: texts(pattern, count) });
+            assert!(compiled(filter(most)).is_ok(), "{list} {pattern}");
+            let refusal = compiled(filter(most + 1)).unwrap_err().to_string();
+            assert!(refusal.starts_with("M_INVALID_PARAM"), "{list} {pattern} {refusal}");
+            assert!(checked(json!({ "room": { "timeline": filter(most) } })).is_ok(), "{list} {pattern}");
+            assert!(checked(json!({ "room": { "timeline": filter(most + 1) } })).is_err(), "{list} {pattern}");
+        }
+        let long = "x".repeat(MAX_BYTES + 1);
+        assert!(compiled(json!({ "types": [long] })).is_err());
+        assert!(compiled(json!({ "not_types": ["*".repeat(MOST_PARTS + 1)] })).is_err());
+    }
+
+    #[test]
+    fn a_whole_filter_is_checked_everywhere() {
+        let types = json!({ "not_types": texts("m.#", MOST_ENTRIES + 1) });
+        for part in ["timeline", "state", "ephemeral", "account_data"] {
+            assert!(checked(json!({ "room": { part: types } })).is_err(), "{part}");
+        }
+        for part in ["account_data", "presence"] {
+            assert!(checked(json!({ part: types })).is_err(), "{part}");
+        }
+        for part in ["rooms", "not_rooms"] {
+            assert!(checked(json!({ "room": { part: texts("!#:b", MOST_ENTRIES) } })).is_ok(), "{part}");
+            assert!(checked(json!({ "room": { part: texts("!#:b", MOST_ENTRIES + 1) } })).is_err(), "{part}");
+        }
+        assert!(checked(json!({ "event_fields": texts("content.#", MOST_PARTS) })).is_ok());
+        assert!(checked(json!({ "event_fields": texts("content.#", MOST_PARTS + 1) })).is_err());
+        assert!(checked(json!({ "event_fields": ["x".repeat(MAX_BYTES + 1)] })).is_err());
     }
 }

@@ -60,7 +60,7 @@ async fn messages(
     request: Ruma<Requeried<get_message_events::v3::Request, Forwards>>,
 ) -> Result<Response> {
     let body = request.body.request;
-    let filter = Compiled::of_room_events(&body.filter);
+    let filter = Compiled::of_room_events(&body.filter)?;
     let page = Page {
         from: body.from.map(|from| token(&homeserver, &from)).transpose()?,
         to: body.to.map(|to| token(&homeserver, &to)).transpose()?,
@@ -108,7 +108,7 @@ async fn at_time(
 
 async fn context(homeserver: Arc<Homeserver>, request: Ruma<get_context::v3::Request>) -> Result<Response> {
     let body = request.body;
-    let filter = Compiled::of_room_events(&body.filter);
+    let filter = Compiled::of_room_events(&body.filter)?;
     let (limit, lazy) = (limit(body.limit), is_lazy(&body.filter));
     let rooms = &homeserver.rooms;
     let found = rooms.context(&request.identity, &body.room_id, &body.event_id, limit, &filter, lazy).await?;

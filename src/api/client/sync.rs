@@ -50,11 +50,11 @@ impl ChangeQuery for Unstable {
 async fn sync(homeserver: Arc<Homeserver>, request: Ruma<Requeried<v3::Request, Unstable>>) -> Result<Response> {
     let (session, Requeried { request: body, query }) = (&request.identity, &request.body);
     let filter = match &body.filter {
-        None => SyncFilter::from(&FilterDefinition::default()),
-        Some(v3::Filter::FilterDefinition(definition)) => SyncFilter::from(definition),
+        None => SyncFilter::try_from(&FilterDefinition::default())?,
+        Some(v3::Filter::FilterDefinition(definition)) => SyncFilter::try_from(definition)?,
         Some(v3::Filter::FilterId(id)) => {
             let filter = homeserver.accounts.filter(&homeserver.store.snapshot(), session.user, id).await?;
-            SyncFilter::from(&*filter)
+            SyncFilter::try_from(&*filter)?
         }
     };
     let since = body.since.as_deref().map(|since| Token::parse(since, homeserver.store.epoch())).transpose();

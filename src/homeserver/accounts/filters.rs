@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use matron_matrix::filter::check;
 use matron_matrix::{Error as MatrixError, digest};
 use matron_storage::{Batch, Error as StorageError, Snapshot};
 use ruma::UserId;
@@ -32,7 +33,8 @@ impl Accounts {
     /// Keeps a filter for its user and answers its id. The same filter has the same id and is written once.
     ///
     /// # Errors
-    /// `M_FORBIDDEN` where it is for another user, `M_TOO_LARGE` where it or their number is too great.
+    /// `M_FORBIDDEN` where it is for another user, `M_TOO_LARGE` where it or their number is too great, `M_INVALID_PARAM`
+    /// where a list of it is too long.
     pub async fn create_filter(
         &self,
         session: &Session,
@@ -44,6 +46,7 @@ impl Accounts {
         if json.len() > MAX_FILTER_BYTES {
             return Err(MatrixError::too_large(format!("a filter has {MAX_FILTER_BYTES} bytes at most")).into());
         }
+        check(filter)?;
         let key = key_of(&json);
         let row = (session.user, key);
         let snapshot = self.store.snapshot();

@@ -216,22 +216,21 @@ impl View<'_> {
         }
         if threads {
             let roots: Vec<_> = aggregates.iter().filter(|(_, row)| row.thread).map(|(header, _)| *header).collect();
-            self.add_threads(&roots, ignored, &mut all).await?;
+            self.add_threads(&roots, &mut all).await?;
         }
         self.hide_unseen(aggregates, ignored, &mut all).await?;
         Ok(all)
     }
 
     /// The threads of events, without what users sent whom the reader ignores.
-    async fn add_threads(
-        &self,
-        roots: &[&EventHeader],
-        ignored: &HashSet<UserNum>,
-        all: &mut HashMap<EventNum, Parts>,
-    ) -> Result<()> {
+    async fn add_threads(&mut self, roots: &[&EventHeader], all: &mut HashMap<EventNum, Parts>) -> Result<()> {
+        if roots.is_empty() {
+            return Ok(());
+        }
         let keys: Vec<_> = roots.iter().map(|root| (self.room, root.num)).collect();
         let rows = self.snapshot.get_many(&THREADS, &keys).await?;
-        let speakers = roots.iter().flat_map(|root| ignored.iter().map(|user| (self.room, root.num, *user)));
+        let (room, ignored) = (self.room, self.ignored_here().await?);
+        let speakers = roots.iter().flat_map(|root| ignored.iter().map(|user| (room, root.num, *user)));
         let speakers: Vec<_> = speakers.collect();
         let mut silenced: HashMap<EventNum, u64> = HashMap::new();
         for ((_, root, _), count) in speakers.iter().zip(self.snapshot.get_many(&SPEAKERS, &speakers).await?) {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use matron_matrix::Error as MatrixError;
 use matron_matrix::filter::{Candidate, Compiled};
 use matron_matrix::splice::List;
 use matron_storage::{Keyspace, Position, Scan, Value};
@@ -145,8 +144,7 @@ impl Rooms {
     /// `M_NOT_FOUND` where there is none, or the user may not see it.
     pub async fn event(&self, session: &Session, room_id: &RoomId, event_id: &EventId) -> Result<Box<RawValue>> {
         let snapshot = self.store.snapshot();
-        let missing = |_| Error::from(MatrixError::not_found("the event is not known, or you may not see it"));
-        let mut view = self.view(&snapshot, session, room_id).await.map_err(missing)?;
+        let mut view = self.view_for_event(&snapshot, session, room_id).await?;
         let found = view.find(event_id).await?;
         view.show_bundled(found.event, true).await
     }

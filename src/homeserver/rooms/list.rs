@@ -1,9 +1,11 @@
 //! The published list of rooms: client-server API, "Published room directory".
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use matron_matrix::Error as MatrixError;
+use matron_matrix::filter::bounded;
 use matron_matrix::text::fold;
 use matron_storage::Snapshot;
 use ruma::RoomId;
@@ -22,6 +24,8 @@ const MOST_ROOMS: usize = 100;
 /// How many rooms are looked at for one page, where few are such as are looked for; and how many at once.
 const MOST_LOOKS: usize = 2000;
 const CHUNK: usize = 64;
+/// Bytes of texts after which a page ends before it is full: a room may have a name and a topic of 64 kilobytes each.
+const MOST_BYTES: usize = 8 << 20;
 /// A count is remembered that was made so long after the list last changed, in milliseconds: what changed it is on disk by then.
 const SETTLED_AFTER: u64 = 10_000;
 
@@ -119,7 +123,12 @@ fn is_open(summary: &Summary) -> bool {
 /// What a client looks for, made ready.
 struct Wanted {
     term: Option<String>,
-    types: Vec<Option<String>>,
+    types: HashSet<Option<String>>,
+}
+
+/// The texts of a room that somebody may look for.
+fn texts(summary: &Summary) -> impl Iterator<Item = &String> {
+    [&summary.name, &summary.topic, &summary.canonical_alias].into_iter().flatten()
 }
 
 impl Wanted {
@@ -128,8 +137,7 @@ impl Wanted {
             return false;
         }
         let Some(term) = &self.term else { return true };
-        let texts = [&summary.name, &summary.topic, &summary.canonical_alias];
-        texts.into_iter().flatten().any(|text| fold(text).contains(term))
+        texts(summary).any(|text| fold(text).contains(term))
     }
 }
 
@@ -181,7 +189,7 @@ impl Rooms {
     /// A page of the list.
     ///
     /// # Errors
-    /// `M_INVALID_PARAM` where the page begins nowhere.
+    /// `M_INVALID_PARAM` where the page begins nowhere, or too many types are asked for.
     pub async fn published(&self, asked: Asked) -> Result<Page> {
         let since = asked.since.as_deref().map(|text| {
             Since::parse(text).ok_or_else(|| MatrixError::invalid_param("the token is of no page of this list"))
@@ -189,7 +197,8 @@ impl Rooms {
         let since = since.transpose()?;
         let limit = asked.limit.unwrap_or(MOST_ROOMS).clamp(1, MOST_ROOMS);
         let term = asked.term.map(|term| fold(term.trim())).filter(|term| !term.is_empty());
-        let wanted = Wanted { term, types: asked.types };
+        bounded(&asked.types)?;
+        let wanted = Wanted { term, types: asked.types.into_iter().collect() };
         let snapshot = self.store.snapshot();
         let Walked { rooms: mut found, stopped } = self.walk_list(&snapshot, since, limit + 1, &wanted).await?;
         let is_more = found.len() > limit;
@@ -224,7 +233,7 @@ impl Rooms {
             Some(Since::After(place)) => snapshot.scan(&LIST_ORDER, LIST_ORDER.range((Excluded(place), Unbounded))),
             Some(Since::Before(place)) => snapshot.scan(&LIST_ORDER, LIST_ORDER.range(..place)).reverse(),
         };
-        let (mut walked, mut looked) = (Walked::default(), 0);
+        let (mut walked, mut looked, mut bytes) = (Walked::default(), 0, 0);
         loop {
             let mut places: Vec<Place> = Vec::with_capacity(CHUNK);
             while places.len() < most.min(CHUNK)
@@ -240,13 +249,14 @@ impl Rooms {
                 let summary =
                     summary.ok_or_else(|| Error::internal("the list's order names a room that is not in it"))?;
                 looked += 1;
+                bytes += texts(&summary).map(String::len).sum::<usize>();
                 if is_open(&summary) && wanted.matches(&summary) {
                     walked.rooms.push((place, summary));
                 }
                 if walked.rooms.len() == most {
                     return Ok(walked);
                 }
-                if looked == MOST_LOOKS {
+                if looked == MOST_LOOKS || bytes >= MOST_BYTES {
                     walked.stopped = Some(place);
                     return Ok(walked);
                 }
@@ -275,7 +285,7 @@ mod tests {
     use matron_storage::Batch;
     use proptest::prelude::*;
 
-    use super::{Asked, MOST_LOOKS, Published, SETTLED_AFTER, Since};
+    use super::{Asked, MOST_BYTES, MOST_LOOKS, Published, SETTLED_AFTER, Since};
     use crate::fixture::house;
     use crate::schema::RoomNum;
     use crate::schema::directory::{LIST_ORDER, LISTED, Summary};
@@ -318,6 +328,27 @@ mod tests {
         assert!(second.next.is_none());
         let before = server.rooms.published(asked(second.prev)).await.unwrap();
         assert!(before.rooms.is_empty() && before.prev.is_some(), "nor backwards all of them");
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_page_of_large_texts_ends_before_it_is_full() {
+        let server = house().await;
+        let last = 2 * (MOST_BYTES / 60_000 + 1) as u64 - 1;
+        let mut batch = Batch::new();
+        for nth in 0..=last {
+            let large = Summary { topic: Some("hay".repeat(20_000)), ..summary("large") };
+            let room = RoomNum(1_000_000 + nth);
+            batch.put(&LISTED, &room, &if nth == last { summary("needle") } else { large });
+            batch.put(&LIST_ORDER, &(u64::MAX - 1, room), &());
+        }
+        server.store.commit(batch).await.unwrap();
+        let mut asked = Asked { term: Some("needle".to_owned()), ..Asked::default() };
+        let first = server.rooms.published(asked.clone()).await.unwrap();
+        assert!(first.rooms.is_empty() && first.next.is_some(), "there may be more");
+        asked.since = first.next;
+        let second = server.rooms.published(asked).await.unwrap();
+        assert_eq!(second.rooms, [summary("needle")]);
         server.stop().await;
     }
 

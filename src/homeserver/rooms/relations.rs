@@ -167,7 +167,7 @@ impl Rooms {
     /// The events that relate to an event, as far as the user may see them.
     ///
     /// # Errors
-    /// `M_FORBIDDEN`; `M_NOT_FOUND` where there is no such event, or the user may not see it.
+    /// `M_NOT_FOUND` where there is no such event or room, or the user may not see it.
     pub async fn relations(
         &self,
         session: &Session,
@@ -176,8 +176,9 @@ impl Rooms {
         asked: &Asked,
     ) -> Result<Relations> {
         let snapshot = self.store.snapshot();
-        let mut view = self.view(&snapshot, session, room_id).await?;
-        view.find(target).await?;
+        let mut view = self.view_for_event(&snapshot, session, room_id).await?;
+        // Also of somebody whom the user ignores: their thread is listed, with what others say in it.
+        view.find_of_anybody(target).await?;
         let target = digest::of_event_id(target.as_str());
         let (bounds, until) = bounds(&view, target, asked).await?;
         let ways = Ways { asked, target, known: HashMap::new() };

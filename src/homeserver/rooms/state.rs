@@ -184,9 +184,8 @@ impl Rooms {
             }
             let member = super::event::parse(&event)?.state_key.unwrap_or_default();
             let json = view.readable(event).await?;
-            let content: serde_json::Map<String, Value> = serde_json::from_str(content(&json)?).unwrap_or_default();
-            let text = |name: &str| content.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-            joined.push((member, text("displayname"), text("avatar_url")));
+            let (name, avatar) = names_in(content(&json)?);
+            joined.push((member, name, avatar));
         }
         Ok(joined)
     }
@@ -194,6 +193,14 @@ impl Rooms {
 
 fn not_then() -> MatrixError {
     MatrixError::forbidden("you may not see the room as it was then")
+}
+
+/// The display name and the avatar that a member event's content gives. What is no text is none: any member may send it.
+#[must_use]
+pub fn names_in(content: &str) -> (Option<String>, Option<String>) {
+    let content: serde_json::Map<String, Value> = serde_json::from_str(content).unwrap_or_default();
+    let text = |name: &str| content.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+    (text("displayname"), text("avatar_url"))
 }
 
 fn membership_of_event(event: &StoredEvent) -> Result<Membership> {

@@ -22,7 +22,7 @@ use super::roots::root_at;
 use super::tree::{EMPTY, NodeNum, Reader};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
-use crate::schema::rooms::{Arrival, HEADS, Membership, ROOMS, RoomHead, StoredEvent, USER_ROOMS, UserRoom};
+use crate::schema::rooms::{Arrival, HEADS, MEMBERS, Membership, ROOMS, RoomHead, StoredEvent, USER_ROOMS, UserRoom};
 use crate::schema::{EventNum, RoomNum, StateKeyNum, UserNum};
 
 mod show;
@@ -53,6 +53,8 @@ pub struct View<'a> {
     pub(crate) whole_events: bool,
     /// Whom the user ignores, once it was asked for.
     ignored: Option<Arc<HashSet<UserNum>>>,
+    /// Those of them who are or were in the room, once it was asked for.
+    ignored_here: Option<Arc<[UserNum]>>,
     /// Whose account was closed with all that they said, and when.
     erased: Arc<HashMap<UserNum, Position>>,
     /// Whether the user was joined when somebody was erased.
@@ -73,6 +75,8 @@ struct At {
     if_joined_since: bool,
     /// Whether they see it though they are not.
     anyway: bool,
+    /// Whether it moves themselves, which is theirs to know wherever they are.
+    is_own: bool,
     membership: Option<Membership>,
 }
 
@@ -96,6 +100,22 @@ impl Rooms {
     pub async fn view<'a>(&'a self, snapshot: &Snapshot, session: &'a Session, room_id: &RoomId) -> Result<View<'a>> {
         let room = self.ids.room(snapshot, room_id.as_str()).await?.ok_or_else(not_in_room)?;
         self.view_of(snapshot, session, room).await
+    }
+
+    /// As [`Self::view`], for who asks for one event.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND` where the room is not known, as where there is no such event: nobody learns which rooms exist.
+    pub async fn view_for_event<'a>(
+        &'a self,
+        snapshot: &Snapshot,
+        session: &'a Session,
+        room_id: &RoomId,
+    ) -> Result<View<'a>> {
+        match self.view(snapshot, session, room_id).await {
+            Err(Error::Matrix(_)) => Err(not_seen().into()),
+            view => view,
+        }
     }
 
     /// As [`Self::view`], by the room's number.
@@ -136,6 +156,7 @@ impl Rooms {
             seen: None,
             whole_events: false,
             ignored: None,
+            ignored_here: None,
             erased: self.streams.erased(),
             joined_at: HashMap::new(),
         })
@@ -261,14 +282,13 @@ impl View<'_> {
         let mut at = self.standing_at(before).await?;
         if after != before {
             let later = self.standing_at(after).await?;
-            // A change of visibility is seen if before or after allows it. What moves the reader themselves is theirs
-            // to know: a turned-down invite is gone from their clients by it.
-            let is_own = event.header.state_key.is_some() && event.header.state_key == self.keys.1;
-            if event.header.kind == "m.room.history_visibility" {
+            // A change of visibility is seen if before or after allows it, and so is a change of the reader's membership.
+            // What moves the reader is theirs to know in any case: a turned-down invite is gone from their clients by it.
+            at.is_own = event.header.state_key.is_some() && event.header.state_key == self.keys.1;
+            if at.is_own || event.header.kind == "m.room.history_visibility" {
                 at.if_joined_since |= later.if_joined_since;
                 at.anyway |= later.anyway;
             }
-            at.anyway |= is_own;
             at.membership = later.membership;
         }
         self.seen = Some(Seen { before, after, standing: at });
@@ -279,7 +299,7 @@ impl View<'_> {
         let (visibility, membership) = (self.visibility(root).await?, self.membership(root).await?);
         let state = membership_state(membership.filter(|_| !self.has_forgotten()));
         let allows = |joined_since| Visibility { visibility: &visibility, membership: &state, joined_since }.allows();
-        Ok(At { if_joined_since: allows(true), anyway: allows(false), membership })
+        Ok(At { if_joined_since: allows(true), anyway: allows(false), is_own: false, membership })
     }
 
     /// Whether the user may see an event that lies at `arrival`, and does not ignore its sender.
@@ -295,6 +315,15 @@ impl View<'_> {
     /// # Errors
     /// The store cannot be read.
     pub async fn may_see(&mut self, event: &StoredEvent, arrival: Option<Arrival>) -> Result<bool> {
+        Ok(self.standing(event).await?.is_own || self.may_see_room_at(event, arrival).await?)
+    }
+
+    /// Whether the user may see the room as it was at an event. They may see events that move themselves where they may not
+    /// see the room: their ban after they left, or another invite.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn may_see_room_at(&mut self, event: &StoredEvent, arrival: Option<Arrival>) -> Result<bool> {
         let at = self.standing(event).await?;
         if at.anyway {
             return Ok(true);
@@ -317,14 +346,32 @@ impl View<'_> {
 
     /// Whether the user ignores somebody. Client-server API, "Ignoring Users".
     async fn ignores(&mut self, sender: UserNum) -> Result<bool> {
-        let ignored = match &self.ignored {
-            Some(ignored) => ignored,
-            None => {
-                let ignored = self.rooms.accounts.ignored(&self.snapshot, self.session.user).await?;
-                &*self.ignored.insert(ignored)
-            }
-        };
-        Ok(ignored.contains(&sender))
+        Ok(self.ignored().await?.contains(&sender))
+    }
+
+    /// Whom the user ignores.
+    async fn ignored(&mut self) -> Result<&Arc<HashSet<UserNum>>> {
+        if self.ignored.is_none() {
+            self.ignored = Some(self.rooms.accounts.ignored(&self.snapshot, self.session.user).await?);
+        }
+        Ok(&*self.ignored.get_or_insert_default())
+    }
+
+    /// Those whom the user ignores who are or were in the room: a user may ignore a thousand, of whom hardly any spoke here.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn ignored_here(&mut self) -> Result<Arc<[UserNum]>> {
+        if let Some(here) = &self.ignored_here {
+            return Ok(Arc::clone(here));
+        }
+        let room = self.room;
+        let keys: Vec<_> = self.ignored().await?.iter().map(|user| (room, *user)).collect();
+        let rows = self.snapshot.get_many(&MEMBERS, &keys).await?;
+        let here = keys.iter().zip(rows).filter_map(|((_, user), row)| row.map(|_| *user));
+        let here: Arc<[UserNum]> = here.collect();
+        self.ignored_here = Some(Arc::clone(&here));
+        Ok(here)
     }
 
     /// Whether an event is to be hidden from this user since its sender's account was erased. Who was joined when it was
@@ -332,7 +379,7 @@ impl View<'_> {
     /// state, apart from their own membership, stays, since the room needs it.
     ///
     /// Client-server API, `POST /account/deactivate`, `erase`.
-    async fn is_erased(&mut self, event: &StoredEvent) -> Result<bool> {
+    pub(crate) async fn is_erased(&mut self, event: &StoredEvent) -> Result<bool> {
         let header = &event.header;
         let Some(erased) = self.erased.get(&header.sender).copied() else { return Ok(false) };
         if header.state_key.is_some() && header.kind != "m.room.member" {

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use super::Search;
 use super::index::searched;
 use super::postings::{Came, Matches};
-use super::query::{Asked, Key, Of, Order, Page};
-use super::rank::Ranking;
+use super::query::{Asked, Key, Of, Order, Page, Sought};
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::rooms::history::wanted;
@@ -49,12 +48,12 @@ pub(super) struct Found<'a> {
 }
 
 /// By what a match is judged.
-struct Judge {
+struct Judge<'a> {
     filter: Compiled,
     kinds: Option<HashSet<&'static str>>,
     ignored: Arc<HashSet<UserNum>>,
-    /// How well it matches, where that is the order.
-    ranking: Option<Ranking>,
+    /// What it is ranked by, where that is the order.
+    sought: Option<&'a Sought>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +66,7 @@ struct Predecessor {
     room_id: String,
 }
 
-impl Judge {
+impl Judge<'_> {
     async fn judge(&self, view: &mut View<'_>, position: Position) -> Result<Option<Match>> {
         let arrival = Arrival::Live(position);
         // The index may be behind: what it names may be redacted meanwhile.
@@ -77,10 +76,12 @@ impl Judge {
             || self.ignored.contains(&event.header.sender)
             || !wanted(view, &self.filter, &event).await?
             || !view.sees(&event, Some(arrival)).await?
+            // It would be shown without its words: that it has them is not to be told either.
+            || view.is_erased(&event).await?
         {
             return Ok(None);
         }
-        let rank = self.ranking.as_ref().map(|ranking| ranking.rank(&text));
+        let rank = self.sought.map(|sought| sought.rank(&text));
         let EventHeader { digest, sender, .. } = event.header;
         Ok(Some(Match { position, room: view.room, digest, sender, rank }))
     }
@@ -101,11 +102,11 @@ impl Search {
         &'a self,
         snapshot: &Snapshot,
         session: &'a Session,
-        asked: &Asked,
+        (asked, sought): (&Asked, &Sought),
         page: &Page,
         limit: usize,
     ) -> Result<Found<'a>> {
-        let words = asked.words();
+        let judge = self.judge(snapshot, session, asked, sought).await?;
         let mut views = HashMap::new();
         // The newest place of each walk; whether it is only as far as that walk came.
         let (mut walks, mut newest) = (Vec::new(), BinaryHeap::new());
@@ -114,9 +115,8 @@ impl Search {
                 continue;
             }
             newest.push((page.until, true, walks.len()));
-            walks.push(Matches::new(snapshot, room, &words, page.until));
+            walks.push(Matches::new(snapshot, room, &sought.words, page.until));
         }
-        let judge = self.judge(snapshot, session, asked).await?;
         // Pages after the first one of results by time know the count already.
         let enough = page.count.filter(|_| asked.order == Order::Recent).map(|_| limit);
         let mut found = Found { matches: Vec::new(), views: HashMap::new(), count: 0, looked_to: None };
@@ -161,14 +161,19 @@ impl Search {
         Ok(found)
     }
 
-    async fn judge(&self, snapshot: &Snapshot, session: &Session, asked: &Asked) -> Result<Judge> {
-        // Which rooms are searched is decided before: those before an upgrade are not named by the client.
-        let filter = RoomEventFilter { rooms: None, not_rooms: Vec::new(), ..asked.filter.clone() };
+    async fn judge<'a>(
+        &self,
+        snapshot: &Snapshot,
+        session: &Session,
+        asked: &Asked,
+        sought: &'a Sought,
+    ) -> Result<Judge<'a>> {
         Ok(Judge {
-            filter: Compiled::of_room_events(&filter),
+            // Which rooms are searched is decided apart: those before an upgrade are not named by the client.
+            filter: Compiled::of_room_events(&asked.filter)?.in_any_room(),
             kinds: (!asked.keys.is_empty()).then(|| asked.keys.iter().map(|key: &Key| key.kind()).collect()),
             ignored: self.accounts.ignored(snapshot, session.user).await?,
-            ranking: (asked.order == Order::Rank).then(|| Ranking::new(&asked.term)),
+            sought: (asked.order == Order::Rank).then_some(sought),
         })
     }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use matron_matrix::text::words;
+use matron_matrix::{Error as MatrixError, Result};
 use matron_storage::Position;
 use ruma::api::client::filter::RoomEventFilter;
 
 use crate::schema::{RoomNum, UserNum};
 
-/// The most words that are looked for; those after them are left out.
+/// The longest search term in bytes: far more than the words that are looked for need.
+const MAX_TERM_BYTES: usize = 4096;
+/// The most words that are looked for, and that results are ranked by; those after them are left out.
 const MOST_WORDS: usize = 16;
 
 /// A part of events that can be searched.
@@ -83,14 +86,30 @@ pub struct Asked {
     pub from: Option<String>,
 }
 
-impl Asked {
-    /// The words, the longest first: it is likely to be in the fewest events.
-    pub(super) fn words(&self) -> Vec<String> {
-        let mut found = words(&self.term);
-        found.truncate(MOST_WORDS);
-        found.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-        found.dedup();
-        found
+/// What is looked for: the words of a search term, few enough to be compared with each event that is looked at.
+#[derive(Debug)]
+pub(super) struct Sought {
+    /// The words as they follow one another.
+    pub phrase: Vec<String>,
+    /// Each of them once, the longest first: it is likely to be in the fewest events.
+    pub words: Vec<String>,
+}
+
+impl Sought {
+    /// The words of a term.
+    ///
+    /// # Errors
+    /// `M_INVALID_PARAM` where it is too long.
+    pub fn of(term: &str) -> Result<Self> {
+        if term.len() > MAX_TERM_BYTES {
+            return Err(MatrixError::invalid_param(format!("a search term has {MAX_TERM_BYTES} bytes at most")));
+        }
+        let mut phrase = words(term);
+        phrase.truncate(MOST_WORDS);
+        let mut each = phrase.clone();
+        each.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        each.dedup();
+        Ok(Self { phrase, words: each })
     }
 }
 
@@ -153,8 +172,19 @@ mod tests {
     use matron_storage::Position;
     use proptest::prelude::*;
 
-    use super::{Of, Page};
+    use super::{MAX_TERM_BYTES, MOST_WORDS, Of, Page, Sought};
     use crate::schema::{RoomNum, UserNum};
+
+    #[test]
+    fn few_words_are_looked_for_however_many_are_said() {
+        let sought = Sought::of("the bed in the ward").unwrap();
+        assert_eq!(sought.phrase, ["the", "bed", "in", "the", "ward"]);
+        assert_eq!(sought.words, ["ward", "bed", "the", "in"]);
+        let sought = Sought::of(&"a ".repeat(MAX_TERM_BYTES / 2)).unwrap();
+        assert_eq!((sought.phrase.len(), sought.words), (MOST_WORDS, vec!["a".to_owned()]));
+        let refusal = Sought::of(&"a ".repeat(MAX_TERM_BYTES / 2 + 1)).unwrap_err();
+        assert_eq!(refusal.kind.errcode().to_string(), "M_INVALID_PARAM");
+    }
 
     proptest! {
         #[test]

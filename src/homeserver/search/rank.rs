@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use matron_matrix::text::words;
 
+use super::query::Sought;
+
 /// How soon a word that is said again adds nothing more, and how much long texts are marked down (BM25's constants).
 const SATURATION: f64 = 1.2;
 const BY_LENGTH: f64 = 0.75;
@@ -12,17 +14,7 @@ const USUAL_LENGTH: f64 = 12.0;
 /// What the whole search in its own words and order adds.
 const PHRASE: f64 = 1.0;
 
-/// What is searched for, with its words in order.
-#[derive(Debug)]
-pub(super) struct Ranking {
-    phrase: Vec<String>,
-}
-
-impl Ranking {
-    pub fn new(term: &str) -> Self {
-        Self { phrase: words(term) }
-    }
-
+impl Sought {
     /// The rank of a text: the higher the closer.
     pub fn rank(&self, text: &str) -> f64 {
         let said = words(text);
@@ -34,7 +26,7 @@ impl Ranking {
         let length = said.len() as f64;
         let damping = SATURATION * (1.0 - BY_LENGTH + BY_LENGTH * length / USUAL_LENGTH);
         let mut rank = 0.0;
-        for word in &self.phrase {
+        for word in &self.words {
             let often = often.get(word.as_str()).copied().unwrap_or_default();
             rank += often * (SATURATION + 1.0) / (often + damping);
         }
@@ -62,20 +54,29 @@ const fn is_mark(char: char) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Ranking, highlights};
+    use super::super::query::Sought;
+    use super::highlights;
 
     #[test]
     fn closer_texts_rank_higher() {
-        let ranking = Ranking::new("bed three");
+        let sought = Sought::of("bed three").unwrap();
         let order = [
             "bed three",
             "Is bed three free?",
             "three patients, one bed",
             "three patients wait since this morning, and the ward on the second floor has but one bed for all of them",
         ];
-        let ranks: Vec<_> = order.iter().map(|text| ranking.rank(text)).collect();
+        let ranks: Vec<_> = order.iter().map(|text| sought.rank(text)).collect();
         assert!(ranks.is_sorted_by(|one, other| one > other), "{ranks:?}");
-        assert!(Ranking::new("bed").rank("bed bed chair") > Ranking::new("bed").rank("bed sofa chair"));
+        let sought = Sought::of("bed").unwrap();
+        assert!(sought.rank("bed bed chair") > sought.rank("bed sofa chair"));
+    }
+
+    #[test]
+    fn a_word_counts_once_however_often_it_is_sought() {
+        let rank = |term| Sought::of(term).unwrap().rank("a bed and a chair");
+        assert!((rank("chair bed chair bed bed") - rank("chair bed")).abs() < f64::EPSILON);
+        assert!(rank("a bed and a chair") > rank("chair and a bed a"), "as it is said");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use matron_matrix::Error as MatrixError;
+use matron_matrix::client_event::content;
 use matron_matrix::filter::Compiled;
 use matron_matrix::splice::List;
 use matron_storage::Position;
@@ -13,13 +14,13 @@ use super::Search;
 use super::find::Found;
 use super::groups::Group;
 use super::index::searched;
-use super::query::{Around, Asked, Order, Page};
-use super::rank::{Ranking, highlights};
+use super::query::{Around, Asked, Order, Page, Sought};
+use super::rank::highlights;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::rooms::context::around;
 use crate::rooms::history::{Between, History, Page as HistoryPage};
-use crate::rooms::state::{members_of, state_of};
+use crate::rooms::state::{members_of, names_in, state_of};
 use crate::rooms::view::View;
 use crate::schema::RoomNum;
 use crate::schema::rooms::{Arrival, EventHeader, TIMELINE};
@@ -79,18 +80,17 @@ pub struct Context {
 }
 
 /// What a member event tells of its user.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Named {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     displayname: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     avatar_url: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct MemberEvent {
     state_key: String,
-    content: Named,
 }
 
 /// What may still stand around the results of a page.
@@ -119,15 +119,16 @@ impl Search {
     /// Searches what the user may see.
     ///
     /// # Errors
-    /// `M_INVALID_PARAM` where the page begins nowhere; `M_UNRECOGNIZED` where search is off.
+    /// `M_INVALID_PARAM` where the page begins nowhere, or where the term or a list of the filter is too long;
+    /// `M_UNRECOGNIZED` where search is off.
     pub async fn search(&self, session: &Session, asked: &Asked) -> Result<Answer> {
         if !self.config.finding.messages {
             return Err(MatrixError::unrecognized("nothing is searched on this server").into());
         }
         let wrong = || MatrixError::invalid_param("the token is of no page of search results");
         let page = asked.from.as_deref().map(|from| Page::parse(from).ok_or_else(wrong)).transpose()?;
-        let words = asked.words();
-        if words.is_empty() {
+        let sought = Sought::of(&asked.term)?;
+        if sought.words.is_empty() {
             return Ok(Answer::default());
         }
         self.follower.catch_up().await;
@@ -136,7 +137,7 @@ impl Search {
         let limit = asked.filter.limit.map_or(USUAL_RESULTS, |limit| {
             usize::try_from(u64::from(limit)).unwrap_or(MOST_RESULTS).clamp(1, MOST_RESULTS)
         });
-        let mut found = self.find(&snapshot, session, asked, &page, limit).await?;
+        let mut found = self.find(&snapshot, session, (asked, &sought), &page, limit).await?;
         let count = page.count.unwrap_or(found.count);
         let start = if asked.order == Order::Rank { page.told.min(found.matches.len()) } else { 0 };
         let end = found.matches.len().min(start.saturating_add(limit));
@@ -144,19 +145,19 @@ impl Search {
         let shown = (found.matches.as_slice(), start, end);
         let groups = self.groups(shown, asked, &page, count, &found.views, next.is_some()).await?;
         let mut answer = Answer { count, groups, next_batch: next.map(Page::render), ..Answer::default() };
-        let (ranking, mut in_rooms, mut spare) = (Ranking::new(&asked.term), BTreeSet::new(), Spare::new());
+        let (mut in_rooms, mut spare) = (BTreeSet::new(), Spare::new());
         for hit in found.matches.get(start..end).unwrap_or_default() {
             let view = found.views.get_mut(&hit.room).ok_or_else(|| Error::internal("a view is missing"))?;
             let event = snapshot.get(&TIMELINE, &(hit.room, Arrival::Live(hit.position))).await?;
             let event = event.ok_or_else(|| Error::internal("a match is missing"))?;
             let text = searched(&event).unwrap_or_default();
-            highlights(&text, &words, &mut answer.highlights);
+            highlights(&text, &sought.words, &mut answer.highlights);
             in_rooms.insert(hit.room);
             let context = match asked.around {
                 Some(wanted) => Some(self.context(view, (hit.position, &event.header), wanted, &mut spare).await?),
                 None => None,
             };
-            let rank = hit.rank.unwrap_or_else(|| ranking.rank(&text));
+            let rank = hit.rank.unwrap_or_else(|| sought.rank(&text));
             answer.results.push(Hit { rank, result: view.show_bundled(event, true).await?, context });
         }
         if asked.state {
@@ -251,9 +252,10 @@ async fn profiles(
     senders.sort_unstable();
     senders.dedup();
     let members = members_of(view, hit.state_after, &senders).await?;
-    let named = |event: Box<RawValue>| {
-        let MemberEvent { state_key, content } = serde_json::from_str(event.get()).map_err(Error::internal)?;
-        Ok((state_key, content))
+    let named = |event: Box<RawValue>| -> Result<(String, Named)> {
+        let MemberEvent { state_key } = serde_json::from_str(event.get()).map_err(Error::internal)?;
+        let (displayname, avatar_url) = names_in(content(event.get())?);
+        Ok((state_key, Named { displayname, avatar_url }))
     };
     members.to_raw().map_err(Error::internal)?.into_iter().map(named).collect()
 }

@@ -278,7 +278,7 @@ impl House {
         let request = Request {
             since: None,
             mends: false,
-            filter: SyncFilter::from(&filter),
+            filter: SyncFilter::try_from(&filter).unwrap(),
             full_state: false,
             state: StateName::State,
             timeout: Duration::ZERO,

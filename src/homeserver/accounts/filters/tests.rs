@@ -1,6 +1,7 @@
 //! A filter is kept once, for its owner.
 
 use ruma::api::client::filter::FilterDefinition;
+use serde_json::json;
 
 use super::super::fixture::{Fixture, refusal};
 use crate::schema::accounts::FILTERS;
@@ -37,14 +38,19 @@ async fn a_filter_comes_back_by_its_id() {
 async fn a_filter_is_bounded() {
     let server = Fixture::new().await;
     let alice = server.user("alice").await;
-    let large = filter(&format!(r#"{{"event_fields":["{}"]}}"#, "x".repeat(70_000)));
-    assert_eq!(refusal(server.create_filter(&alice, &alice.user_id, &large).await), "M_TOO_LARGE");
+    // Some 60,000 bytes of room ids in each list.
+    let rooms =
+        |mark: usize| -> Vec<_> { (0..1000).map(|nth| format!("!{mark:02}{nth:04}{}:l", "x".repeat(48))).collect() };
+    let long = filter(&json!({ "room": { "rooms": vec!["!a:l"; 1001] } }).to_string());
+    assert_eq!(refusal(server.create_filter(&alice, &alice.user_id, &long).await), "M_INVALID_PARAM");
+    let large = |mark: usize| filter(&json!({ "room": { "not_rooms": rooms(mark) } }).to_string());
+    let larger = filter(&json!({ "room": { "rooms": rooms(0), "not_rooms": rooms(1) } }).to_string());
+    assert_eq!(refusal(server.create_filter(&alice, &alice.user_id, &larger).await), "M_TOO_LARGE");
     // Nor does anybody keep many that are large.
-    for n in 0..17 {
-        let large = filter(&format!(r#"{{"event_fields":["{n}{}"]}}"#, "x".repeat(60_000)));
-        server.create_filter(&alice, &alice.user_id, &large).await.unwrap();
+    for mark in 0..17 {
+        server.create_filter(&alice, &alice.user_id, &large(mark)).await.unwrap();
     }
-    let large = filter(&format!(r#"{{"event_fields":["{}"]}}"#, "y".repeat(60_000)));
+    let large = large(17);
     assert_eq!(refusal(server.create_filter(&alice, &alice.user_id, &large).await), "M_TOO_LARGE");
     let bob = server.user("bob").await;
     server.create_filter(&bob, &bob.user_id, &large).await.unwrap();

@@ -3,9 +3,10 @@
 use matron_matrix::{canonical, digest};
 use matron_storage::{Batch, Position};
 use ruma::EventId;
-use ruma::api::client::room::create_room::v3::Request as NewRoom;
+use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
 use serde_json::{Value, json};
 
+use crate::accounts::{IGNORED_USER_LIST, Session};
 use crate::fixture::{house, session};
 use crate::rooms::event::by_id;
 use crate::rooms::intent::TransactionKey;
@@ -92,5 +93,40 @@ async fn a_page_passes_over_so_many_that_are_not_asked_for() {
     asked.from = first.next;
     let second = server.rooms.relations(&ann, &room_id, &target, &asked).await.unwrap();
     assert!(second.events.is_empty() && second.next.is_none());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_thread_that_somebody_ignored_began_is_paged_without_them() {
+    let server = house().await;
+    let (ann, bob, cid) = (session(&server, "ann").await, session(&server, "bob").await, session(&server, "cid").await);
+    let mut request = NewRoom::new();
+    request.preset = Some(RoomPreset::PublicChat);
+    let room_id = server.rooms.create(&ann, request).await.unwrap();
+    for user in [&bob, &cid] {
+        server.rooms.join(user, &room_id, None, None).await.unwrap();
+    }
+    let say = async |user: &Session, content: Value, id: &str| {
+        let transaction = TransactionKey::new(user.device, "PUT", &format!("/send/{id}"), id);
+        let content = canonical::object(content).unwrap();
+        server.rooms.send(user, &room_id, "m.room.message".into(), content, transaction).await.unwrap()
+    };
+    let root = say(&bob, json!({ "msgtype": "m.text", "body": "root" }), "1").await;
+    let relates_to = json!({ "rel_type": "m.thread", "event_id": root });
+    let inside = json!({ "msgtype": "m.text", "body": "inside", "m.relates_to": relates_to });
+    say(&bob, inside.clone(), "2").await;
+    let reply = say(&ann, inside, "3").await;
+    let ignored = json!({ "@bob:localhost": {}, "@dan:localhost": {}, "@eve:localhost": {} });
+    let list = json!({ "ignored_users": ignored }).to_string();
+    server.accounts.set_account_data(cid.user, None, IGNORED_USER_LIST, &list).await.unwrap();
+
+    let asked = Asked { rel_type: Some("m.thread".to_owned()), limit: 10, ..Asked::default() };
+    let page = server.rooms.relations(&cid, &room_id, &root, &asked).await.unwrap();
+    let ids = page.events.iter().map(|event| serde_json::from_str::<Value>(event.get()).unwrap()["event_id"].clone());
+    assert_eq!(ids.collect::<Vec<_>>(), [json!(reply)]);
+    // A thread's count goes without those alone who can have spoken in it.
+    let mut view = server.rooms.view(&server.store.snapshot(), &cid, &room_id).await.unwrap();
+    assert_eq!(&*view.ignored_here().await.unwrap(), [bob.user]);
+    drop(view);
     server.stop().await;
 }

@@ -45,7 +45,7 @@ impl Sync {
         let Asking { session, request, since, snapshot, .. } = *asking;
         let is_new = since.is_none_or(|since| own.news > since.position);
         view.whole_events = request.filter.whole_events;
-        if !request.filter.rooms.wants(&view.room_id) {
+        if !request.filter.rooms.wants_room(&view.room_id) {
             return Ok(());
         }
         let room_id = view.room_id.clone();

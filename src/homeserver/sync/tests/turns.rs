@@ -21,7 +21,7 @@ pub(super) fn request(since: Option<Token>) -> Request {
     Request {
         since,
         mends: false,
-        filter: SyncFilter::from(&FilterDefinition::default()),
+        filter: SyncFilter::try_from(&FilterDefinition::default()).unwrap(),
         full_state: false,
         state: StateName::State,
         timeout: Duration::ZERO,
