@@ -267,6 +267,42 @@ fn pushes_outlive_the_server() {
 }
 
 #[test]
+fn who_left_a_room_is_told_of_it_no_more() {
+    run(async {
+        let scene = Scene::new(json!({})).await;
+        let other = Gateway::start().await;
+        other.tell_of(&scene.bob, &scene.tablet, &json!({})).await;
+        scene.gateway.fail(true);
+        scene.ann.say(&scene.room, "for those who are here").await;
+        assert_eq!(other.next().await["counts"]["unread"], 1);
+        let _ = scene.bob.post(&format!("/v3/rooms/{}/leave", scene.room), json!({})).await.ok();
+        assert_eq!(other.next().await["counts"], json!({ "unread": 0 }));
+        scene.gateway.fail(false);
+        let room = scene.ann.create_room(json!({ "invite": [scene.bob.id] })).await;
+        assert_eq!(scene.gateway.next_event().await["room_id"], room);
+    });
+}
+
+#[test]
+fn what_is_read_after_a_restart_lowers_the_number() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let mut server = Server::start_in(folder.path(), &[]).await;
+        let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+        let room = meet(&ann, &bob, json!({})).await;
+        let gateway = Gateway::start().await;
+        gateway.tell_of(&bob, "bobs-phone", &json!({})).await;
+        let event = ann.say(&room, "read at the desk").await;
+        assert_eq!(gateway.next_event().await["counts"]["unread"], 1);
+        // One that is killed would tell of the last seconds once more, and so know the number.
+        assert!(server.stop().await);
+        server.restart().await;
+        let _ = bob.at(&server.url).post(&format!("/v3/rooms/{room}/receipt/m.read/{event}"), json!({})).await.ok();
+        assert_eq!(gateway.next().await["counts"], json!({ "unread": 0 }));
+    });
+}
+
+#[test]
 fn a_rejected_pushkey_is_forgotten() {
     run(async {
         let scene = Scene::new(json!({})).await;

@@ -98,6 +98,12 @@ impl Audience {
         self.rooms.contains_key(&room)
     }
 
+    /// Whether something is known to be unread by somebody in a room.
+    pub fn is_unread(&self, user: UserNum, room: RoomNum) -> bool {
+        let badge = self.users.get(&user).and_then(|recipient| recipient.badge.as_ref());
+        badge.is_some_and(|badge| badge.has(room))
+    }
+
     /// Somebody came into a room.
     pub fn join(&mut self, user: UserNum, room: RoomNum) {
         let users = self.rooms.entry(room).or_default();
@@ -106,17 +112,16 @@ impl Audience {
         }
     }
 
-    /// Somebody is in a room no more.
-    pub fn leave(&mut self, user: UserNum, room: RoomNum) {
-        if let Some(users) = self.rooms.get_mut(&room) {
-            users.retain(|known| *known != user);
-            if users.is_empty() {
-                self.rooms.remove(&room);
-            }
+    /// Somebody is not in a room. Whether they were until now.
+    pub fn leave(&mut self, user: UserNum, room: RoomNum) -> bool {
+        let Some(users) = self.rooms.get_mut(&room) else { return false };
+        let before = users.len();
+        users.retain(|known| *known != user);
+        let was_there = users.len() < before;
+        if users.is_empty() {
+            self.rooms.remove(&room);
         }
-        if let Some(badge) = self.users.get_mut(&user).and_then(|recipient| recipient.badge.as_mut()) {
-            badge.forget(room);
-        }
+        was_there
     }
 
     /// Everybody who has a pusher.

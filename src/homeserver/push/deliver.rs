@@ -26,6 +26,8 @@ const AGENT: &str = concat!("Matron/", env!("CARGO_PKG_VERSION"));
 pub(super) enum Outcome {
     /// It was told, or is not to be told at all.
     Delivered,
+    /// It was redacted since.
+    Gone,
     /// It was not time yet; it may be now.
     Early,
     /// The gateway knows the pushkey no more.
@@ -49,6 +51,12 @@ impl Push {
                 Outcome::Delivered => {
                     self.count_delivered(&work);
                     self.desk.finish(name, &work);
+                }
+                Outcome::Gone => {
+                    self.meters.delivered.add(1);
+                    if let Some(item) = &work.item {
+                        self.desk.withdraw(name, |known| known.position == item.position);
+                    }
                 }
                 Outcome::Rejected => {
                     self.meters.rejected.add(1);
@@ -101,7 +109,7 @@ impl Push {
         let body = match &work.item {
             None => badge_body(&work.pusher, work.unread)?,
             Some(item) => {
-                let Some(told) = self.told_of(item).await? else { return Ok(Outcome::Delivered) };
+                let Some(told) = self.told_of(item).await? else { return Ok(Outcome::Gone) };
                 let user_id = self.ids.user_id(name.0).await?;
                 told.body(&work.pusher, user_id.as_str(), &item.actions, work.unread)?
             }
@@ -114,14 +122,12 @@ impl Push {
 
     /// What is told of an event; none where it was redacted since.
     pub(super) async fn told_of(&self, item: &Item) -> Result<Option<Arc<Told>>> {
-        if let Some(told) = &item.told {
-            return Ok(Some(Arc::clone(told)));
-        }
         let snapshot = self.store.snapshot();
         let event = snapshot.get(&TIMELINE, &(item.room, Arrival::Live(item.position))).await?;
-        match event.filter(|event| event.header.redacted_by.is_none()) {
-            Some(event) => Ok(Some(Arc::new(self.told(&snapshot, item.room, event).await?))),
-            None => Ok(None),
+        let Some(event) = event.filter(|event| event.header.redacted_by.is_none()) else { return Ok(None) };
+        match &item.told {
+            Some(told) => Ok(Some(Arc::clone(told))),
+            None => Ok(Some(Arc::new(self.told(&snapshot, item.room, event).await?))),
         }
     }
 

@@ -90,9 +90,10 @@ struct Queue {
     hurry: Arc<Notify>,
 }
 
-/// All queues that are not empty.
+/// What waits for all pushers.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
+    /// Those that somebody sees to. Only they take theirs away, so that there are never two at one.
     queues: Mutex<HashMap<Name, Queue>>,
     /// Rows of pushes that were delivered or dropped, to be deleted.
     done: Mutex<Vec<(Name, Position)>>,
@@ -138,17 +139,25 @@ impl Desk {
         queue.begin()
     }
 
-    /// The user has read these: no alarm for them.
-    pub fn drop_read(&self, name: Name, is_read: impl Fn(&Item) -> bool) {
+    /// Whether an event of a room waits for a pusher.
+    pub fn waits(&self, name: Name, room: RoomNum) -> bool {
+        lock(&self.queues).get(&name).is_some_and(|queue| queue.events.iter().any(|item| item.room == room))
+    }
+
+    /// These are not to be told any more: the user has read them, or may not see them.
+    pub fn withdraw(&self, name: Name, is_gone: impl Fn(&Item) -> bool) {
         let mut queues = lock(&self.queues);
         let Some(queue) = queues.get_mut(&name) else { return };
+        let waited = !queue.events.is_empty();
         queue.events.retain(|item| {
-            let read = is_read(item);
-            if read {
+            let gone = is_gone(item);
+            if gone {
                 self.forget(name, item);
             }
-            !read
+            !gone
         });
+        // They would have told the number.
+        queue.badge_due |= waited && queue.events.is_empty();
     }
 
     /// The pusher was set anew: what waits goes there, and at once.
@@ -162,15 +171,14 @@ impl Desk {
         }
     }
 
-    /// Drops the queues of a user's pushers that are not among these.
+    /// Drops what waits for a user's pushers that are not among these.
     pub fn keep(&self, user: UserNum, pushers: &[(PusherKey, Arc<Pusher>)]) {
-        lock(&self.queues).retain(|(owner, key), queue| {
-            let stays = *owner != user || pushers.iter().any(|(known, _)| known == key);
-            if !stays {
+        for (name, queue) in lock(&self.queues).iter_mut() {
+            if name.0 == user && !pushers.iter().any(|(known, _)| *known == name.1) {
+                self.empty(*name, queue);
                 queue.hurry.notify_one();
             }
-            stays
-        });
+        }
     }
 
     /// What is to be done next for a pusher; none where nothing is: then nobody sees to it any more. What is too old by
@@ -247,15 +255,22 @@ impl Desk {
         Some(wait)
     }
 
-    /// Drops a pusher's queue: its gateway knows it no more.
+    /// Drops what waits for a pusher: its gateway knows it no more.
     pub fn remove(&self, name: Name) {
-        lock(&self.queues).remove(&name);
+        if let Some(queue) = lock(&self.queues).get_mut(&name) {
+            self.empty(name, queue);
+        }
         lock(&self.paces).remove(&name);
     }
 
-    /// Writes rows for what waits, and deletes those of what waits no more, by `batch`.
+    /// Deletes the rows of what waits no more, and writes those of what waits, by `batch`: in this order, since what was
+    /// dropped may wait again.
     pub fn write(&self, batch: &mut Batch) -> Written {
         let mut written = Written { whole: true, ..Written::default() };
+        written.done = std::mem::take(&mut *lock(&self.done));
+        for ((user, key), position) in &written.done {
+            batch.delete(&WAITING, &(*user, *key, *position));
+        }
         for (name, queue) in lock(&self.queues).iter() {
             for item in queue.events.iter().filter(|item| !item.stored) {
                 if batch.size() > BATCH_BYTES {
@@ -266,10 +281,6 @@ impl Desk {
                 batch.put(&WAITING, &(name.0, name.1, item.position), &row);
                 written.rows.push((*name, item.position));
             }
-        }
-        written.done = std::mem::take(&mut *lock(&self.done));
-        for ((user, key), position) in &written.done {
-            batch.delete(&WAITING, &(*user, *key, *position));
         }
         written
     }
@@ -310,6 +321,13 @@ impl Desk {
         }
         let calls = gateways.entry(host.to_owned());
         Arc::clone(calls.or_insert_with(|| Arc::new(Semaphore::new(CALLS_PER_GATEWAY))))
+    }
+
+    fn empty(&self, name: Name, queue: &mut Queue) {
+        for item in queue.events.drain(..) {
+            self.forget(name, &item);
+        }
+        queue.badge_due = false;
     }
 
     fn forget(&self, name: Name, item: &Item) {

@@ -22,8 +22,9 @@ use crate::follow::{Chunk, Follow, Output};
 use crate::schema::accounts::{USER_STREAM, UserChange};
 use crate::schema::push::{PUSHED, WAITING};
 use crate::schema::rooms::{Arrival, HEADS, Membership, TIMELINE, USER_ROOMS};
-use crate::schema::{RoomNum, UserNum};
+use crate::schema::{EventNum, RoomNum, UserNum};
 use crate::streams::Subject;
+use crate::unread::ReadUpTo;
 
 /// What the follower knows.
 pub(super) struct Walker {
@@ -34,8 +35,6 @@ pub(super) struct Walker {
     written: Option<Written>,
     /// As of when the audience was read whole; later news of users go into it one by one.
     loaded: Position,
-    /// What came before this may have been read before it was seen.
-    began: Position,
     /// Counts that may have fallen.
     fallen: HashSet<(UserNum, RoomNum)>,
 }
@@ -104,7 +103,7 @@ impl Walker {
         let now = snapshot.position();
         let audience = Audience::load(&push, &snapshot).await?;
         let (tasks, fallen) = (TaskTracker::new(), HashSet::new());
-        let mut walker = Self { push, tasks, audience, written: None, loaded: now, began: now, fallen };
+        let mut walker = Self { push, tasks, audience, written: None, loaded: now, fallen };
         walker.take_up(&snapshot).await?;
         Ok(walker)
     }
@@ -120,6 +119,11 @@ impl Walker {
                 self.push.desk.drop_row((user, key), position);
                 continue;
             };
+            // It may have been read when no time was left to delete its row.
+            if self.push.has_read(snapshot, user, (row.room, position, event.header.thread)).await? {
+                self.push.desk.drop_row((user, key), position);
+                continue;
+            }
             let item = Item::of_row(position, event.header.thread, row);
             let pusher = Arc::clone(pusher);
             let unread = self.number(snapshot, user).await?;
@@ -153,7 +157,7 @@ impl Walker {
                 Subject::Memberships(user) if self.audience.users.contains_key(&user) => {
                     moved.insert(user);
                 }
-                Subject::User(user) => self.may_have_read(user, position),
+                Subject::User(user) => self.may_have_read(snapshot, user, position).await?,
                 _ => {}
             }
         }
@@ -164,11 +168,16 @@ impl Walker {
     }
 
     async fn reload(&mut self, snapshot: &Snapshot, user: UserNum) -> Result<()> {
+        let is_new = !self.audience.users.contains_key(&user);
         self.audience.reload(&self.push, snapshot, user).await?;
         let pushers = self.audience.users.get(&user).map_or(&[][..], |recipient| recipient.pushers.as_slice());
         self.push.desk.keep(user, pushers);
         for (key, pusher) in pushers {
             self.push.desk.renew((user, *key), pusher);
+        }
+        if is_new {
+            // They were told none so far. One that is known is told again only where it falls.
+            self.number(snapshot, user).await?;
         }
         Ok(())
     }
@@ -184,7 +193,13 @@ impl Walker {
             match row.as_ref().map(|row| row.membership) {
                 Some(Membership::Join) => self.audience.join(user, room),
                 membership => {
-                    self.audience.leave(user, room);
+                    if self.audience.leave(user, room) {
+                        self.fallen.insert((user, room));
+                    }
+                    let pushers = self.audience.users.get(&user).map(|recipient| &recipient.pushers);
+                    for (key, _) in pushers.into_iter().flatten() {
+                        self.push.desk.withdraw((user, *key), |item| item.room == room);
+                    }
                     if membership == Some(Membership::Invite) {
                         self.invited(snapshot, user, room, position).await?;
                     }
@@ -195,10 +210,15 @@ impl Walker {
     }
 
     /// Somebody may have read something: in the rooms that changed at the same time, or in any.
-    fn may_have_read(&mut self, user: UserNum, position: Position) {
-        let Some(badge) = self.audience.users.get(&user).and_then(|recipient| recipient.badge.as_ref()) else { return };
-        let rooms = self.push.streams.rooms_at(position).unwrap_or_else(|| badge.rooms());
-        self.fallen.extend(rooms.into_iter().filter(|room| badge.has(*room)).map(|room| (user, room)));
+    async fn may_have_read(&mut self, snapshot: &Snapshot, user: UserNum, position: Position) -> Result<()> {
+        if self.audience.users.contains_key(&user) {
+            let rooms = match self.push.streams.rooms_at(position) {
+                Some(rooms) => rooms,
+                None => joined_rooms(snapshot, user).await?,
+            };
+            self.fallen.extend(rooms.into_iter().map(|room| (user, room)));
+        }
+        Ok(())
     }
 
     async fn invited(&mut self, snapshot: &Snapshot, user: UserNum, room: RoomNum, position: Position) -> Result<()> {
@@ -220,12 +240,15 @@ impl Walker {
         let Some(event) = snapshot.get(&TIMELINE, &(room, Arrival::Live(position))).await? else { return Ok(()) };
         let listeners = self.audience.of(room).to_vec();
         if event.header.kind == "m.room.redaction" {
-            self.fallen.extend(listeners.iter().map(|user| (*user, room)));
+            // Of the others nobody knows how much is unread: their next push tells it.
+            let known = listeners.iter().filter(|user| self.audience.is_unread(**user, room));
+            self.fallen.extend(known.map(|user| (*user, room)));
         }
         if event.header.redacted_by.is_some() {
             return Ok(());
         }
         let mut incoming = Incoming::of(&push, snapshot, room, position, event).await?;
+        let place = (room, position, incoming.event.header.thread);
         for user in listeners {
             if user == incoming.event.header.sender {
                 // Who speaks has read.
@@ -239,18 +262,13 @@ impl Walker {
             if !push.was_there(snapshot, user, &incoming).await? {
                 continue;
             }
-            if position <= self.began && self.has_read(snapshot, user, &incoming).await? {
+            // What comes together with its receipt is not told first.
+            if push.streams.has_read(user, position) && push.has_read(snapshot, user, place).await? {
                 continue;
             }
             self.hand_over(snapshot, user, &mut incoming, &actions).await?;
         }
         Ok(())
-    }
-
-    async fn has_read(&self, snapshot: &Snapshot, user: UserNum, incoming: &Incoming) -> Result<bool> {
-        let Some(own) = snapshot.get(&USER_ROOMS, &(user, incoming.room)).await? else { return Ok(false) };
-        let read = self.push.unread.read_up_to(snapshot, user, incoming.room, &own).await?;
-        Ok(read.of(incoming.event.header.thread) >= incoming.position)
     }
 
     /// Hands an event to all pushers of a user.
@@ -291,6 +309,8 @@ impl Walker {
         if let Some(badge) = &recipient.badge {
             return Ok(badge.number(by_room));
         }
+        // It holds as long as these.
+        recipient.rules(&self.push, snapshot).await?;
         let mut badge = Badge::new(snapshot.position());
         for room in joined_rooms(snapshot, user).await? {
             let unread = self.push.unread_in(snapshot, &recipient.session, room).await?;
@@ -301,23 +321,34 @@ impl Walker {
         Ok(number)
     }
 
-    /// Counts anew what may have fallen, and tells of numbers that did. What was read is not pushed any more.
+    /// Counts anew what may have fallen, and tells of numbers that did, or that may have and are not known. What was read is
+    /// not pushed any more.
     async fn recount(&mut self, snapshot: &Snapshot) -> Result<()> {
         let push = Arc::clone(&self.push);
         let by_room = push.config.push.count_rooms;
         let mut fell = HashSet::new();
         for (user, room) in std::mem::take(&mut self.fallen) {
             let Some(recipient) = self.audience.users.get_mut(&user) else { continue };
-            let Some(own) = snapshot.get(&USER_ROOMS, &(user, room)).await? else { continue };
-            let read = push.unread.read_up_to(snapshot, user, room, &own).await?;
-            for (key, _) in &recipient.pushers {
-                push.desk.drop_read((user, *key), |item| item.room == room && read.of(item.thread) >= item.position);
+            // Mostly nothing waits, and then the store is not asked.
+            if recipient.pushers.iter().any(|(key, _)| push.desk.waits((user, *key), room))
+                && let Some(read) = push.read_in(snapshot, user, room).await?
+            {
+                for (key, _) in &recipient.pushers {
+                    push.desk.withdraw((user, *key), |item| item.room == room && read.of(item.thread) >= item.position);
+                }
             }
-            let Some(badge) = recipient.badge.as_mut().filter(|badge| badge.has(room)) else { continue };
-            let before = badge.number(by_room);
-            badge.set(room, push.unread_in(snapshot, &recipient.session, room).await?, snapshot.position());
-            if badge.number(by_room) < before {
-                fell.insert(user);
+            match &mut recipient.badge {
+                Some(badge) if badge.has(room) => {
+                    let before = badge.number(by_room);
+                    badge.set(room, push.unread_in(snapshot, &recipient.session, room).await?, snapshot.position());
+                    if badge.number(by_room) < before {
+                        fell.insert(user);
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    fell.insert(user);
+                }
             }
         }
         for user in fell {
@@ -334,9 +365,30 @@ impl Walker {
 }
 
 impl Push {
-    /// What is unread in a room that a user is joined to.
+    /// How far a user has read a room; none where they are not joined to it.
+    async fn read_in(&self, snapshot: &Snapshot, user: UserNum, room: RoomNum) -> Result<Option<ReadUpTo>> {
+        let own = snapshot.get(&USER_ROOMS, &(user, room)).await?;
+        match own.filter(|own| own.membership == Membership::Join) {
+            Some(own) => self.unread.read_up_to(snapshot, user, room, &own).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a user has read an event of a room that they are joined to.
+    async fn has_read(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNum,
+        (room, position, thread): (RoomNum, Position, Option<EventNum>),
+    ) -> Result<bool> {
+        let read = self.read_in(snapshot, user, room).await?;
+        Ok(read.is_some_and(|read| read.of(thread) >= position))
+    }
+
+    /// What is unread in a room for a user: nothing where they are not joined to it.
     async fn unread_in(&self, snapshot: &Snapshot, session: &crate::accounts::Session, room: RoomNum) -> Result<u64> {
-        let Some(own) = snapshot.get(&USER_ROOMS, &(session.user, room)).await? else { return Ok(0) };
+        let own = snapshot.get(&USER_ROOMS, &(session.user, room)).await?;
+        let Some(own) = own.filter(|own| own.membership == Membership::Join) else { return Ok(0) };
         let head = snapshot.get(&HEADS, &room).await?;
         let read = self.unread.read_up_to(snapshot, session.user, room, &own).await?;
         if head.is_none_or(|head| head.last <= read.all) {
@@ -346,3 +398,6 @@ impl Push {
         Ok(self.unread.unread(&mut view, session, &own).await?.whole().notification_count)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use matron_storage::{Batch, Position};
+use matron_storage::{Batch, Position, Written};
 
 use super::{Desk, GIVE_UP_AFTER, Item, LONGEST_PAUSE, LONGEST_WAIT, MOST_EVENTS, Name, wait_after};
 use crate::config;
-use crate::schema::push::{Pusher, PusherKind};
+use crate::schema::push::{Pusher, PusherKind, WAITING};
 use crate::schema::{DeviceNum, RoomNum, UserNum};
 
 const NAME: Name = (UserNum(1), [7; 16]);
@@ -71,7 +71,7 @@ fn a_number_alone_is_told_once_and_not_beside_an_event() {
 }
 
 #[test]
-fn what_is_old_or_too_much_or_read_is_dropped() {
+fn what_is_old_or_too_much_or_withdrawn_is_dropped() {
     let desk = Desk::default();
     let most = MOST_EVENTS as u64;
     for nth in 0..most + 3 {
@@ -79,10 +79,15 @@ fn what_is_old_or_too_much_or_read_is_dropped() {
     }
     assert_eq!(position_of(&desk, 0), Some(3), "of more the newest");
     assert_eq!(position_of(&desk, GIVE_UP_AFTER + 10), Some(10));
-    desk.drop_read(NAME, |item| item.position < Position::new(20));
+    desk.withdraw(NAME, |item| item.position < Position::new(20));
     assert_eq!(position_of(&desk, 0), Some(20));
     let last = desk.next(NAME, GIVE_UP_AFTER + 1000).unwrap();
     assert!(last.item.is_none(), "the number is still told");
+    desk.finish(NAME, &last);
+    desk.add(NAME, &pusher("en"), item(most + 3, 0), 0);
+    desk.withdraw(NAME, |_| true);
+    let last = desk.next(NAME, 0).unwrap();
+    assert!(last.item.is_none(), "also where what would have told it is withdrawn");
 }
 
 #[test]
@@ -129,6 +134,39 @@ fn rows_are_written_once_and_deleted_once() {
     assert_eq!(desk.write(&mut Batch::new()).done.len(), 1);
     let mut batch = Batch::new();
     assert!(desk.write(&mut batch).whole && batch.is_empty());
+}
+
+#[test]
+fn what_waits_again_keeps_its_row() {
+    let desk = Desk::default();
+    desk.add(NAME, &pusher("en"), item(1, 0), 1);
+    let written = desk.write(&mut Batch::new());
+    desk.wrote(written, true);
+    desk.withdraw(NAME, |_| true);
+    desk.add(NAME, &pusher("en"), item(1, 0), 1);
+    let mut batch = Batch::new();
+    desk.write(&mut batch);
+    let row = batch.written(&WAITING, &(NAME.0, NAME.1, Position::new(1))).unwrap();
+    assert!(matches!(row, Written::Value(_)), "{row:?}");
+}
+
+#[test]
+fn a_pusher_that_is_set_again_during_a_call_has_one_who_sees_to_it() {
+    let desk = Desk::default();
+    assert!(desk.add(NAME, &pusher("en"), item(1, 0), 1));
+    let called = desk.next(NAME, 0).unwrap();
+    desk.keep(NAME.0, &[]);
+    assert!(!desk.add(NAME, &pusher("cy"), item(2, 0), 1), "who calls goes on");
+    desk.finish(NAME, &called);
+    assert_eq!(position_of(&desk, 0), Some(2));
+    let called = desk.next(NAME, 0).unwrap();
+    desk.remove(NAME);
+    assert!(!desk.set_unread(NAME, &pusher("cy"), 3));
+    desk.finish(NAME, &called);
+    assert_eq!(desk.next(NAME, 0).unwrap().unread, 3);
+    desk.keep(NAME.0, &[]);
+    assert!(desk.next(NAME, 0).is_none(), "nothing is left of the one before");
+    assert!(desk.add(NAME, &pusher("cy"), item(3, 0), 1), "it begins anew");
 }
 
 #[tokio::test]
