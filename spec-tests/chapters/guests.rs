@@ -80,3 +80,23 @@ fn a_guest_becomes_an_ordinary_user_and_stays_in_their_rooms() {
         let _ = user.say(&room, "I am here to stay").await;
     });
 }
+
+#[test]
+fn guests_see_of_rooms_what_strangers_see() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let settings = [("MATRON_GUESTS__ENABLED", "true"), ("MATRON_ROOM_LIST__WITHOUT_ACCOUNT", "true")];
+        let server = Server::start_in(folder.path(), &settings).await;
+        let (ann, guest) = (server.user("ann").await, guest_of(&server).await);
+        let room = ann.create_room(json!({ "preset": "public_chat", "visibility": "public" })).await;
+        for who in [&User::stranger(&server.url), &guest] {
+            assert_eq!(who.get("/v3/publicRooms").await.ok()["chunk"][0]["room_id"], room);
+            assert_eq!(who.get(&format!("/v1/room_summary/{room}")).await.ok()["room_id"], room);
+        }
+
+        let folder = TempDir::new().unwrap();
+        let server = house(&folder).await;
+        let guest = guest_of(&server).await;
+        guest.get("/v3/publicRooms").await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+    });
+}

@@ -136,6 +136,31 @@ fn what_users_set_goes_over_when_they_join() {
 }
 
 #[test]
+fn a_room_that_only_says_to_replace_another_one_gets_nothing() {
+    run(async {
+        let server = server().await;
+        let (ann, bob, eve) = (server.user("ann").await, server.user("bob").await, server.user("eve").await);
+        let room = ann.create_room(json!({ "preset": "public_chat" })).await;
+        bob.join(&room).await;
+        for user in [&ann, &bob] {
+            let _ = user.put(&format!("/v3/pushrules/global/room/{room}"), json!({ "actions": ["notify"] })).await.ok();
+        }
+        let like_it = json!({ "preset": "public_chat", "creation_content": { "predecessor": { "room_id": room } } });
+        let false_one = eve.create_room(like_it.clone()).await;
+        bob.join(&false_one).await;
+        bob.get(&format!("/v3/pushrules/global/room/{false_one}")).await.refused(404, "M_NOT_FOUND");
+        // By hand: who makes the new room knows what it is for.
+        let new = ann.create_room(like_it).await;
+        set(&ann, &room, "m.room.tombstone", json!({ "body": "Moved", "replacement_room": new })).await;
+        bob.join(&new).await;
+        for user in [&ann, &bob] {
+            let rule = user.get(&format!("/v3/pushrules/global/room/{new}")).await.ok();
+            assert_eq!(rule["actions"], json!(["notify"]));
+        }
+    });
+}
+
+#[test]
 fn not_everybody_upgrades() {
     run(async {
         let server = server().await;

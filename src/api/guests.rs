@@ -2,10 +2,21 @@
 
 use http::Method;
 
-/// Whether a guest may call what is at this path. Beside the spec's list: what every client does first, and logging out.
-pub fn may_call(method: &Method, path: &str) -> bool {
+/// Whether a guest may call what is at this path. Beside the spec's list: what every client does first, and logging out;
+/// and where the list of rooms is for strangers too, what those may call.
+pub fn may_call(method: &Method, path: &str, list_for_strangers: bool) -> bool {
     let Some(rest) = path.strip_prefix("/_matrix/") else { return path.starts_with("/.well-known/") };
     let parts: Vec<_> = rest.split('/').collect();
+    let shows_rooms = matches!(
+        parts.as_slice(),
+        ["client", _, "publicRooms"]
+            | ["client", _, "room_summary", _]
+            | ["client", _, "im.nheko.summary", "summary", _]
+            | ["client", _, "im.nheko.summary", "rooms", _, "summary"]
+    );
+    if shows_rooms && matches!(method.as_str(), "GET" | "HEAD") {
+        return list_for_strangers;
+    }
     matches!(
         (method.as_str(), parts.as_slice()),
         (
@@ -47,9 +58,10 @@ mod tests {
             (Method::PUT, "/_matrix/client/v3/profile/@a:b/displayname"),
             (Method::POST, "/_matrix/client/v3/keys/upload"),
         ] {
-            assert!(may_call(&method, path), "{path}");
+            assert!(may_call(&method, path, false), "{path}");
         }
         for (method, path) in [
+            (Method::POST, "/_matrix/client/v3/publicRooms"),
             (Method::PUT, "/_matrix/client/v3/profile/@a:b/avatar_url"),
             (Method::POST, "/_matrix/client/v3/createRoom"),
             (Method::POST, "/_matrix/client/v3/rooms/!a:b/invite"),
@@ -58,7 +70,20 @@ mod tests {
             (Method::POST, "/_matrix/client/v3/keys/device_signing/upload"),
             (Method::GET, "/_synapse/admin/v1/users"),
         ] {
-            assert!(!may_call(&method, path), "{path}");
+            assert!(!may_call(&method, path, true), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_strangers_may_see_of_rooms() {
+        for path in [
+            "/_matrix/client/v3/publicRooms",
+            "/_matrix/client/v1/room_summary/!a:b",
+            "/_matrix/client/unstable/im.nheko.summary/summary/!a:b",
+            "/_matrix/client/unstable/im.nheko.summary/rooms/!a:b/summary",
+        ] {
+            assert!(may_call(&Method::GET, path, true), "{path}");
+            assert!(!may_call(&Method::GET, path, false), "{path}");
         }
     }
 }

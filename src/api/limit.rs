@@ -25,7 +25,7 @@ pub(crate) enum Class {
     LogIn,
     /// Making accounts.
     Register,
-    /// Joining, knocking, inviting, making rooms: what other servers are asked for.
+    /// Joining, knocking, inviting, making rooms: what other servers are asked for. Member events as well.
     Join,
     /// Sending into rooms.
     Send,
@@ -64,6 +64,15 @@ impl Class {
             (_, ["client", _, "rooms", ..]) => Self::Send,
             (_, ["client", _, "sendToDevice", ..]) => Self::SendToDevice,
             _ => Self::Other,
+        }
+    }
+
+    /// The class of a request, by its endpoint's and the parts of the path that are told apart. Who moves members by their
+    /// events does what endpoints of [`Self::Join`] do. An event's type is the second of those parts wherever there is one.
+    pub fn of_request(self, path_args: &[String]) -> Self {
+        match path_args {
+            [_, kind, ..] if self == Self::Send && kind == "m.room.member" => Self::Join,
+            _ => self,
         }
     }
 
@@ -231,6 +240,18 @@ mod tests {
         ] {
             assert_eq!(Class::by_path(&Method::GET, path), class, "{path}");
         }
+    }
+
+    #[test]
+    fn member_events_go_with_what_moves_members() {
+        let of = |class: Class, args: &[&str]| {
+            let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+            class.of_request(&args)
+        };
+        assert_eq!(of(Class::Send, &["!a:b", "m.room.member", "@ann:b"]), Class::Join);
+        assert_eq!(of(Class::Send, &["!a:b", "m.room.topic"]), Class::Send);
+        assert_eq!(of(Class::Send, &["!a:b"]), Class::Send);
+        assert_eq!(of(Class::Other, &["!a:b", "m.room.member", "@ann:b"]), Class::Other);
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Routes {
         self.add_raw(T::METHOD, path, move |homeserver, raw| {
             let (handler, limits) = (handler.clone(), Arc::clone(&limits));
             async move {
-                let limited = (&*limits, class);
+                let limited = (&*limits, class.map(|class| class.of_request(&raw.path_args)));
                 let identity = admit::<T::Authentication>(&homeserver, &raw.parts, &raw.client, limited).await?;
                 let is_known = T::Authentication::session(&identity).is_some();
                 let read = if is_known { read_body(raw.body).await } else { read_strangers_body(raw.body).await };
@@ -235,7 +235,8 @@ async fn admit<A: Authenticate>(
     let identity = A::authenticate(homeserver, parts, client).await?;
     let session = A::session(&identity);
     note_asker(session);
-    if session.is_some_and(|session| session.guest) && !guests::may_call(&parts.method, parts.uri.path()) {
+    let lists = homeserver.config.finding.list_for_strangers;
+    if session.is_some_and(|session| session.guest) && !guests::may_call(&parts.method, parts.uri.path(), lists) {
         return Err(MatrixError::guest_access_forbidden("guests may not do this").into());
     }
     if let Some(class) = class {

@@ -4,7 +4,7 @@ mod rate_limits;
 
 use std::path::PathBuf;
 
-use ruma::{OwnedServerName, RoomVersionId};
+use ruma::{OwnedServerName, RoomVersionId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
@@ -310,5 +310,12 @@ impl Config {
             support_email: None,
             support_page: None,
         }
+    }
+
+    /// Whether this is the user in whose name administrators send notices.
+    #[must_use]
+    pub fn speaks_for_server(&self, user_id: &UserId) -> bool {
+        self.notices.as_ref().is_some_and(|notices| notices.localpart == user_id.localpart())
+            && user_id.server_name() == self.server_name
     }
 }

@@ -75,8 +75,8 @@ impl Notices {
     /// Tells a user something, in their room for notices. Who left it is invited again.
     ///
     /// # Errors
-    /// `M_FORBIDDEN` for all but administrators; `M_UNKNOWN` where no user that speaks is configured; `M_NOT_FOUND` where
-    /// the user has no account here; what [`Rooms::send`] says of the event.
+    /// `M_FORBIDDEN` for all but administrators; `M_UNKNOWN` where no user that speaks is configured, or somebody can
+    /// log in as that user; `M_NOT_FOUND` where the user has no account here; what [`Rooms::send`] says of the event.
     pub async fn send(
         &self,
         session: &Session,
@@ -111,9 +111,7 @@ impl Notices {
             .get_or_try_init(|| async {
                 let user_id = UserId::parse(format!("@{}:{}", settings.localpart, self.config.server_name))
                     .map_err(Error::internal)?;
-                if self.accounts.find(&user_id).await?.is_none() {
-                    self.lifecycle.create_service_account(&user_id, &settings.display_name).await?;
-                }
+                self.ensure_account(&user_id, settings).await?;
                 let user = self.ids.user(&user_id).await?;
                 let device = self.ids.new_device().await?;
                 Ok(Session {
@@ -128,6 +126,22 @@ impl Notices {
                 })
             })
             .await
+    }
+
+    /// Makes the account of the user that speaks, unless that was done. Who had it before the configuration named it
+    /// would read and write as the server: theirs is refused.
+    async fn ensure_account(&self, user_id: &UserId, settings: &Settings) -> Result<()> {
+        match self.accounts.find(user_id).await? {
+            None => self.lifecycle.create_service_account(user_id, &settings.display_name).await,
+            Some((_, account)) if account.password.is_some() => {
+                tracing::error!(%user_id, "no notice is sent: the user of server_notices.localpart has a password");
+                Err(MatrixError::unknown(format!(
+                    "somebody can log in as {user_id}, by a password: name another user in server_notices.localpart"
+                ))
+                .into())
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// The user's room for notices, which is made where there is none that the speaker is in.

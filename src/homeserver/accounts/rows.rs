@@ -84,12 +84,13 @@ impl Accounts {
     /// The id of a new user of this name.
     ///
     /// # Errors
-    /// `M_INVALID_USERNAME` where the name breaks a rule, `M_USER_IN_USE` where somebody has or had it.
+    /// `M_INVALID_USERNAME` where the name breaks a rule, `M_USER_IN_USE` where somebody has or had it, or the server
+    /// itself speaks by it.
     pub async fn available(&self, username: &str) -> Result<OwnedUserId> {
         let user_id = new_user_id(username, &self.config.server_name)?;
         match self.find(&user_id).await? {
-            None => Ok(user_id),
-            Some(_) => Err(MatrixError::user_in_use("somebody has that name").into()),
+            None if !self.config.speaks_for_server(&user_id) => Ok(user_id),
+            _ => Err(MatrixError::user_in_use("somebody has that name").into()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A user has one room for notices, and whoever speaks is in it.
 
 use matron_storage::{Options, Snapshot};
+use ruma::api::error::ErrorKind;
 use ruma::{server_name, user_id};
 
 use super::*;
@@ -47,13 +48,17 @@ impl House {
     }
 
     async fn tell_ann(&self, notices: &Notices) {
+        self.try_to_tell_ann(notices).await.unwrap();
+    }
+
+    async fn try_to_tell_ann(&self, notices: &Notices) -> Result<OwnedEventId> {
         let notice = Notice {
             user_id: user_id!("@ann:localhost").to_owned(),
             kind: TimelineEventType::RoomMessage,
             state_key: None,
             content: serde_json::from_str(r#"{"msgtype":"m.text","body":"The server rests."}"#).unwrap(),
         };
-        notices.send(&self.operator, notice, None).await.unwrap();
+        notices.send(&self.operator, notice, None).await
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -99,4 +104,24 @@ async fn a_stop_after_a_room_was_made_makes_no_second_one() {
     // As another run of the program goes on.
     house.tell_ann(&house.notices_by("_server")).await;
     assert_eq!((house.room().await, house.rooms().await), (room, 1));
+}
+
+#[tokio::test]
+async fn nobody_gets_the_name_that_speaks() {
+    let server = Homeserver::start(config("notices"), &Options::memory(), Clock::system()).await.unwrap();
+    for name in ["notices", "Notices"] {
+        let taken = server.lifecycle.create_account(name, "correct horse", false).await.unwrap_err();
+        assert!(matches!(&taken, Error::Matrix(error) if error.kind == ErrorKind::UserInUse), "{taken}");
+    }
+    server.lifecycle.create_account("notices2", "correct horse", false).await.unwrap();
+}
+
+#[tokio::test]
+async fn whom_somebody_can_log_in_as_does_not_speak() {
+    let house = House::of_ann().await;
+    // Before the configuration names it.
+    house.server.lifecycle.create_account("notices", "correct horse", false).await.unwrap();
+    let refused = house.try_to_tell_ann(&house.notices_by("notices")).await.unwrap_err();
+    assert!(matches!(&refused, Error::Matrix(error) if error.kind == ErrorKind::Unknown), "{refused}");
+    assert_eq!(house.rooms().await, 0);
 }

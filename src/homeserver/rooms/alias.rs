@@ -18,6 +18,9 @@ use crate::schema::rooms::{ALIASES, Alias, ROOM_ALIASES, ROOMS};
 
 /// The longest alias, sigil and server name included.
 pub(super) const MAX_ALIAS_BYTES: usize = 255;
+/// The most aliases of a room, about: those who add some at once do not count each other's. An upgrade moves all in one
+/// batch.
+const MOST_ALIASES: usize = 500;
 /// How often an alias is tried to be taken away that becomes another one meanwhile.
 const TRIES: u32 = 8;
 
@@ -39,14 +42,17 @@ impl Rooms {
     /// Gives a room an alias.
     ///
     /// # Errors
-    /// `M_UNKNOWN` (409) where the alias is taken; `M_NOT_FOUND` where the room is not known; `M_FORBIDDEN`.
+    /// `M_UNKNOWN` (409) where the alias is taken; `M_FORBIDDEN` for all who are not joined, also where the room is not
+    /// known, and where it has too many aliases.
     pub async fn add_alias(&self, session: &Session, alias: &RoomAliasId, room_id: &RoomId) -> Result<()> {
         session.may_act()?;
         self.own_alias(alias)?;
         let snapshot = self.store.snapshot();
-        let room = self.ids.room(&snapshot, room_id.as_str()).await?;
-        let room = room.ok_or_else(|| MatrixError::not_found("the room is not known"))?;
-        self.joined_room(&snapshot, session, room_id).await?;
+        let room = self.joined_room(&snapshot, session, room_id).await?;
+        let there = snapshot.scan(&ROOM_ALIASES, ROOM_ALIASES.under(&(room,))).take(MOST_ALIASES).await?;
+        if there.len() == MOST_ALIASES {
+            return Err(MatrixError::forbidden("the room has as many aliases as a room can have").into());
+        }
         let name = alias.to_string();
         let mut batch = Batch::new();
         batch.expect_absent(&ALIASES, &name);
@@ -161,15 +167,37 @@ impl Rooms {
 #[cfg(test)]
 mod tests {
     use matron_matrix::canonical;
-    use matron_storage::Error as StorageError;
+    use matron_storage::{Batch, Error as StorageError};
     use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
+    use ruma::api::error::ErrorKind;
     use ruma::events::TimelineEventType;
     use ruma::room_alias_id;
     use serde_json::json;
 
+    use super::MOST_ALIASES;
+    use crate::error::Error;
     use crate::fixture::{house, session};
     use crate::rooms::membership::Said;
     use crate::schema::rooms::{ALIASES, ROOM_ALIASES};
+
+    #[tokio::test]
+    async fn a_room_has_so_many_aliases_at_most() {
+        let server = house().await;
+        let (rooms, ann) = (&server.rooms, session(&server, "ann").await);
+        let id = rooms.create(&ann, NewRoom::new()).await.unwrap();
+        let room = server.ids.room(&server.store.snapshot(), id.as_str()).await.unwrap().unwrap();
+        let mut batch = Batch::new();
+        for nth in 1..MOST_ALIASES {
+            batch.put(&ROOM_ALIASES, &(room, format!("#ward{nth}:localhost")), &());
+        }
+        server.store.commit(batch).await.unwrap();
+        rooms.add_alias(&ann, room_alias_id!("#last:localhost"), &id).await.unwrap();
+        let refused = rooms.add_alias(&ann, room_alias_id!("#more:localhost"), &id).await.unwrap_err();
+        assert!(matches!(&refused, Error::Matrix(error) if error.kind == ErrorKind::Forbidden), "{refused}");
+        rooms.remove_alias(&ann, room_alias_id!("#last:localhost")).await.unwrap();
+        rooms.add_alias(&ann, room_alias_id!("#more:localhost"), &id).await.unwrap();
+        server.stop().await;
+    }
 
     #[tokio::test]
     async fn an_alias_that_leads_elsewhere_by_now_stays() {

@@ -11,8 +11,8 @@ use ruma::api::error::ErrorKind;
 use ruma::events::TimelineEventType;
 use ruma::room_version_rules::RoomVersionRules;
 use ruma::{
-    MilliSecondsSinceUnixEpoch, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, RoomVersionId, UInt,
-    UserId,
+    CanonicalJsonObject, MilliSecondsSinceUnixEpoch, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomId,
+    RoomVersionId, UInt, UserId,
 };
 use serde_json::{Value, json};
 
@@ -20,17 +20,22 @@ use super::Rooms;
 use super::append::Append;
 use super::build::{From, build};
 use super::membership::{Move, Said};
+use super::send::aliases_in;
 use super::working::Working;
 use crate::accounts::Session;
 use crate::error::{Error, Result};
 use crate::schema::RoomNum;
 use crate::schema::rooms::{ALIASES, Alias, ROOM_ALIASES};
 
-/// The most invites and state events that one request may bring.
-const MOST_INVITES: usize = 1000;
+/// The most invites and state events that one request may bring. Limits on requests count it as one invite.
+const MOST_INVITES: usize = 100;
 const MOST_STATE: usize = 1000;
 /// How often a room is tried to be made whose id is taken.
 const TRIES: u32 = 32;
+
+fn too_many() -> MatrixError {
+    MatrixError::invalid_param("there are too many invites or state events")
+}
 
 /// The events of a room to be, in order.
 struct Plan<'a> {
@@ -51,13 +56,21 @@ impl Plan<'_> {
         });
         Ok(())
     }
+
+    /// How many it invites, whether they are in the list of those or in the state that the client asks for.
+    fn invites(&self) -> usize {
+        let members = self.events.iter().filter(|event| event.kind == TimelineEventType::RoomMember);
+        let memberships = members.filter_map(|event| event.content.get("membership")?.as_str());
+        memberships.filter(|membership| *membership == "invite").count()
+    }
 }
 
 impl Rooms {
     /// Makes a room.
     ///
     /// # Errors
-    /// `M_ROOM_IN_USE`, `M_UNSUPPORTED_ROOM_VERSION`, `M_INVALID_ROOM_STATE`, `M_BAD_JSON`, `M_FORBIDDEN`.
+    /// `M_ROOM_IN_USE`, `M_UNSUPPORTED_ROOM_VERSION`, `M_INVALID_ROOM_STATE`, `M_BAD_JSON`, `M_BAD_ALIAS`,
+    /// `M_INVALID_PARAM`, `M_FORBIDDEN`.
     pub async fn create(self: &Arc<Self>, session: &Session, request: Request) -> Result<OwnedRoomId> {
         self.create_with(session, request, |_, _| {}).await
     }
@@ -77,7 +90,7 @@ impl Rooms {
             return Err(MatrixError::invalid_param("invites by third-party identifier are not served").into());
         }
         if request.invite.len() > MOST_INVITES || request.initial_state.len() > MOST_STATE {
-            return Err(MatrixError::invalid_param("there are too many invites or state events").into());
+            return Err(too_many().into());
         }
         let presets = [RoomPreset::PrivateChat, RoomPreset::PublicChat, RoomPreset::TrustedPrivateChat];
         if request.preset.as_ref().is_some_and(|preset| !presets.contains(preset)) {
@@ -226,7 +239,7 @@ impl Rooms {
             plan.state(TimelineEventType::RoomCanonicalAlias, "", json!({ "alias": alias }))?;
         }
         preset_events(&mut plan, &preset, request)?;
-        self.initial_state(&mut plan, session, request).await?;
+        self.initial_state(&mut plan, session, request, alias).await?;
         if let Some(name) = &request.name {
             plan.state(TimelineEventType::RoomName, "", json!({ "name": name }))?;
         }
@@ -243,11 +256,20 @@ impl Rooms {
             let member = self.invite_content(&session.user_id, user, said).await?;
             plan.state(TimelineEventType::RoomMember, user.as_str(), member)?;
         }
+        if plan.invites() > MOST_INVITES {
+            return Err(too_many().into());
+        }
         Ok(plan.events)
     }
 
     /// The state that the client asks for.
-    async fn initial_state(&self, plan: &mut Plan<'_>, session: &Session, request: &Request) -> Result<()> {
+    async fn initial_state(
+        &self,
+        plan: &mut Plan<'_>,
+        session: &Session,
+        request: &Request,
+        alias: Option<&OwnedRoomAliasId>,
+    ) -> Result<()> {
         for event in &request.initial_state {
             let event: InitialState =
                 serde_json::from_str(event.json().get()).map_err(|error| MatrixError::bad_json(error.to_string()))?;
@@ -258,6 +280,11 @@ impl Rooms {
                 }
                 TimelineEventType::RoomRedaction => {
                     return Err(MatrixError::invalid_param("a redaction is no state").into());
+                }
+                TimelineEventType::RoomCanonicalAlias => {
+                    let content = Value::from(event.content);
+                    check_aliases(&canonical::object(content.clone())?, alias)?;
+                    content
                 }
                 _ => event.content.into(),
             };
@@ -276,6 +303,20 @@ impl Rooms {
             _ => Err(MatrixError::invalid_param("a new room's members are invited, or banned").into()),
         }
     }
+}
+
+/// Every alias that a canonical alias event names must be the one that the room is made with: no other leads to it yet.
+fn check_aliases(content: &CanonicalJsonObject, ours: Option<&OwnedRoomAliasId>) -> Result<()> {
+    for alias in aliases_in(content) {
+        let alias = alias.ok_or_else(|| MatrixError::invalid_param("alt_aliases is a list of aliases"))?;
+        if RoomAliasId::parse(alias).is_err() {
+            return Err(MatrixError::invalid_param("that is no alias").into());
+        }
+        if ours.is_none_or(|ours| ours.as_str() != alias) {
+            return Err(MatrixError::bad_alias("the alias does not lead to this room").into());
+        }
+    }
+    Ok(())
 }
 
 fn creation_content(request: &Request) -> Result<serde_json::Map<String, Value>> {

@@ -42,6 +42,8 @@ pub struct Intent {
     pub transaction: Option<TransactionKey>,
     /// Where the room's state has this very content already, nothing happens and that event is the answer.
     pub unless_same: bool,
+    /// Whether it is said of a member who is joined: where they are not any more when its turn comes, it is refused.
+    pub while_joined: bool,
     /// From which ends of the graph it goes on.
     pub from: From,
     /// The event is the tombstone of an upgrade, and this what the upgrade makes.
@@ -54,7 +56,15 @@ impl Intent {
     /// An event that goes on from all ends.
     #[must_use]
     pub const fn new(template: Template) -> Self {
-        Self { template, transaction: None, unless_same: false, from: From::Ends, upgrade: None, asked: None }
+        Self {
+            template,
+            transaction: None,
+            unless_same: false,
+            while_joined: false,
+            from: From::Ends,
+            upgrade: None,
+            asked: None,
+        }
     }
 }
 

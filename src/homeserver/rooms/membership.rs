@@ -89,16 +89,20 @@ impl Rooms {
         target: &UserId,
         content: Value,
     ) -> Result<OwnedEventId> {
-        let template = Template {
+        let intent = Intent { unless_same: true, ..Intent::new(self.member_template(sender, target, content)?) };
+        Ok(self.submit(room, intent).await?.event_id)
+    }
+
+    /// A member event as it is to be sent.
+    pub(super) fn member_template(&self, sender: &UserId, target: &UserId, content: Value) -> Result<Template> {
+        Ok(Template {
             sender: sender.to_owned(),
             kind: TimelineEventType::RoomMember,
             state_key: Some(target.to_string()),
             content: canonical::object(content)?,
             redacts: None,
             origin_server_ts: self.clock.now(),
-        };
-        let intent = Intent { unless_same: true, ..Intent::new(template) };
-        Ok(self.submit(room, intent).await?.event_id)
+        })
     }
 
     /// Knocks on a room of this server.
@@ -157,10 +161,7 @@ impl Rooms {
     /// # Errors
     /// `M_INVITE_BLOCKED`.
     async fn check_invite(&self, inviter: &UserId, (user, target): (UserNum, &UserId)) -> Result<()> {
-        let speaks_for_server = self.config.notices.as_ref().is_some_and(|notices| {
-            notices.localpart == inviter.localpart() && inviter.server_name() == self.config.server_name
-        });
-        if target.server_name() != self.config.server_name || speaks_for_server {
+        if target.server_name() != self.config.server_name || self.config.speaks_for_server(inviter) {
             return Ok(());
         }
         match self.accounts.invites(&self.store.snapshot(), user, inviter).await? {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use matron_storage::{Batch, Error as StorageError};
+use ruma::UserId;
 
 use super::Rooms;
+use super::intent::Intent;
 use super::membership::Said;
 use crate::behind;
 use crate::error::Result;
-use crate::schema::UserNum;
 use crate::schema::accounts::RENAMED;
+use crate::schema::{RoomNum, UserNum};
 
 /// How long a request waits for its rooms: most users are in few.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -58,18 +60,53 @@ impl Rooms {
         }
     }
 
-    /// Rooms that refuse the name keep the old one.
     async fn rename_everywhere(self: &Arc<Self>, user: UserNum) -> Result<()> {
         let user_id = self.ids.user_id(user).await?;
         // Bound before the walk: it may take long, and no snapshot is held for it.
         let joined = self.joined_rooms(&self.store.snapshot(), user).await?;
         for room in joined.iter().copied() {
-            let content = self.member_content(user, "join", Said::default()).await?;
-            match self.move_member(&user_id, room, &user_id, content).await {
-                Err(error) if !error.is_refusal() => return Err(error),
-                _ => {}
-            }
+            self.rename_in(room, user, &user_id).await?;
         }
         Ok(())
+    }
+
+    /// Says the name in a room, while the user is in it. A room that refuses the name keeps the old one.
+    async fn rename_in(self: &Arc<Self>, room: RoomNum, user: UserNum, user_id: &UserId) -> Result<()> {
+        let content = self.member_content(user, "join", Said::default()).await?;
+        let template = self.member_template(user_id, user_id, content)?;
+        let intent = Intent { unless_same: true, while_joined: true, ..Intent::new(template) };
+        match self.submit(room, intent).await {
+            Err(error) if !error.is_refusal() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::api::client::room::create_room::v3::{Request as NewRoom, RoomPreset};
+
+    use crate::fixture::{house, session};
+    use crate::rooms::membership::Said;
+    use crate::schema::rooms::Membership;
+
+    #[tokio::test]
+    async fn a_new_name_brings_nobody_back() {
+        let server = house().await;
+        let (rooms, ann, bob) = (&server.rooms, session(&server, "ann").await, session(&server, "bob").await);
+        let mut request = NewRoom::new();
+        request.preset = Some(RoomPreset::PublicChat);
+        let id = rooms.create(&ann, request).await.unwrap();
+        rooms.join(&bob, &id, None, None).await.unwrap();
+        let room = server.ids.room(&server.store.snapshot(), id.as_str()).await.unwrap().unwrap();
+        // As where the walk over bob's rooms began before he left this one, which anybody may join.
+        rooms.leave(&bob, &id, Said::default()).await.unwrap();
+        rooms.rename_in(room, bob.user, &bob.user_id).await.unwrap();
+        let membership = async || rooms.membership(&server.store.snapshot(), room, bob.user).await.unwrap();
+        assert_eq!(membership().await, Some(Membership::Leave));
+        rooms.join(&bob, &id, None, None).await.unwrap();
+        rooms.rename_in(room, bob.user, &bob.user_id).await.unwrap();
+        assert_eq!(membership().await, Some(Membership::Join));
+        server.stop().await;
     }
 }

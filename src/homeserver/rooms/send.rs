@@ -17,7 +17,7 @@ use crate::schema::RoomNum;
 use crate::schema::rooms::ALIASES;
 
 /// The aliases that a canonical alias event names; nothing in the place of what is no text.
-fn aliases_in(content: &CanonicalJsonObject) -> Vec<Option<&str>> {
+pub(super) fn aliases_in(content: &CanonicalJsonObject) -> Vec<Option<&str>> {
     let main = content.get("alias").and_then(|alias| alias.as_str());
     let others = content.get("alt_aliases").and_then(|aliases| aliases.as_array()).into_iter().flatten();
     main.map(Some).into_iter().chain(others.map(|alias| alias.as_str())).collect()

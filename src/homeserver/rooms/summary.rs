@@ -17,6 +17,10 @@ use crate::schema::directory::Summary;
 use crate::schema::rooms::{HEADS, ROOMS, RoomRow, StoredEvent};
 use crate::schema::{EventNum, RoomNum};
 
+/// The most rooms whose members may join that a summary tells: who looks at a page of rooms is looked for in those of all
+/// of them. Who is in another one may join all the same.
+const MOST_ALLOWED: usize = 100;
+
 /// Whether a summary tells anything of this state.
 pub(super) fn tells(kind: &StateEventType) -> bool {
     matches!(
@@ -69,7 +73,7 @@ fn allowed(join_rules: &Map<String, Value>) -> Vec<String> {
     let is_membership = |rule: &&Value| rule.get("type").and_then(Value::as_str) == Some("m.room_membership");
     let rules = join_rules.get("allow").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let rooms = rules.iter().filter(is_membership).filter_map(|rule| rule.get("room_id")?.as_str());
-    rooms.map(ToOwned::to_owned).collect()
+    rooms.take(MOST_ALLOWED).map(ToOwned::to_owned).collect()
 }
 
 /// The summary of a state.
@@ -132,5 +136,23 @@ impl Rooms {
         let head = snapshot.get(&HEADS, &room).await?.ok_or_else(missing)?;
         let states = self.states(snapshot, room);
         read(self, &row, head.joined, (&states, head.state), (snapshot, &HashMap::new())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{MOST_ALLOWED, allowed};
+
+    #[test]
+    fn of_the_rooms_whose_members_may_join_so_many_are_told() {
+        let rule = |nth: usize| json!({ "type": "m.room_membership", "room_id": format!("!{nth}:localhost") });
+        let rules = json!({ "allow": (0..2 * MOST_ALLOWED).map(rule).collect::<Vec<_>>() });
+        let told = allowed(rules.as_object().unwrap());
+        assert_eq!((told.len(), told[0].as_str()), (MOST_ALLOWED, "!0:localhost"));
+        for odd in [json!({}), json!({ "allow": 7 }), json!({ "allow": [7, {}, { "type": "m.room_membership" }] })] {
+            assert!(allowed(odd.as_object().unwrap()).is_empty(), "{odd}");
+        }
     }
 }

@@ -4,17 +4,20 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use matron_matrix::Error as MatrixError;
 use matron_matrix::policy::PolicyServer;
 use matron_storage::{Batch, Position, Snapshot};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use ruma::EventId;
+use ruma::events::StateEventType;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use super::Rooms;
 use super::append::Append;
 use super::build::build;
+use super::event::membership_of;
 use super::intent::{Intent, Refused, Sent};
 use super::policy::{MOST_ASKED, Unsigned};
 use super::working::Working;
@@ -22,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::locks::lock;
 use crate::meters::Held;
 use crate::schema::RoomNum;
-use crate::schema::rooms::{TRANSACTIONS, Transaction};
+use crate::schema::rooms::{Membership, TRANSACTIONS, Transaction};
 
 /// A batch takes no more events when it has grown to this.
 const FULL_BATCH_BYTES: usize = 512 << 10;
@@ -343,6 +346,7 @@ impl Append<'_> {
         if let Some(upgrade) = &intent.upgrade {
             return self.upgrade(intent.template, upgrade).await.map(Done::Sent);
         }
+        self.check_joined(&intent).await.map_err(Refused::Intent)?;
         self.check_guest(&intent.template).await.map_err(Refused::Intent)?;
         let policy = self.working.policy_server(self.rooms).await.map_err(Refused::Intent)?;
         let (built, is_signed) = match intent.asked.take().filter(|asked| asked.is_enough_for(policy.as_deref())) {
@@ -364,6 +368,19 @@ impl Append<'_> {
             self.working.touched.transactions.insert((key.device, key.request), row.event_id);
         }
         Ok(Done::Sent(Sent { event_id, position: Some(position), replacement: None }))
+    }
+
+    /// Refuses what is said of a member who left meanwhile: by the room's rules it might let them in again.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`.
+    async fn check_joined(&mut self, intent: &Intent) -> Result<()> {
+        let Some(key) = intent.template.state_key.as_ref().filter(|_| intent.while_joined) else { return Ok(()) };
+        let member = self.working.state_event(self.rooms, &StateEventType::RoomMember, key).await?;
+        if member.is_some_and(|(_, member)| membership_of(member.content.get()) == Membership::Join) {
+            return Ok(());
+        }
+        Err(MatrixError::forbidden("they are not in the room any more").into())
     }
 
     /// The answer that an intent has already: by its transaction, or because the state is so.

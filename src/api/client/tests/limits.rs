@@ -71,6 +71,21 @@ async fn each_user_has_a_budget_per_class() {
 }
 
 #[tokio::test]
+async fn a_member_event_is_limited_like_its_endpoint() {
+    let house = House::limited_to(RateLimits { join: budget(3, 6), ..RateLimits::default() }).await;
+    let ann = house.register("ann").await;
+    let room = house.room(&ann, json!({})).await;
+    let invite = || json!({ "membership": "invite" });
+    for name in ["bob", "cat"] {
+        let member = format!("/rooms/{room}/state/m.room.member/@{name}:localhost");
+        house.put(&member, &ann, invite()).await.done();
+    }
+    let member = format!("/rooms/{room}/state/m.room%2Emember/@dan:localhost");
+    limited(&house.put(&member, &ann, invite()).await, 10);
+    house.put(&format!("/rooms/{room}/state/m.room.topic"), &ann, json!({ "topic": "x" })).await.done();
+}
+
+#[tokio::test]
 async fn what_strangers_may_call_is_limited_too() {
     const PATH: &str = "/_synapse/admin/v1/register";
     let limits = RateLimits { other: budget(2, 60), ..RateLimits::default() };

@@ -51,7 +51,22 @@ async fn what_makes_no_room() {
         let event = json!({ "type": "m.room.member", "state_key": key, "content": content });
         json!({ "initial_state": [event] })
     };
+    let alias = |content: serde_json::Value| {
+        let event = json!({ "type": "m.room.canonical_alias", "content": content });
+        json!({ "initial_state": [event], "room_alias_name": "ward" })
+    };
+    // Somebody else's.
+    house.room(&house.register("bob").await, json!({ "room_alias_name": "beds" })).await;
+    let many = || (0..101).map(|nth| format!("@user{nth}:localhost"));
+    let invite =
+        |user: String| json!({ "type": "m.room.member", "state_key": user, "content": { "membership": "invite" } });
     for (body, errcode) in [
+        (json!({ "invite": many().collect::<Vec<_>>() }), "M_INVALID_PARAM"),
+        (json!({ "initial_state": many().map(invite).collect::<Vec<_>>() }), "M_INVALID_PARAM"),
+        (alias(json!({ "alias": "#beds:localhost" })), "M_BAD_ALIAS"),
+        (alias(json!({ "alias": "#ward:localhost", "alt_aliases": ["#none:localhost"] })), "M_BAD_ALIAS"),
+        (alias(json!({ "alt_aliases": [1] })), "M_INVALID_PARAM"),
+        (alias(json!({ "alias": "nonsense" })), "M_INVALID_PARAM"),
         (json!({ "room_version": "1" }), "M_UNSUPPORTED_ROOM_VERSION"),
         (json!({ "room_version": "x" }), "M_UNSUPPORTED_ROOM_VERSION"),
         (json!({ "preset": "x" }), "M_BAD_JSON"),
@@ -75,6 +90,7 @@ async fn what_makes_no_room() {
         house.post("/createRoom", &ann, body).await.refused(400, errcode);
     }
     assert_eq!(house.get("/joined_rooms", &ann).await.done(), json!({ "joined_rooms": [] }));
+    house.room(&ann, alias(json!({ "alt_aliases": ["#ward:localhost"] }))).await;
 }
 
 #[tokio::test]

@@ -359,4 +359,12 @@ async fn strangers_get_nowhere() {
     house.put(&format!("/rooms/{room}/redact/{event}/1"), &bob, json!({})).await.refused(403, "M_FORBIDDEN");
     let marks = json!({ "m.read": event });
     house.post(&format!("/rooms/{room}/read_markers"), &bob, marks).await.refused(403, "M_FORBIDDEN");
+    // Nor do they learn whether there is such a room.
+    for room in [room.as_str(), "!nowhere:localhost"] {
+        house.get(&format!("/rooms/{room}/event/{event}"), &bob).await.refused(404, "M_NOT_FOUND");
+        let relations = format!("/_matrix/client/v1/rooms/{room}/relations/{event}");
+        house.call_raw(Method::GET, &relations, &bob, "").await.refused(404, "M_NOT_FOUND");
+        let body = json!({ "room_id": room });
+        house.put("/directory/room/%23ward:localhost", &bob, body).await.refused(403, "M_FORBIDDEN");
+    }
 }

@@ -82,7 +82,7 @@ impl Rooms {
         let content = self.member_content(session.user, "join", said).await?;
         let event_id = self.move_member(&session.user_id, room, &session.user_id, content).await?;
         if !is_in {
-            self.carry_over(session, room_id).await?;
+            self.carry_over_to_joined(session, room_id).await?;
         }
         Ok(event_id)
     }

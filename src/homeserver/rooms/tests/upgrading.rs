@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::Homeserver;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::fixture::session;
+use crate::fixture::{house, session};
 use crate::rooms::intent::Intent;
 use crate::rooms::membership::Said;
 use crate::schema::RoomNum;
@@ -79,4 +79,23 @@ async fn all_bans_go_over_also_when_the_server_stops_meanwhile() {
     assert_eq!(bans(&server, new).await, BANS);
     let now: Option<Value> = server.rooms.current(&server.store.snapshot(), new, "m.room.power_levels").await.unwrap();
     assert_eq!(now, Some(levels), "and Ann has her own level again");
+}
+
+#[tokio::test]
+async fn a_ban_that_the_new_room_refuses_holds_up_no_upgrade() {
+    let server = house().await;
+    let (ann, bob) = (session(&server, "ann").await, session(&server, "bob").await);
+    let mut request = NewRoom::new();
+    request.room_version = Some(RoomVersionId::V11);
+    request.topic = Some("Ward 7".to_owned());
+    let old = server.rooms.create(&ann, request).await.unwrap();
+    server.rooms.ban(&ann, &old, &bob.user_id, Said::default()).await.unwrap();
+    // Nobody bans a creator.
+    let creators = vec![bob.user_id.clone()];
+    let new = server.rooms.upgrade(&ann, &old, &RoomVersionId::V12, creators).await.unwrap();
+    let new = server.ids.room(&server.store.snapshot(), new.as_str()).await.unwrap().unwrap();
+    assert_eq!(bans(&server, new).await, 0);
+    let topic: Option<Value> = server.rooms.current(&server.store.snapshot(), new, "m.room.topic").await.unwrap();
+    assert_eq!(topic.unwrap()["topic"], "Ward 7", "all else goes over");
+    server.stop().await;
 }

@@ -80,6 +80,20 @@ impl Moved {
     }
 }
 
+/// Whether a room can do without this of the old one's state, where its rules refuse it: in the new room it may be too large,
+/// or the ban be one of a creator. Nobody is to hold up an upgrade by a long topic; but who may come in and what is
+/// encrypted goes over, or the room stays.
+fn may_stay_behind(template: &Template) -> bool {
+    match template.kind {
+        TimelineEventType::RoomMember => template.state_key.as_deref() != Some(template.sender.as_str()),
+        TimelineEventType::RoomName
+        | TimelineEventType::RoomTopic
+        | TimelineEventType::RoomAvatar
+        | TimelineEventType::SpaceChild => true,
+        _ => false,
+    }
+}
+
 fn not_built(error: Error) -> Refused {
     Refused::Batch(error)
 }
@@ -155,8 +169,14 @@ impl Append<'_> {
             append.found(create.num);
             append.live(create, None).await?;
             for template in plan {
-                let built = build(append.rooms, append.working, &template, &From::Ends).await?;
-                append.live(built, None).await?;
+                match build(append.rooms, append.working, &template, &From::Ends).await {
+                    Ok(built) => drop(append.live(built, None).await?),
+                    Err(error) if error.is_refusal() && may_stay_behind(&template) => {
+                        let (kind, key) = (&template.kind, template.state_key.as_deref());
+                        tracing::warn!(%error, %new_id, %kind, key, "state of a replaced room does not go over");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             if moved.is_listed {
                 append.list(true);

@@ -25,8 +25,8 @@ pub(super) const KEYS: &[Key] = &[
         None,
         "\"notices\"",
         "The user in whose name administrators send notices to users (`/_synapse/admin/v1/send_server_notice`), without `@` \
-         and server name. Its account is made at the first notice; a name that begins with `_` can be nobody else's. \
-         Without it there are no notices.",
+         and server name. Its account is made at the first notice; nobody can register the name. Where somebody had it \
+         before and can log in, since the account has a password, notices are refused. Without this key there are none.",
     ),
     Key::text("server_notices.display_name", Some("\"Server notices\""), "\"IT department\"", "The name that this user is shown by."),
     Key::text("server_notices.room_name", Some("\"Server notices\""), "\"IT department\"", "The name of the rooms that notices come in."),
