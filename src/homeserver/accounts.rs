@@ -132,6 +132,7 @@ pub struct Accounts {
     clock: Clock,
     config: Arc<Config>,
     derived: derived::Caches,
+    growth: account_data::Growth,
     sessions: sessions::Sessions,
     passwords: password::Passwords,
     attempts: attempts::Attempts,
@@ -154,6 +155,7 @@ impl Accounts {
             clock,
             config,
             derived: derived::Caches::default(),
+            growth: account_data::Growth::new(),
         }
     }
 
@@ -162,6 +164,7 @@ impl Accounts {
     pub fn caches(&self) -> Vec<Held> {
         let mut caches = self.derived.held();
         caches.extend(self.sessions.held());
+        caches.push(self.growth.held());
         caches.push(Held::of("devices_seen", &self.touched));
         caches
     }

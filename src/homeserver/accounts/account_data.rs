@@ -14,8 +14,11 @@ use crate::schema::accounts::{ACCOUNT_DATA, AccountData, USER_STREAM, UserChange
 use crate::schema::{RoomNum, UserNum};
 use crate::streams::Subject;
 
+mod growth;
 #[cfg(test)]
 mod tests;
+
+pub(super) use growth::Growth;
 
 /// The push rules, which have an API of their own.
 pub const PUSH_RULES: &str = "m.push_rules";
@@ -79,7 +82,8 @@ impl Accounts {
     ///
     /// # Errors
     /// `M_FORBIDDEN` where it is another user's, `M_BAD_JSON` with status 405 where the server alone writes it,
-    /// `M_BAD_JSON` where it is no object, `M_NOT_FOUND` where nobody knows the room, `M_TOO_LARGE`.
+    /// `M_BAD_JSON` where it is no object, `M_NOT_FOUND` where nobody knows the room, `M_TOO_LARGE` also where the user
+    /// keeps too much already.
     pub async fn put_account_data(
         &self,
         session: &Session,
@@ -97,6 +101,12 @@ impl Accounts {
             return Err(MatrixError::bad_json("account data is a JSON object").into());
         }
         let room = self.known_room(room_id).await?;
+        let old = self.account_data(&self.store.snapshot(), session.user, room, kind).await?;
+        let more = content.len().saturating_sub(old.map_or(0, |old| old.len()));
+        // What becomes less is never too much.
+        if more > 0 {
+            self.check_kept(session.user, kind.len() + more).await?;
+        }
         self.set_account_data(session.user, room, kind, content).await
     }
 

@@ -50,6 +50,7 @@ impl Accounts {
         }
         let room = self.known_room(Some(room_id)).await?;
         let room = room.ok_or_else(|| Error::internal("a room that is named is none"))?;
+        self.check_kept(session.user, tag.len()).await?;
         self.add_tag(session.user, room, tag, info).await
     }
 

@@ -17,7 +17,7 @@ use crate::streams::Subject;
 
 /// How many of a queue's latest claimed keys stay, so that a repeated upload does not bring them back.
 pub(super) const REMEMBERED: u64 = 100;
-/// How many keys one request may claim.
+/// How many keys one request may claim; a user of whom it names no device counts as one.
 const MOST_CLAIMS: usize = 5_000;
 
 /// How many keys a device has left: what `/sync` and `keys/upload` tell it.
@@ -80,7 +80,7 @@ impl Devices {
         &self,
         wanted: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>,
     ) -> Result<String> {
-        if wanted.values().map(BTreeMap::len).sum::<usize>() > MOST_CLAIMS {
+        if wanted.values().map(|devices| devices.len().max(1)).sum::<usize>() > MOST_CLAIMS {
             return Err(MatrixError::too_large(format!("{MOST_CLAIMS} keys may be claimed at once")).into());
         }
         let mut failures = BTreeMap::new();

@@ -10,7 +10,7 @@ use matron_storage::{Batch, Position, Snapshot, Written};
 use super::Devices;
 use crate::error::Result;
 use crate::schema::devices::{
-    BACKUP_KEYS, BACKUPS, CLAIM_HEADS, DEVICE_LIST_OF, DEVICE_LISTS, FOREIGN_SIGNATURES, ONE_TIME_KEYS,
+    BACKUP_KEYS, BACKUPS, CLAIM_HEADS, DEHYDRATED, DEVICE_LIST_OF, DEVICE_LISTS, FOREIGN_SIGNATURES, ONE_TIME_KEYS,
     SIGNATURE_CHANGES, TO_DEVICE, USER_KEYS, UserKeys,
 };
 use crate::schema::rooms::TRANSACTIONS;
@@ -127,7 +127,7 @@ impl Devices {
     }
 
     /// Removes what a user leaves beside their devices when the account ends: cross-signing keys, the signatures that they
-    /// made on others' keys, backups. The devices themselves go by [`Self::forget_all`].
+    /// made on others' keys, backups, what a device was dried to. The devices themselves go by [`Self::forget_all`].
     ///
     /// # Errors
     /// The store cannot be read.
@@ -141,6 +141,7 @@ impl Devices {
         batch.delete_range(&SIGNATURE_CHANGES, &SIGNATURE_CHANGES.under(&(user,)));
         batch.delete_range(&BACKUPS, &BACKUPS.under(&(user,)));
         batch.delete_range(&BACKUP_KEYS, &BACKUP_KEYS.under(&(user,)));
+        batch.delete(&DEHYDRATED, &user);
         self.note_change(batch, snapshot, user).await
     }
 }

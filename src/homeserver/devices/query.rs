@@ -1,7 +1,7 @@
 //! `keys/query`: users' devices and cross-signing keys, as the one who asks may see them, written into the answer as they
 //! are kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use matron_matrix::Error as MatrixError;
 use matron_matrix::splice::Object;
@@ -96,6 +96,8 @@ impl Devices {
 /// A user's devices with their keys: all of them where none is named.
 fn write_devices(listed: &Listed, wanted: &[OwnedDeviceId], out: &mut String) {
     let mut devices = Object::begin(out);
+    // Both may be many.
+    let wanted: HashSet<_> = wanted.iter().collect();
     for device in listed.devices.iter().filter(|device| wanted.is_empty() || wanted.contains(&device.id)) {
         if let Some(keys) = &device.keys {
             devices.named(device.id.as_str()).push_str(keys);

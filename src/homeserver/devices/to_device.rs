@@ -25,7 +25,7 @@ use crate::streams::Subject;
 const MOST_NAME_BYTES: usize = 255;
 /// Bytes of a message's content, as of an event's.
 const MOST_CONTENT_BYTES: usize = 64 << 10;
-/// Devices that one request reaches, and bytes that it leaves for all of them together.
+/// Devices that one request names or reaches, and bytes that it leaves for all of them together.
 const MOST_DEVICES: usize = 5_000;
 const MOST_BYTES: u64 = 8 << 20;
 
@@ -95,8 +95,7 @@ impl Outgoing {
         self.left.push((device, bytes));
         self.bytes += bytes;
         if self.left.len() > MOST_DEVICES || self.bytes > MOST_BYTES {
-            let why = format!("one request may reach {MOST_DEVICES} devices with {MOST_BYTES} bytes");
-            return Err(MatrixError::too_large(why));
+            return Err(too_much());
         }
         batch.put(&TO_DEVICE, &(device, self.position), &message);
         Ok(())
@@ -114,6 +113,10 @@ impl Devices {
     pub async fn send(&self, session: &Session, kind: &str, transaction: &str, messages: Messages) -> Result<()> {
         check_length("a message's type", kind, MOST_NAME_BYTES)?;
         check_length("a transaction's id", transaction, MOST_NAME_BYTES)?;
+        // Also who is not there is looked up.
+        if messages.values().map(|contents| contents.len().max(1)).sum::<usize>() > MOST_DEVICES {
+            return Err(too_much().into());
+        }
         for content in messages.values().flat_map(BTreeMap::values) {
             check_content(content)?;
         }
@@ -198,6 +201,10 @@ impl Devices {
         }
         Ok(())
     }
+}
+
+fn too_much() -> MatrixError {
+    MatrixError::too_large(format!("one request may reach {MOST_DEVICES} devices with {MOST_BYTES} bytes"))
 }
 
 fn check_content(content: &Raw<AnyToDeviceEventContent>) -> Result<(), MatrixError> {

@@ -24,6 +24,8 @@ use crate::streams::Subject;
 const MOST_DEVICE_KEYS_BYTES: usize = 16 << 10;
 const MOST_KEY_BYTES: usize = 4 << 10;
 const MOST_ID_BYTES: usize = 255;
+/// Bytes of the identity keys of all of a user's devices: one row, which each upload writes anew.
+const MOST_USERS_KEYS_BYTES: usize = 4 << 20;
 /// One-time keys in one request, and held for a device in one algorithm. Clients keep 50 to 100.
 const MOST_UPLOADED: usize = 500;
 pub(super) const MOST_HELD: u64 = 1_000;
@@ -133,6 +135,11 @@ impl Devices {
         let mut new = new.clone();
         signed::set_signatures(&mut new, session.user_id.as_str(), signatures.into_iter().collect());
         let json = signed::to_json(&new)?;
+        let others = keys.devices.iter().filter(|device| device.device_id != session.device_id.as_str());
+        if others.map(|device| device.json.len()).sum::<usize>() + json.len() > MOST_USERS_KEYS_BYTES {
+            let why = format!("the keys of all devices of a user may have {MOST_USERS_KEYS_BYTES} bytes");
+            return Err(MatrixError::too_large(why).into());
+        }
         match place.and_then(|place| keys.devices.get_mut(place)) {
             Some(stored) => stored.json = json,
             None => keys.devices.push(StoredKeys { device_id: session.device_id.to_string(), json }),

@@ -78,3 +78,27 @@ async fn a_sync_from_the_beginning_has_push_rules() {
     let got = server.get_account_data(&alice, &alice.user_id, None, "m.push_rules").await.unwrap();
     assert_eq!(got, all[0].content);
 }
+
+#[tokio::test]
+async fn nobody_keeps_more_than_a_sync_can_tell() {
+    let server = Fixture::new().await;
+    let alice = server.user("alice").await;
+    let put = async |number: usize, size: usize| {
+        let content = format!(r#"{{"a":"{}"}}"#, "x".repeat(size));
+        server.put_account_data(&alice, &alice.user_id, None, &format!("org.example.{number}"), &content).await
+    };
+    let mut number = 0;
+    let refused = loop {
+        assert!(number < 300, "so much is kept");
+        match put(number, 80_000).await {
+            Ok(()) => number += 1,
+            refused => break refusal(refused),
+        }
+    };
+    assert_eq!(refused, "M_TOO_LARGE");
+    // Other things of theirs may become less, and then there is room again.
+    for less in 0..20 {
+        put(less, 1).await.unwrap();
+    }
+    put(number, 80_000).await.unwrap();
+}

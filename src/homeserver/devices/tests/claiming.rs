@@ -1,8 +1,9 @@
 //! One-time keys go out once each, in order; the fallback key after them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use ruma::UserId;
 use serde_json::json;
 
 use super::{World, errcode, one_time, one_time_key};
@@ -115,4 +116,11 @@ async fn algorithms_have_queues_of_their_own() {
         assert_eq!(keys.keys().next().unwrap(), id);
     }
     assert_eq!(world.claim_id(&alice).await.unwrap(), "signed_curve25519:1");
+}
+
+#[tokio::test]
+async fn nobody_asks_for_more_users_than_keys() {
+    let world = World::new().await;
+    let users = (0..5_001).map(|nth| (UserId::parse(format!("@u:server{nth}")).unwrap(), BTreeMap::new()));
+    assert_eq!(errcode(world.devices.claim(users.collect()).await), "M_TOO_LARGE");
 }

@@ -11,8 +11,8 @@ use super::{Key, World, cross_signing_key, cross_signing_keys, errcode, one_time
 use crate::accounts::Session;
 use crate::devices::{changed_users, key_counts, waiting};
 use crate::schema::devices::{
-    BACKUPS, CLAIM_HEADS, DEVICE_LIST_OF, DEVICE_LISTS, DEVICES, FOREIGN_SIGNATURES, ONE_TIME_KEYS, TO_DEVICE,
-    USER_KEYS,
+    BACKUPS, CLAIM_HEADS, DEHYDRATED, DEVICE_LIST_OF, DEVICE_LISTS, DEVICES, Dehydrated, FOREIGN_SIGNATURES,
+    ONE_TIME_KEYS, TO_DEVICE, USER_KEYS,
 };
 use crate::schema::rooms::TRANSACTIONS;
 
@@ -122,11 +122,16 @@ async fn a_user_who_goes_leaves_nothing() {
     let body = json!({ "algorithm": "m.megolm_backup.v1", "auth_data": {} });
     world.devices.create_backup(alice.user, &raw(&body)).await.unwrap();
     let mut batch = Batch::new();
+    let asleep = Dehydrated { device_id: "D".to_owned(), device: alice.device, data: "{}".to_owned() };
+    batch.put(&DEHYDRATED, &alice.user, &asleep);
+    world.store.commit(batch).await.unwrap();
+    let mut batch = Batch::new();
     world.devices.forget(&mut batch, &world.snapshot(), alice.user, "A", alice.device).await.unwrap();
     world.devices.forget_user(&mut batch, &world.snapshot(), alice.user).await.unwrap();
     world.store.commit(batch).await.unwrap();
     let now = world.snapshot();
     assert_eq!(now.get(&USER_KEYS, &alice.user).await.unwrap(), None);
+    assert_eq!(now.get(&DEHYDRATED, &alice.user).await.unwrap(), None);
     assert!(now.scan(&BACKUPS, BACKUPS.under(&(alice.user,))).collect().await.unwrap().is_empty());
     assert!(now.scan(&FOREIGN_SIGNATURES, FOREIGN_SIGNATURES.all()).collect().await.unwrap().is_empty());
     assert_eq!(rows_of(&world, &alice).await, 0);

@@ -97,6 +97,10 @@ async fn what_is_too_much_or_malformed_is_refused() {
     assert_eq!(send("m", &"1".repeat(256), json!({})).await, "M_INVALID_PARAM");
     assert_eq!(send("m", "1", json!([])).await, "M_BAD_JSON");
     assert_eq!(send("m", "1", json!({ "a": "b".repeat(70_000) })).await, "M_TOO_LARGE");
+    // Whether or not they are there.
+    let names: Vec<_> = (0..5_001).map(|nth| nth.to_string()).collect();
+    let contents: Vec<_> = names.iter().map(|name| (name.as_str(), json!({}))).collect();
+    assert_eq!(errcode(world.devices.send(&alice, "m", "1", to(&alice, &contents)).await), "M_TOO_LARGE");
     assert!(inbox(&world, &alice).await.is_empty());
 }
 

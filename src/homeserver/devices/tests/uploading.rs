@@ -1,11 +1,12 @@
 //! Uploads of identity keys, and how others see them.
 
-use matron_storage::Position;
+use matron_storage::{Batch, Position};
 use serde_json::{Value, json};
 
 use super::{Key, World, device_keys, errcode, one_time, one_time_key};
 use crate::devices::changed_users;
 use crate::devices::upload::{MOST_ALGORITHMS, MOST_HELD};
+use crate::schema::devices::{DeviceKeys, USER_KEYS};
 
 #[tokio::test]
 async fn a_device_publishes_its_own_signed_keys_and_no_others() {
@@ -129,4 +130,23 @@ async fn what_is_too_much_or_malformed_is_refused() {
         world.upload(&alice, None, &one_time(first..first + 500)).await.unwrap();
     }
     assert_eq!(upload(one_time(most..most + 1)).await, "M_TOO_LARGE");
+}
+
+#[tokio::test]
+async fn the_keys_of_all_devices_together_are_bounded() {
+    let world = World::new().await;
+    let alice = world.log_in("alice", "A").await;
+    let (_, keys) = world.with_keys(&alice).await;
+    let mut row = world.snapshot().get(&USER_KEYS, &alice.user).await.unwrap().unwrap();
+    let other = |nth: usize| DeviceKeys { device_id: format!("B{nth}"), json: "{}".repeat(8 << 10) };
+    row.devices.extend((0..256).map(other));
+    let mut batch = Batch::new();
+    batch.put(&USER_KEYS, &alice.user, &row);
+    world.store.commit(batch).await.unwrap();
+    let alice2 = world.log_in("alice", "C").await;
+    let key = Key::new(Some("C"));
+    let new = key.sign(&alice2, &device_keys(&alice2, &key));
+    assert_eq!(errcode(world.upload(&alice2, Some(&new), &json!({})).await), "M_TOO_LARGE");
+    // Whose keys are there may say so again.
+    world.upload(&alice, Some(&keys), &json!({})).await.unwrap();
 }
