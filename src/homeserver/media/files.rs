@@ -252,14 +252,15 @@ impl Files {
         if self.are_ours() { Ok(()) } else { self.claim().await }
     }
 
-    /// What whoever asks for a file is told that is not there: it is gone, unless all of them are, since the place is not the one
-    /// that they were put in.
-    fn missing(&self, name: &FileName) -> Error {
-        tracing::warn!(file = %name, place = %self.place, "a file of the media is not there");
-        if self.are_ours() {
-            return MatrixError::not_found("the bytes of this medium are gone").into();
+    /// What whoever asks for a file is told that is not there: it is gone, unless the place is not the one that it was put in, or
+    /// is away. That is looked at now.
+    async fn missing(&self, name: &FileName) -> Error {
+        if self.claim().await.is_err() {
+            tracing::warn!(file = %name, place = %self.place, "a file of the media cannot be read: the place is not ours");
+            return unavailable(&"the place of media is not the one that was known");
         }
-        unavailable(&"the place of media is not the one that was known")
+        tracing::warn!(file = %name, place = %self.place, "a file of the media is not there");
+        MatrixError::not_found("the bytes of this medium are gone").into()
     }
 
     /// The place as backups see it.
@@ -298,7 +299,7 @@ impl Files {
             Place::Folder(folder) => folder.read(&name, start, end).await,
             Place::Bucket(bucket) => bucket.read(&name.path(), start, end).await,
         };
-        let pieces = self.noted(pieces, &name, "read")?.ok_or_else(|| self.missing(&name))?;
+        let Some(pieces) = self.noted(pieces, &name, "read")? else { return Err(self.missing(&name).await) };
         let broken = move |error: &io::Error| {
             tracing::warn!(%error, file = %name, "a file of the media cannot be read to its end");
         };
@@ -318,7 +319,10 @@ impl Files {
     /// A whole file to read from by threads that may wait for the disk.
     pub(super) async fn local(&self, name: FileName, bytes: u64) -> Result<std::fs::File> {
         if let Place::Folder(folder) = &self.place {
-            return self.noted(folder.file(&name).await, &name, "read")?.ok_or_else(|| self.missing(&name));
+            return match self.noted(folder.file(&name).await, &name, "read")? {
+                Some(file) => Ok(file),
+                None => Err(self.missing(&name).await),
+            };
         }
         let mut pieces = self.read(name, 0, bytes).await?;
         let mut copy = self.incoming();
